@@ -1,0 +1,28 @@
+/* clock: time behind an interface. Engines are told the time; only loops and programs read it. */
+#pragma once
+
+#include <stdint.h>
+
+/* What a component that needs the time is handed. Tests hand in a clock they move by hand. */
+struct clock {
+    uint64_t (*monotonic_ms)(void *context); /* never goes back; origin unspecified */
+    int64_t (*wall_ms)(void *context);       /* since 1970-01-01T00:00:00Z */
+    void *context;
+};
+
+extern const struct clock clock_system;
+
+static inline uint64_t clock_monotonic_ms(const struct clock *c)
+{
+    return c->monotonic_ms(c->context);
+}
+static inline int64_t clock_wall_ms(const struct clock *c)
+{
+    return c->wall_ms(c->context);
+}
+
+uint64_t clock_monotonic_us(void); /* precise, for histograms of latency */
+
+enum { CLOCK_RFC3339_BYTES = 25 };
+/* "2026-11-20T22:05:31.123Z" (UTC, milliseconds). Returns out. */
+char *clock_rfc3339(int64_t wall_ms, char out[static CLOCK_RFC3339_BYTES]);

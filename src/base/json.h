@@ -1,0 +1,62 @@
+/* json: writing (RFC 8259) into a buf, and reading as tokens that are spans of the text (jsmn).
+ *
+ * Writer: commas and nesting are kept by the writer; the first failure sticks. Text that is not
+ * UTF-8 is written with U+FFFD in place of each bad byte.
+ * Reader: parses once into tokens in caller's storage; no copy, no allocation, depth ≤ JSON_DEPTH_MAX.
+ * Duplicate keys, NaN, comments and trailing bytes are errors. */
+#pragma once
+
+#include "base/buf.h"
+
+enum { JSON_DEPTH_MAX = 32 };
+
+struct json_writer {
+    struct buf *out;
+    unsigned depth;
+    uint64_t comma; /* bit per depth: an element stands before */
+    bool after_key;
+    struct err err;
+};
+void json_begin(struct json_writer *w, struct buf *out);
+void json_object(struct json_writer *w);
+void json_object_end(struct json_writer *w);
+void json_array(struct json_writer *w);
+void json_array_end(struct json_writer *w);
+void json_key(struct json_writer *w, const char *key);
+void json_text(struct json_writer *w, struct view value);
+void json_u64(struct json_writer *w, uint64_t value);
+void json_i64(struct json_writer *w, int64_t value);
+void json_bool(struct json_writer *w, bool value);
+void json_null(struct json_writer *w);
+void json_raw(struct json_writer *w, struct view value); /* already JSON */
+MUST_USE bool json_end(struct json_writer *w, struct err *err);
+
+enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+struct json_token {
+    enum json_kind kind;
+    uint32_t start, end; /* span in the text; strings without their quotes */
+    uint32_t count;      /* elements of an array, members of an object */
+    uint32_t next;       /* index of the token after this value */
+};
+struct json_doc {
+    struct view text;
+    const struct json_token *tokens; /* tokens[0] is the whole value */
+    uint32_t count;
+};
+/* tokens: room for max. The doc lends both text and tokens. */
+MUST_USE bool json_parse(struct view text, struct json_token *tokens, uint32_t max,
+                         struct json_doc *out, struct err *err);
+/* Token index of the member's value, or 0 when there is none. object: index of an object token. */
+uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *key);
+/* Index of the first element (array) or first key (object); step with tokens[i].next. */
+static inline uint32_t json_first(uint32_t container)
+{
+    return container + 1;
+}
+struct view json_span(const struct json_doc *doc, uint32_t token);
+/* A string with its escapes decoded into out (size bytes, NUL-terminated). False: not a string, does
+ * not fit, a lone surrogate, or holds U+0000. */
+MUST_USE bool json_string(const struct json_doc *doc, uint32_t token, char *out, size_t size);
+/* An integral number within ±2^63. */
+MUST_USE bool json_integer(const struct json_doc *doc, uint32_t token, int64_t *out);
+MUST_USE bool json_boolean(const struct json_doc *doc, uint32_t token, bool *out);
