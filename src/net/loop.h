@@ -38,7 +38,7 @@ struct timer {
 };
 
 struct task {
-    struct task *next; /* NULL: not queued */
+    struct task *next, **link; /* link NULL: not queued */
     void (*run)(struct loop *loop, struct task *task);
 };
 
@@ -81,11 +81,12 @@ static inline bool timer_armed(const struct timer *t)
     return t->link != NULL;
 }
 
+void task_init(struct task *t, void (*run)(struct loop *, struct task *));
 void task_queue(struct loop *loop, struct task *t); /* no-op when it is queued already */
 void task_cancel(struct loop *loop, struct task *t);
 static inline bool task_queued(const struct task *t)
 {
-    return t->next != NULL;
+    return t->link != NULL;
 }
 
 void loop_retire(struct loop *loop, struct retired *r);
