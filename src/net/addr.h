@@ -38,7 +38,8 @@ struct cidr {
     struct addr base;
     unsigned bits;
 };
-/* "10.0.0.0/8", "fd00::/8", or an address alone (all bits). Host bits beyond the mask are an error. */
+/* "10.0.0.0/8", "fd00::/8", or an address alone (all bits). Host bits beyond the mask are an error.
+ * A range of IPv4-mapped addresses becomes the IPv4 range. */
 MUST_USE bool cidr_parse(struct view text, struct cidr *out, struct err *err);
 bool cidr_contains(const struct cidr *c, const struct addr *a); /* IPv4-mapped counts as IPv4 */
 
@@ -48,7 +49,7 @@ enum addr_class {
     ADDR_PRIVATE,    /* RFC 1918, fc00::/7, 100.64.0.0/10 */
     ADDR_LOOPBACK,
     ADDR_LINK_LOCAL, /* 169.254/16, fe80::/10 */
-    ADDR_METADATA,   /* 169.254.169.254, fd00:ec2::254: a cloud's instance metadata */
+    ADDR_METADATA,   /* 169.254.169.254, fd00:ec2::254, …: a cloud's instance metadata */
     ADDR_SPECIAL,    /* unspecified, this-network, multicast, broadcast, reserved, documentation */
 };
 /* Looks through IPv4-mapped, NAT64 (64:ff9b::/96) and 6to4 (2002::/16) forms at the IPv4 inside. */
