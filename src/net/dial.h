@@ -4,7 +4,14 @@
  * to: no name is looked at twice. Families are interleaved, the next attempt starts 250 ms after the
  * last or at once when it failed; A waits 50 ms for AAAA; at most DIAL_ATTEMPTS_MAX attempts; the first
  * socket that connects wins and the others are closed before any byte was sent. The family that won is
- * tried first for ten minutes. */
+ * tried first for ten minutes.
+ *
+ * judge may be called from inside dial_start. When attempts fail differently, the most telling is
+ * reported: no resources, refused, no ports, unreachable, timed out, denied. With fast_open, DIAL_OK may
+ * come before the target has answered: the SYN then leaves with the first bytes, and a refusal shows
+ * at the first read.
+ *
+ * Read in order   dial.c (life of a dial) dial_try.c (attempts) dial_prefer.c */
 #pragma once
 
 #include "base/metrics.h"
@@ -51,7 +58,7 @@ MUST_USE bool dialer_new(struct loop *loop, struct resolver *resolver,
 void dialer_free(struct dialer *d);
 
 /* host: a name, IPv4, or IPv6 with or without brackets; fixed/fixed_count: connect to these instead
- * of resolving (pinned entries; still judged as literals), else NULL. done is called exactly once
+ * of resolving (pinned entries; still judged as literals; port counts, theirs do not), else NULL. done is called exactly once
  * unless cancelled, never from inside this call. NULL: out of memory. */
 struct dial *dial_start(struct dialer *d, struct view host, uint16_t port,
                         const struct addr *fixed, size_t fixed_count, dial_judge *judge,

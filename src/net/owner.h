@@ -1,4 +1,5 @@
-/* owner: from a member that the loop hands back (io, timer, task, retired) to the struct around it. */
+/* owner: from a member that the loop hands back (io, timer, task, retired) to the struct around it.
+ */
 #pragma once
 
 #include <stddef.h>

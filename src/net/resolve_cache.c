@@ -117,8 +117,7 @@ static struct entry *cache_find(struct resolver *r, struct view name, uint64_t h
     return e;
 }
 
-static struct entry *cache_add(struct resolver *r, struct view name, uint64_t hash,
-                               struct err *err)
+static struct entry *cache_add(struct resolver *r, struct view name, uint64_t hash, struct err *err)
 {
     struct entry *e = NULL;
 

@@ -4,8 +4,9 @@
 
 #include "net/addr.h"
 
-/* Letters, digits, hyphens and underscores in labels of 1–63 bytes; 253 bytes without the final dot;
- * the last label is no number in any notation, because some resolvers read "127.1" as an address. */
+/* Letters, digits, hyphens and underscores in labels of 1–63 bytes; 253 bytes without the final
+ * dot; the last label is no number in any notation, because some resolvers read "127.1" as an
+ * address. */
 MUST_USE bool resolve_name_ok(struct view name);
 /* "localhost" and all names under it (RFC 6761, 6.3); any case. */
 bool resolve_name_local(struct view name);

@@ -23,7 +23,8 @@ enum {
     RESOLVE_REFRESH_TTL_MS = 5000,
     /* How often /etc/hosts and /etc/resolv.conf are looked at. */
     RESOLVE_FILES_MS = 5000,
-    /* An answer from the hosts file; too short to be refreshed, a look at the file costs nothing. */
+    /* An answer from the hosts file; too short to be refreshed, a look at the file costs nothing.
+     */
     HOSTS_TTL_MS = 4000,
     HOSTS_FILE_BYTES_MAX = 4 * 1024 * 1024,
 };
@@ -43,9 +44,9 @@ struct entry;
 struct family {
     struct entry *entry;
     enum family_state state;
-    bool asked;   /* c-ares has a query under way */
-    bool waiting; /* … and it is not overdue: askers wait for it */
-    bool stale;   /* addrs are from before fresh_until_ms, handed out again */
+    bool asked;              /* c-ares has a query under way */
+    bool waiting;            /* … and it is not overdue: askers wait for it */
+    bool stale;              /* addrs are from before fresh_until_ms, handed out again */
     uint64_t fresh_until_ms; /* no new query before, whatever the state is */
     uint64_t stale_until_ms; /* how long addrs may stand in for a failure */
     size_t count;
