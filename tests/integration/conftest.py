@@ -1,0 +1,111 @@
+"""Fixtures: bridges, targets and tools that are gone when the test is."""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from harness import netns as namespaces  # noqa: E402
+from harness.base import PROGRAM, raise_descriptor_limit  # noqa: E402
+from harness.bridge import Bridge  # noqa: E402
+from harness.dns import Dns  # noqa: E402
+from harness.targets import Target, echo  # noqa: E402
+
+
+def pytest_configure(config):
+    raise_descriptor_limit()
+    if not os.access(PROGRAM, os.X_OK):
+        raise pytest.UsageError(f"{PROGRAM} is not there: build it, or set POSTERN_BIN to the folder that holds it")
+
+
+@pytest.fixture
+def stack():
+    """Closes what was entered, last first, also when the test fails."""
+    with contextlib.ExitStack() as all_of_them:
+        yield all_of_them
+
+
+@pytest.fixture
+def target(stack):
+    """target(serve) starts a TCP server that goes with the test."""
+    def start(serve=echo, **how):
+        return stack.enter_context(Target(serve, **how))
+    return start
+
+
+@pytest.fixture
+def dns(stack):
+    def start(names, **how):
+        return stack.enter_context(Dns(names, **how))
+    return start
+
+
+@pytest.fixture
+def bridge(request):
+    """bridge(target, …, option=value) starts a bridge that may reach these targets.
+
+    It ends before the targets do, with SIGTERM and exit status 0, and without a sanitizer's report. When
+    the test has failed already, its log is printed instead of judged.
+    """
+    running = []
+
+    def start(*targets, **options):
+        if targets and "allow" not in options:
+            options["allow"] = [t if isinstance(t, str) else t.name for t in targets]
+        one = Bridge(**options)
+        running.append(one)
+        return one
+
+    yield start
+    failed = getattr(request.node, "call_failed", False)
+    faults = []
+    for one in reversed(running):
+        try:
+            if failed:
+                print("\n".join(one.lines[-60:]))
+                one.kill()
+            else:
+                one.stop()
+        except AssertionError as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        item.call_failed = True
+
+
+@pytest.fixture
+def netns():
+    """netns("10.77.0.1/32") is a network namespace with loopback and these addresses."""
+    if not namespaces.permitted():
+        pytest.skip("network namespaces are not permitted here")
+    made = []
+
+    def start(*addresses):
+        made.append(namespaces.NetNs(*addresses))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(params=["off", "on"], ids=["copy", "splice"])
+def splice(request):
+    """Both ways in which bytes go from target to client."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder for certificates that many tests share."""
+    return tmp_path_factory.mktemp("certs")

@@ -1,0 +1,1 @@
+"""Everything the tests need to stand outside the program and look at it."""
