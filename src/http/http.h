@@ -41,17 +41,23 @@ enum http_result {
 };
 
 struct http_parser {
-    size_t scanned;   /* bytes already searched for the end of the head */
-    size_t line_start;
-    unsigned lines;
-    int status;       /* 400, 414, 431, 501, 505; 0 for an HTTP/2 preface: close without an answer */
+    size_t scanned;    /* bytes already judged, each of them once */
+    size_t line_start; /* of the line that is being read … */
+    size_t part_start; /* … and of the part of it: method, target, version, name, value */
+    unsigned lines;    /* complete ones, the empty one before a request not counted */
+    unsigned hosts;    /* Host fields so far */
+    uint8_t state;
+    uint8_t minor;     /* of the version, as soon as it was read */
+    int status;        /* 400, 414, 431, 501, 505; 0 for an HTTP/2 preface: close without an answer */
     struct err err;
 };
 void http_parser_init(struct http_parser *p);
 
 /* bytes: everything received of this message so far, from its first byte. One empty line before the
  * request line is skipped (RFC 9112, 2.2). out is written only with HTTP_DONE and lends bytes.
- * Accepts HTTP/1.1 and, for requests of probes, HTTP/1.0. */
+ * Accepts HTTP/1.1 with exactly one well-formed Host and, for requests of probes, HTTP/1.0.
+ * Fails at the first wrong byte, not only at the end of the head: 400, or 414 and 431 for what is too
+ * long, 501 for a method of more than 32 bytes, 505 for another version. A failure is final. */
 MUST_USE enum http_result http_request_parse(struct http_parser *p, struct view bytes,
                                              struct http_head *out);
 /* As above for a status line (clients: tests, load generator, later gateways). */

@@ -64,7 +64,10 @@ static inline size_t head_bytes(uint8_t second)
 {
     unsigned length = second & LENGTH_BITS;
 
-    return 2 + (length == LENGTH_16 ? 2u : length == LENGTH_64 ? 8u : 0u) +
+    return 2 +
+           (length == LENGTH_16   ? 2u
+            : length == LENGTH_64 ? 8u
+                                  : 0u) +
            (second & MASK_BIT ? (size_t)MASK_BYTES : 0u);
 }
 

@@ -5,7 +5,7 @@
 
 /* One copy for each width of vectors, chosen by the loader. The choice runs before a sanitizer is
  * ready for it; clang 14 does not know the attribute in C. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
@@ -16,7 +16,8 @@ enum { BLOCK_BYTES = 256, WORD_BYTES = sizeof(uint64_t) };
 
 static void xor_blocks(uint8_t *at, size_t blocks, uint64_t key);
 
-/* The key as a word in memory order, its first byte the one that belongs to the first byte of data. */
+/* The key as a word in memory order, its first byte the one that belongs to the first byte of data.
+ */
 static inline uint64_t key_word(const uint8_t mask[static 4], unsigned phase)
 {
     uint32_t key;

@@ -85,6 +85,10 @@ MUST_USE enum ws_event ws_decode(struct ws_decoder *d, struct view *in, struct v
 
 /* XORs len bytes with the key, whose byte (phase mod 4) belongs to the first. In place, any
  * alignment, vectorised per CPU at start. Masking and unmasking are the same. */
+/* As ws_unmask, and moves: reads at, writes to. to ≤ at, and they may overlap: payloads close up over the
+ * heads between them in the same pass. */
+void ws_unmask_to(uint8_t *to, const uint8_t *at, size_t len, const uint8_t mask[static 4],
+                  unsigned phase);
 void ws_unmask(uint8_t *at, size_t len, const uint8_t mask[static 4], unsigned phase);
 
 /* Writes the head of an unmasked frame with FIN = 1 and minimal length; returns its length, 2, 4 or
