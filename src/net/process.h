@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/view.h"
 #include "net/loop.h"
 
 /* notify.c: sd_notify(3)'s datagram, without libsystemd. No-ops when NOTIFY_SOCKET is not set. */
@@ -23,19 +24,26 @@ void notify_open(void);
 typedef void signal_seen(void *context, int signo);
 MUST_USE bool signals_watch(struct loop *loop, const int *signos, size_t count, signal_seen *seen,
                             void *context, struct err *err);
+void signals_unwatch(struct loop *loop); /* the signals stay blocked; may be called from seen */
 
 /* rights.c */
 /* Raises the soft RLIMIT_NOFILE to the hard one. Returns the limit in force. */
 uint64_t descriptors_raise(void);
 /* CPUs we may use: the affinity mask, bounded by the cgroup's cpu.max (rounded up), at least 1. */
 unsigned cpus_usable(void);
+/* The bound in the text of a cpu.max file ("150000 100000" is 2), or 0 when it sets none. */
+unsigned cpus_quota(struct view text);
 /* Pins the calling thread to the index-th CPU of the affinity mask. */
 MUST_USE bool cpu_pin(unsigned index, struct err *err);
 struct user {
     uid_t uid;
     gid_t gid;
 };
-/* "name", "name:group", "1000:1000". */
+/* "name", "name:group", "1000:1000", "1000" (group: the user's own, else the same number). Blocking. */
 MUST_USE bool user_find(const char *text, struct user *out, struct err *err);
-/* Leaves root for good: setgroups, setgid, setuid, empties the capability sets, checks. */
+/* Leaves root for good: setgroups, setgid, setuid, empties the capability sets, checks. Root is refused
+ * as a user. Before threads are made. */
 MUST_USE bool user_become(const struct user *user, struct err *err);
+/* Empties the capability sets of the calling thread, the bounding set as far as it may. For a service
+ * that was given a capability to bind a low port and needs it no more. */
+MUST_USE bool capabilities_drop(struct err *err);
