@@ -29,11 +29,19 @@ bool http_field(const struct http_head *h, struct view name, struct view *value)
 
 bool http_field_has_token(const struct http_head *h, struct view name, struct view token)
 {
-    struct http_list cursor = {0};
+    for (size_t i = 0; i < h->count; i++)
+        if (view_eq_nocase(h->fields[i].name, name) &&
+            http_list_has_token(h->fields[i].value, token))
+            return true;
+    return false;
+}
+
+bool http_list_has_token(struct view list, struct view token)
+{
     struct view element;
 
-    while (http_list_next(h, name, &cursor, &element))
-        if (view_eq_nocase(element, token))
+    while (view_next(&list, ',', &element))
+        if (view_eq_nocase(view_trim_ows(element), token))
             return true;
     return false;
 }

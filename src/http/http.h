@@ -1,19 +1,18 @@
 /* http: the HTTP/1.1 message syntax of RFC 9112, sans-IO and strict.
  *
  *   bytes ──► http_request_parse ──► struct http_head (views into the bytes) ──► who asks for what
- *   struct http_head ──► http_body_plan ──► struct http_body ──► http_body_feed ──► body bytes, at their exact end
- *   http_write_* ──► bytes of an answer or a request
+ *   struct http_head ──► http_body_plan ──► struct http_body ──► http_body_feed ──► body bytes, at
+ * their exact end http_write_* ──► bytes of an answer or a request
  *
- * Strict means: lines end in CRLF and nothing else; no obs-fold; no blank before the colon; no control
- * characters; one Host in HTTP/1.1; Content-Length is digits, once or identical, never beside
- * Transfer-Encoding; Transfer-Encoding is exactly "chunked". What two parsers could read in two ways
- * is refused: that is what request smuggling lives on.
+ * Strict means: lines end in CRLF and nothing else; no obs-fold; no blank before the colon; no
+ * control characters; one Host in HTTP/1.1; Content-Length is digits, once or identical, never
+ * beside Transfer-Encoding; Transfer-Encoding is exactly "chunked". What two parsers could read in
+ * two ways is refused: that is what request smuggling lives on.
  *
  * Memory   nothing is allocated or copied; a head lends views into the bytes that were parsed.
- * Splits   any split of the input gives the same events; the parser remembers how far it has looked,
- *          so that a slow sender costs O(bytes) in all.
- * Limits   base/limits.h: HTTP_HEAD_BYTES_MAX (431), HTTP_LINE_BYTES_MAX (414 for the request line,
- *          431 for a field), HTTP_FIELDS_MAX (431).
+ * Splits   any split of the input gives the same events; the parser remembers how far it has
+ * looked, so that a slow sender costs O(bytes) in all. Limits   base/limits.h: HTTP_HEAD_BYTES_MAX
+ * (431), HTTP_LINE_BYTES_MAX (414 for the request line, 431 for a field), HTTP_FIELDS_MAX (431).
  * Read in order   head.c header.c url.c body.c write.c */
 #pragma once
 
@@ -25,17 +24,17 @@ struct http_field {
 };
 
 struct http_head {
-    struct view method, target;  /* of a request */
-    int status;                  /* of a response */
+    struct view method, target; /* of a request */
+    int status;                 /* of a response */
     struct view reason;
-    int minor;                   /* version: HTTP/1.minor, 0 or 1 */
-    size_t bytes;                /* of the head, with the blank line: the body starts there */
+    int minor;    /* version: HTTP/1.minor, 0 or 1 */
+    size_t bytes; /* of the head, with the blank line: the body starts there */
     size_t count;
     struct http_field fields[HTTP_FIELDS_MAX];
 };
 
 enum http_result {
-    HTTP_MORE,   /* the head is not complete; call again with the same bytes and more behind them */
+    HTTP_MORE, /* the head is not complete; call again with the same bytes and more behind them */
     HTTP_DONE,
     HTTP_FAILED, /* parser->status is the answer to give, parser->err says what and on which line */
 };
@@ -47,8 +46,8 @@ struct http_parser {
     unsigned lines;    /* complete ones, the empty one before a request not counted */
     unsigned hosts;    /* Host fields so far */
     uint8_t state;
-    uint8_t minor;     /* of the version, as soon as it was read */
-    int status;        /* 400, 414, 431, 501, 505; 0 for an HTTP/2 preface: close without an answer */
+    uint8_t minor; /* of the version, as soon as it was read */
+    int status;    /* 400, 414, 431, 501, 505; 0 for an HTTP/2 preface: close without an answer */
     struct err err;
 };
 void http_parser_init(struct http_parser *p);
@@ -56,8 +55,8 @@ void http_parser_init(struct http_parser *p);
 /* bytes: everything received of this message so far, from its first byte. One empty line before the
  * request line is skipped (RFC 9112, 2.2). out is written only with HTTP_DONE and lends bytes.
  * Accepts HTTP/1.1 with exactly one well-formed Host and, for requests of probes, HTTP/1.0.
- * Fails at the first wrong byte, not only at the end of the head: 400, or 414 and 431 for what is too
- * long, 501 for a method of more than 32 bytes, 505 for another version. A failure is final. */
+ * Fails at the first wrong byte, not only at the end of the head: 400, or 414 and 431 for what is
+ * too long, 501 for a method of more than 32 bytes, 505 for another version. A failure is final. */
 MUST_USE enum http_result http_request_parse(struct http_parser *p, struct view bytes,
                                              struct http_head *out);
 /* As above for a status line (clients: tests, load generator, later gateways). */
@@ -70,8 +69,10 @@ unsigned http_field_count(const struct http_head *h, struct view name);
 MUST_USE bool http_field(const struct http_head *h, struct view name, struct view *value);
 /* Some field of that name holds the token in its comma-separated list, without case. */
 bool http_field_has_token(const struct http_head *h, struct view name, struct view token);
-/* Steps over the elements of all fields of that name, in order, split at commas, empty ones left out.
- * Start with *cursor = 0 pairs: {0}. */
+/* The same for one value. */
+bool http_list_has_token(struct view list, struct view token);
+/* Steps over the elements of all fields of that name, in order, split at commas, empty ones left
+ * out. Start with *cursor = 0 pairs: {0}. */
 struct http_list {
     size_t field;
     struct view rest;
@@ -90,19 +91,19 @@ struct http_target {
 };
 /* Splits a request target (RFC 9112, 3.2). A '#' is refused. */
 MUST_USE bool http_target_split(struct view target, struct http_target *out, struct err *err);
-/* application/x-www-form-urlencoded, the first pair whose decoded name is name: its decoded value is
- * written to out (room bytes). '+' is a blank, a malformed '%' stays as it is, bytes that are not
- * UTF-8 become U+FFFD. Returns false when there is no such pair. *len: the full decoded length, which
- * may pass room: out then holds the first room bytes. */
+/* application/x-www-form-urlencoded, the first pair whose decoded name is name: its decoded value
+ * is written to out (room bytes). '+' is a blank, a malformed '%' stays as it is, bytes that are
+ * not UTF-8 become U+FFFD. Returns false when there is no such pair. *len: the full decoded length,
+ * which may pass room: out then holds the first room bytes. */
 MUST_USE bool http_query_first(struct view query, struct view name, uint8_t *out, size_t room,
                                size_t *len);
 
 /* body.c: where a message ends. */
 struct http_body {
     enum { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_UNTIL_CLOSE } kind;
-    uint64_t left;       /* bytes of the body (LENGTH) or of the chunk (CHUNKED) still to come */
-    unsigned state;      /* of the chunk decoder */
-    unsigned line;       /* bytes of the chunk-size line or trailer line so far */
+    uint64_t left;  /* bytes of the body (LENGTH) or of the chunk (CHUNKED) still to come */
+    unsigned state; /* of the chunk decoder */
+    unsigned line;  /* bytes of the chunk-size line or trailer line so far */
     unsigned trailers;
     bool done;
 };
@@ -119,7 +120,8 @@ MUST_USE bool http_body_feed(struct http_body *b, struct view *in, struct view *
 /* write.c */
 const char *http_reason(int status);
 /* "HTTP/1.1 403 Forbidden\r\n"; then fields; then http_write_end, which adds the blank line. Field
- * values with CR, LF or NUL are refused (ERR_INTERNAL): nothing a peer sends can split an answer. */
+ * values with CR, LF or NUL are refused (ERR_INTERNAL): nothing a peer sends can split an answer.
+ */
 MUST_USE bool http_write_status(struct buf *out, int status, struct err *err);
 MUST_USE bool http_write_request(struct buf *out, struct view method, struct view target,
                                  struct err *err);

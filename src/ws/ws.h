@@ -29,8 +29,8 @@ enum ws_close_code {
     WS_CLOSE_NORMAL = 1000,
     WS_CLOSE_GOING_AWAY = 1001,
     WS_CLOSE_PROTOCOL_ERROR = 1002,
-    WS_CLOSE_NO_STATUS = 1005,  /* never on the wire: "the Close was empty" */
-    WS_CLOSE_ABNORMAL = 1006,   /* never on the wire: "there was no Close" */
+    WS_CLOSE_NO_STATUS = 1005, /* never on the wire: "the Close was empty" */
+    WS_CLOSE_ABNORMAL = 1006,  /* never on the wire: "there was no Close" */
     WS_CLOSE_INVALID_DATA = 1007,
     WS_CLOSE_POLICY = 1008,
     WS_CLOSE_TOO_BIG = 1009,
@@ -41,7 +41,10 @@ enum ws_close_code {
 
 /* --- frames ------------------------------------------------------------------------------- */
 
-enum ws_role { WS_SERVER, WS_CLIENT }; /* who we are: a server demands masked frames, a client unmasked */
+enum ws_role {
+    WS_SERVER,
+    WS_CLIENT
+}; /* who we are: a server demands masked frames, a client unmasked */
 
 enum ws_event {
     WS_NEED_MORE, /* *in is empty and no event is complete */
@@ -56,15 +59,15 @@ struct ws_decoder {
     uint64_t frame_max; /* larger data frames fail with 1009; 0: no limit but 2^63 - 1 */
     const char *reason; /* after WS_FAILED: a literal for the log */
     uint8_t head[WS_HEAD_MAX];
-    uint8_t head_len;   /* bytes of a split head kept so far */
+    uint8_t head_len; /* bytes of a split head kept so far */
     uint8_t mask[4];
-    uint8_t phase;      /* 0–3: which mask byte belongs to the next payload byte */
-    uint8_t opcode;     /* enum ws_opcode of the frame */
+    uint8_t phase;  /* 0–3: which mask byte belongs to the next payload byte */
+    uint8_t opcode; /* enum ws_opcode of the frame */
     bool fin;
-    uint8_t state;      /* head, payload, end, failed */
+    uint8_t state; /* head, payload, end, failed */
     uint8_t role;
-    bool fragmented;    /* a data message is open: only continuations may follow */
-    uint8_t message;    /* opcode of the open message: WS_TEXT or WS_BINARY */
+    bool fragmented; /* a data message is open: only continuations may follow */
+    uint8_t message; /* opcode of the open message: WS_TEXT or WS_BINARY */
     uint16_t close_code;
 };
 _Static_assert(sizeof(struct ws_decoder) <= 64, "one line of cache a tunnel");
@@ -85,11 +88,11 @@ MUST_USE enum ws_event ws_decode(struct ws_decoder *d, struct view *in, struct v
 
 /* XORs len bytes with the key, whose byte (phase mod 4) belongs to the first. In place, any
  * alignment, vectorised per CPU at start. Masking and unmasking are the same. */
-/* As ws_unmask, and moves: reads at, writes to. to ≤ at, and they may overlap: payloads close up over the
- * heads between them in the same pass. */
+void ws_unmask(uint8_t *at, size_t len, const uint8_t mask[static 4], unsigned phase);
+/* As ws_unmask, and moves: reads at, writes to. The two may overlap when to ≤ at: payloads close up
+ * over the heads between them in the same pass. */
 void ws_unmask_to(uint8_t *to, const uint8_t *at, size_t len, const uint8_t mask[static 4],
                   unsigned phase);
-void ws_unmask(uint8_t *at, size_t len, const uint8_t mask[static 4], unsigned phase);
 
 /* Writes the head of an unmasked frame with FIN = 1 and minimal length; returns its length, 2, 4 or
  * 10 (out needs 10). */
@@ -115,21 +118,23 @@ enum { WS_KEY_BYTES = 24, WS_ACCEPT_BYTES = 28 };
 
 enum ws_upgrade {
     WS_UPGRADE_OK,
-    WS_UPGRADE_NONE,        /* a plain HTTP request: neither Upgrade: websocket nor a key */
-    WS_UPGRADE_BAD,         /* 400 */
-    WS_UPGRADE_VERSION,     /* 426 with Sec-WebSocket-Version: 13 */
+    WS_UPGRADE_NONE,    /* a plain HTTP request: neither Upgrade: websocket nor a key */
+    WS_UPGRADE_BAD,     /* 400 */
+    WS_UPGRADE_VERSION, /* 426 with Sec-WebSocket-Version: 13 */
 };
 /* Checks a client's opening handshake (RFC 6455, 4.2.1): GET, HTTP/1.1, one Host, Connection has
  * upgrade, Upgrade has websocket, one key that is base64 of 16 bytes, version 13, no body. */
 enum ws_upgrade ws_upgrade_check(const struct http_head *h, struct view *key, struct err *err);
 /* Sec-WebSocket-Accept for a key (RFC 6455, 4.2.2). out is not terminated. */
 MUST_USE bool ws_accept_key(struct view key, uint8_t out[static WS_ACCEPT_BYTES]);
-/* The whole 101 answer. subprotocol: empty for none. Returns its length, or 0 when it does not fit. */
+/* The whole 101 answer. subprotocol: empty for none. Returns its length, or 0 when it does not fit.
+ */
 size_t ws_upgrade_answer(struct view key, struct view subprotocol, uint8_t *out, size_t room);
 
-/* A client's request and the check of the server's answer (tests, load generator). key: 24 bytes. */
+/* A client's request and the check of the server's answer (tests, load generator). key: 24 bytes.
+ */
 MUST_USE bool ws_client_request(struct buf *out, struct view host, struct view target,
                                 struct view extra_lines, uint8_t key[static WS_KEY_BYTES],
                                 struct err *err);
-MUST_USE bool ws_client_check(const struct http_head *answer, const uint8_t key[static WS_KEY_BYTES],
-                              struct err *err);
+MUST_USE bool ws_client_check(const struct http_head *answer,
+                              const uint8_t key[static WS_KEY_BYTES], struct err *err);

@@ -1,0 +1,117 @@
+/* write: answers and requests (RFC 9112, 2). */
+#include "http/http_priv.h"
+
+static bool value_ok(struct view value);
+
+const char *http_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {100, "Continue"},
+        {101, "Switching Protocols"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+bool http_write_status(struct buf *out, int status, struct err *err)
+{
+    if (status < 100 || status > 599)
+        return err_set(err, ERR_INTERNAL, "no such HTTP status: %d", status);
+    return buf_appendf(out, err, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+}
+
+bool http_write_request(struct buf *out, struct view method, struct view target, struct err *err)
+{
+    if (!http_is_token(method))
+        return err_set(err, ERR_INTERNAL, "HTTP method is no token");
+    if (target.len == 0 || view_span(target, 0, BYTE_TARGET) != target.len)
+        return err_set(err, ERR_INTERNAL, "HTTP request target is not visible ASCII");
+    return buf_appendf(out, err, "%.*s %.*s HTTP/1.1\r\n", VIEW_ARG(method), VIEW_ARG(target));
+}
+
+bool http_write_field(struct buf *out, const char *name, struct view value, struct err *err)
+{
+    if (!http_is_token(view_str(name)))
+        return err_set(err, ERR_INTERNAL, "HTTP field name is no token");
+    if (!value_ok(value))
+        return err_set(err, ERR_INTERNAL, "HTTP field %s: control character in the value", name);
+    return buf_appendf(out, err, "%s: %.*s\r\n", name, VIEW_ARG(value));
+}
+
+bool http_write_field_u64(struct buf *out, const char *name, uint64_t value, struct err *err)
+{
+    if (!http_is_token(view_str(name)))
+        return err_set(err, ERR_INTERNAL, "HTTP field name is no token");
+    return buf_appendf(out, err, "%s: %llu\r\n", name, (unsigned long long)value);
+}
+
+bool http_write_end(struct buf *out, struct err *err)
+{
+    return buf_append_str(out, "\r\n", err);
+}
+
+bool http_write_answer(struct buf *out, int status, const char *content_type, const char *extra,
+                       struct view body, bool close, bool head_only, struct err *err)
+{
+    return http_write_status(out, status, err) &&
+           http_write_field(out, "Content-Type", view_str(content_type), err) &&
+           http_write_field_u64(out, "Content-Length", body.len, err) &&
+           buf_appendf(out, err,
+                       "Connection: %s\r\n"
+                       "Cache-Control: no-store\r\n"
+                       "X-Content-Type-Options: nosniff\r\n"
+                       "%s\r\n",
+                       close ? "close" : "keep-alive", extra ? extra : "") &&
+           (head_only || buf_append(out, body, err));
+}
+
+/* What a field value may hold on the way in, it may hold on the way out. */
+static bool value_ok(struct view value)
+{
+    return view_span(value, 0, BYTE_VALUE) == value.len;
+}
