@@ -13,7 +13,14 @@
 #include "base/check.h"
 #include "net/owner.h"
 
-enum { RULES_MAX = 8192, HELD_MAX = 64, MESSAGE_MAX = 65535, QUERY_MAX = 512, CLIENTS_MAX = 8, PORT_TRIES = 20 };
+enum {
+    RULES_MAX = 8192,
+    HELD_MAX = 64,
+    MESSAGE_MAX = 65535,
+    QUERY_MAX = 512,
+    CLIENTS_MAX = 8,
+    PORT_TRIES = 20
+};
 
 struct rule {
     char name[256];

@@ -1,5 +1,5 @@
-/* dns_server: a DNS server for tests that says what it is told to, on loopback, over UDP and TCP, driven
- * by the loop of the test. Names without a rule do not exist. */
+/* dns_server: a DNS server for tests that says what it is told to, on loopback, over UDP and TCP,
+ * driven by the loop of the test. Names without a rule do not exist. */
 #pragma once
 
 #include <stddef.h>
@@ -14,13 +14,13 @@ enum dns_rcode { DNS_NOERROR = 0, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_REFUSE
 
 struct dns_rule {
     enum dns_rcode rcode;
-    bool drop;      /* never answer */
-    bool hold;      /* answer at dns_server_release */
-    bool truncate;  /* over UDP: no records and the TC bit */
-    bool loop;      /* a CNAME that points at itself */
-    bool garbage;   /* bytes after the header that mean nothing */
+    bool drop;     /* never answer */
+    bool hold;     /* answer at dns_server_release */
+    bool truncate; /* over UDP: no records and the TC bit */
+    bool loop;     /* a CNAME that points at itself */
+    bool garbage;  /* bytes after the header that mean nothing */
     uint32_t ttl;
-    const char *cname;        /* the addresses belong to this name */
+    const char *cname; /* the addresses belong to this name */
     uint32_t cname_ttl;
     const char *addresses[4]; /* in text */
     unsigned many;            /* so many made-up addresses besides */

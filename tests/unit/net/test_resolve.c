@@ -252,11 +252,10 @@ static void keeps_answers_as_long_as_the_ttl_within_bounds(void **state)
     check_lifetime(w, "four.test", 4000);
     say_a(w, "zero.test", "192.0.2.1", 0);
     check_lifetime(w, "zero.test", 1000);
-    dns_server_say(w->dns, "alias.test", DNS_A,
-                   &(struct dns_rule){.cname = "real.test",
-                                      .cname_ttl = 2,
-                                      .ttl = 900,
-                                      .addresses = {"192.0.2.9"}});
+    dns_server_say(
+        w->dns, "alias.test", DNS_A,
+        &(struct dns_rule){
+            .cname = "real.test", .cname_ttl = 2, .ttl = 900, .addresses = {"192.0.2.9"}});
     check_lifetime(w, "alias.test", 2000);
     say_a(w, "negative-ttl.test", "192.0.2.1", UINT32_C(0xffffffff));
     check_lifetime(w, "negative-ttl.test", 1000);
@@ -288,12 +287,9 @@ static void remembers_failures_for_a_moment(void **state)
         const char *name;
         struct dns_rule rule;
     } rows[] = {
-        {"nxdomain.test", {.rcode = DNS_NXDOMAIN}},
-        {"nodata.test", {.rcode = DNS_NOERROR}},
-        {"servfail.test", {.rcode = DNS_SERVFAIL}},
-        {"refused.test", {.rcode = DNS_REFUSED}},
-        {"cname-loop.test", {.loop = true}},
-        {"dangling.test", {.cname = "nowhere.test"}},
+        {"nxdomain.test", {.rcode = DNS_NXDOMAIN}}, {"nodata.test", {.rcode = DNS_NOERROR}},
+        {"servfail.test", {.rcode = DNS_SERVFAIL}}, {"refused.test", {.rcode = DNS_REFUSED}},
+        {"cname-loop.test", {.loop = true}},        {"dangling.test", {.cname = "nowhere.test"}},
         {"garbage.test", {.garbage = true}},
     };
     struct world *w = *state;
@@ -461,12 +457,9 @@ static void a_prefetched_name_needs_no_waiting(void **state)
 static void literals_and_localhost_need_no_dns(void **state)
 {
     static const char *const rows[][2] = {
-        {"192.0.2.7", "192.0.2.7 "},
-        {"2001:DB8::7", "2001:db8::7 "},
-        {"[2001:db8::7]", "2001:db8::7 "},
-        {"localhost", "::1 127.0.0.1 "},
-        {"LocalHost.", "::1 127.0.0.1 "},
-        {"a.localhost", "::1 127.0.0.1 "},
+        {"192.0.2.7", "192.0.2.7 "},       {"2001:DB8::7", "2001:db8::7 "},
+        {"[2001:db8::7]", "2001:db8::7 "}, {"localhost", "::1 127.0.0.1 "},
+        {"LocalHost.", "::1 127.0.0.1 "},  {"a.localhost", "::1 127.0.0.1 "},
     };
     struct world *w = *state;
 
