@@ -180,8 +180,10 @@ static bool step_method(struct http_parser *p, struct view bytes)
     uint8_t c;
 
     more = !take_span(p, bytes, BYTE_TOKEN, &c);
-    if (p->scanned - p->part_start > METHOD_BYTES_MAX)
+    if (p->scanned - p->part_start > METHOD_BYTES_MAX) {
+        p->scanned = p->part_start + METHOD_BYTES_MAX;
         return fail(p, 501, "method longer than %d bytes", METHOD_BYTES_MAX);
+    }
     if (more)
         return true;
     if (p->scanned == p->part_start)

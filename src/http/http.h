@@ -86,7 +86,7 @@ bool http_is_token(struct view v); /* RFC 9110, 5.6.2; not empty */
 struct http_target {
     enum { HTTP_ORIGIN_FORM, HTTP_ABSOLUTE_FORM, HTTP_AUTHORITY_FORM, HTTP_ASTERISK_FORM } form;
     struct view authority; /* of the absolute form */
-    struct view path;      /* "/…" , as sent */
+    struct view path;      /* "/…", as sent; "/" for an absolute form without one */
     struct view query;     /* after the first '?'; .at NULL when there was none */
 };
 /* Splits a request target (RFC 9112, 3.2). A '#' is refused. */
@@ -103,7 +103,7 @@ struct http_body {
     enum { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_UNTIL_CLOSE } kind;
     uint64_t left;  /* bytes of the body (LENGTH) or of the chunk (CHUNKED) still to come */
     unsigned state; /* of the chunk decoder */
-    unsigned line;  /* bytes of the chunk-size line or trailer line so far */
+    unsigned line;  /* bytes of the chunk-size line, or of all trailers, so far */
     unsigned trailers;
     bool done;
 };
