@@ -67,7 +67,8 @@ enum settings_action { SETTINGS_RUN, SETTINGS_HELP, SETTINGS_VERSION, SETTINGS_C
 MUST_USE bool settings_load(const struct settings_program *program, int argc, char **argv,
                             char **environment, void *target, FILE *complaints,
                             struct settings **out, enum settings_action *action, struct err *err);
-void settings_free(struct settings *s);
+void settings_free(struct settings *s); /* NULL is fine */
+CLEANUP_DEFINE(struct settings, settings_free)
 
 /* Where the value of a row came from. */
 enum setting_source settings_source(const struct settings *s, const char *name);
