@@ -383,7 +383,7 @@ static void a_refusal_leads_to_the_next_address_at_once(void **state)
     hang_up(&c);
     /* … for ten minutes. */
     memset(&c, 0, sizeof c);
-    w->now_ms += DIAL_PREFER_MS + 1;
+    w->now_ms += DIAL_PREFER_MS + TIMER_TICK_MS;
     turn(w);
     (void)start(w, "half.test", port, &c);
     wait_done(w, &c);
@@ -552,7 +552,7 @@ static void nobody_answers_in_time(void **state)
     fill(&full, "127.0.0.1", port);
     (void)start(w, "127.0.0.1", port, &c);
     turn(w);
-    w->now_ms += TIMEOUT_MS;
+    w->now_ms += TIMEOUT_MS + TIMER_TICK_MS;
     wait_done(w, &c);
     assert_int_equal(c.result.outcome, DIAL_TIMEOUT);
     assert_int_equal(c.result.err.code, ERR_TIMEOUT);
@@ -580,10 +580,10 @@ static void a_refusal_tells_more_than_a_time_out(void **state)
         memset(&c, 0, sizeof c);
         (void)start_fixed(w, "pinned.test", port, fixed, 2, &c);
         turn(w);
-        w->now_ms += DIAL_STAGGER_MS;
+        w->now_ms += DIAL_STAGGER_MS + TIMER_TICK_MS;
         wait_judged(w, &c, order ? "127.0.0.2 127.0.0.1 " : "127.0.0.1 127.0.0.2 ");
         turn(w);
-        w->now_ms += TIMEOUT_MS;
+        w->now_ms += TIMEOUT_MS + TIMER_TICK_MS;
         wait_done(w, &c);
         assert_int_equal(c.result.outcome, DIAL_REFUSED);
         assert_true(c.literal);
@@ -633,7 +633,7 @@ static void slow_dns_ends_with_the_dial(void **state)
     dns_server_say(w->dns, "slow.test", DNS_AAAA, &(struct dns_rule){.drop = true});
     (void)start(w, "slow.test", 80, &c);
     wait_asked(w, "slow.test", DNS_A);
-    w->now_ms += TIMEOUT_MS;
+    w->now_ms += TIMEOUT_MS + TIMER_TICK_MS;
     wait_done(w, &c);
     assert_int_equal(c.result.outcome, DIAL_NAME);
     assert_int_equal(c.result.err.code, ERR_TIMEOUT);
