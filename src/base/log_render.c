@@ -1,0 +1,150 @@
+#include "base/log_render.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/codec.h"
+#include "base/text.h"
+
+#include "base/poison.h"
+
+enum { TAIL_ROOM = 8 }; /* kept free for what closes a line that was cut */
+
+static const char *const level_words[] = {"error", "warn", "info", "debug"};
+static const char *const level_tags[] = {"ERROR", "WARN ", "INFO ", "DEBUG"};
+static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[2m"};
+
+/* All or nothing: a field that does not fit is left out whole, so that JSON stays JSON. */
+static bool put(struct log_line *line, const char *text, size_t n)
+{
+    if (n > sizeof line->at - TAIL_ROOM - line->len)
+        return false;
+    memcpy(line->at + line->len, text, n);
+    line->len += n;
+    return true;
+}
+
+static bool puts_(struct log_line *line, const char *text)
+{
+    return put(line, text, strlen(text));
+}
+
+/* Bytes of the UTF-8 character at the start of v, or 0. */
+static size_t character(struct view v)
+{
+    for (size_t n = 1; n <= 4 && n <= v.len; n++)
+        if (utf8_valid(view_first(v, n)))
+            return n;
+    return 0;
+}
+
+static bool put_json_text(struct log_line *line, struct view v)
+{
+    bool good = puts_(line, "\"");
+    size_t used = 0;
+
+    while (good && used < v.len && used < LOG_TEXT_MAX) {
+        size_t n = character(view_skip(v, used));
+        uint8_t c = v.at[used];
+        char escaped[8];
+
+        if (!n) {
+            good = puts_(line, "\xEF\xBF\xBD");
+            n = 1;
+        } else if (c == '"' || c == '\\') {
+            good = put(line, (const char[]){'\\', (char)c}, 2);
+        } else if (c < 0x20 || c == 0x7F) {
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", c);
+            good = puts_(line, escaped);
+        } else {
+            good = put(line, (const char *)v.at + used, n);
+        }
+        used += n;
+    }
+    if (used < v.len)
+        good = good && puts_(line, "…");
+    return good && puts_(line, "\"");
+}
+
+static bool plain_word(struct view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.at[i] <= ' ' || v.at[i] >= 0x7F || strchr("\"\\=", v.at[i]))
+            return false;
+    return v.len > 0;
+}
+
+static bool put_human_text(struct log_line *line, struct view v)
+{
+    char escaped[4 * LOG_TEXT_MAX + 8];
+
+    if (v.len <= LOG_TEXT_MAX && plain_word(v))
+        return put(line, (const char *)v.at, v.len);
+    (void)text_escape(v, LOG_TEXT_MAX, escaped, sizeof escaped);
+    return puts_(line, "\"") && puts_(line, escaped) && puts_(line, "\"");
+}
+
+static bool put_value(struct log_line *line, bool json, const struct log_field *f)
+{
+    char number[32];
+
+    switch (f->kind) {
+    case LOG_F_TEXT:
+        return json ? put_json_text(line, f->text) : put_human_text(line, f->text);
+    case LOG_F_U64:
+        (void)snprintf(number, sizeof number, "%" PRIu64, f->u64);
+        return puts_(line, number);
+    case LOG_F_I64:
+        (void)snprintf(number, sizeof number, "%" PRId64, f->i64);
+        return puts_(line, number);
+    case LOG_F_BOOL:
+        return puts_(line, f->boolean ? "true" : "false");
+    case LOG_F_SECONDS:
+        (void)snprintf(number, sizeof number, "%" PRIu64 ".%03" PRIu64, f->ms / 1000, f->ms % 1000);
+        return puts_(line, number);
+    }
+    return false;
+}
+
+static void put_fields(struct log_line *line, bool json, const struct log_field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct log_field *f = &fields[i];
+        size_t before = line->len;
+
+        if (f->kind == LOG_F_TEXT && f->text.len == 0)
+            continue;
+        if (!(puts_(line, json ? ",\"" : " ") && puts_(line, f->name) &&
+              puts_(line, json ? "\":" : "=") && put_value(line, json, f)))
+            line->len = before;
+    }
+}
+
+void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms, enum log_level level,
+                const char *event, const char *message, const struct log_field *fields, size_t count)
+{
+    char time[CLOCK_RFC3339_BYTES];
+    size_t before;
+
+    line->len = 0;
+    clock_rfc3339(wall_ms, time);
+    if (json) {
+        (void)(puts_(line, "{\"time\":\"") && puts_(line, time) && puts_(line, "\",\"level\":\"") &&
+               puts_(line, level_words[level]) && puts_(line, "\",\"event\":\"") &&
+               puts_(line, event) && puts_(line, "\""));
+        before = line->len;
+        if (!puts_(line, ",\"message\":") || !put_json_text(line, view_str(message)))
+            line->len = before;
+        put_fields(line, true, fields, count);
+        line->at[line->len++] = '}';
+    } else {
+        char escaped[1024];
+
+        (void)text_escape(view_str(message), sizeof escaped, escaped, sizeof escaped);
+        (void)(puts_(line, time) && puts_(line, " ") &&
+               (!colour || puts_(line, level_colours[level])) && puts_(line, level_tags[level]) &&
+               (!colour || puts_(line, "\033[0m")) && puts_(line, " ") && puts_(line, escaped));
+        put_fields(line, false, fields, count);
+    }
+    line->at[line->len++] = '\n';
+}
