@@ -1,0 +1,154 @@
+#include "base/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+
+#include "base/poison.h"
+
+void json_begin(struct json_writer *w, struct buf *out)
+{
+    *w = (struct json_writer){.out = out};
+}
+
+static void put(struct json_writer *w, struct view bytes)
+{
+    if (w->err.code == ERR_NONE)
+        (void)!buf_append(w->out, bytes, &w->err);
+}
+
+/* The comma before a value or key, where one belongs. */
+static void separate(struct json_writer *w)
+{
+    uint64_t bit = 1ull << w->depth;
+
+    if (w->after_key) {
+        w->after_key = false;
+        return;
+    }
+    if (w->comma & bit)
+        put(w, VIEW(","));
+    w->comma |= bit;
+}
+
+static void open_(struct json_writer *w, struct view bracket)
+{
+    separate(w);
+    put(w, bracket);
+    CHECK(w->depth < JSON_DEPTH_MAX);
+    w->depth++;
+    w->comma &= ~(1ull << w->depth);
+}
+
+static void close_(struct json_writer *w, struct view bracket)
+{
+    CHECK(w->depth > 0);
+    w->depth--;
+    put(w, bracket);
+}
+
+void json_object(struct json_writer *w)
+{
+    open_(w, VIEW("{"));
+}
+void json_object_end(struct json_writer *w)
+{
+    close_(w, VIEW("}"));
+}
+void json_array(struct json_writer *w)
+{
+    open_(w, VIEW("["));
+}
+void json_array_end(struct json_writer *w)
+{
+    close_(w, VIEW("]"));
+}
+
+static size_t character(struct view v)
+{
+    for (size_t n = 1; n <= 4 && n <= v.len; n++)
+        if (utf8_valid(view_first(v, n)))
+            return n;
+    return 0;
+}
+
+static void text(struct json_writer *w, struct view v)
+{
+    put(w, VIEW("\""));
+    while (v.len) {
+        size_t n = character(v);
+        char escaped[8];
+
+        if (!n) {
+            put(w, VIEW("\xEF\xBF\xBD"));
+            n = 1;
+        } else if (v.at[0] == '"' || v.at[0] == '\\') {
+            put(w, view_from((const char[]){'\\', (char)v.at[0]}, 2));
+        } else if (v.at[0] < 0x20 || v.at[0] == 0x7F) {
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", v.at[0]);
+            put(w, view_str(escaped));
+        } else {
+            put(w, view_first(v, n));
+        }
+        v = view_skip(v, n);
+    }
+    put(w, VIEW("\""));
+}
+
+void json_key(struct json_writer *w, const char *key)
+{
+    separate(w);
+    text(w, view_str(key));
+    put(w, VIEW(":"));
+    w->after_key = true;
+}
+
+void json_text(struct json_writer *w, struct view value)
+{
+    separate(w);
+    text(w, value);
+}
+
+void json_u64(struct json_writer *w, uint64_t value)
+{
+    char number[24];
+
+    (void)snprintf(number, sizeof number, "%" PRIu64, value);
+    json_raw(w, view_str(number));
+}
+
+void json_i64(struct json_writer *w, int64_t value)
+{
+    char number[24];
+
+    (void)snprintf(number, sizeof number, "%" PRId64, value);
+    json_raw(w, view_str(number));
+}
+
+void json_bool(struct json_writer *w, bool value)
+{
+    json_raw(w, value ? VIEW("true") : VIEW("false"));
+}
+
+void json_null(struct json_writer *w)
+{
+    json_raw(w, VIEW("null"));
+}
+
+void json_raw(struct json_writer *w, struct view value)
+{
+    separate(w);
+    put(w, value);
+}
+
+bool json_end(struct json_writer *w, struct err *err)
+{
+    CHECK(w->depth == 0);
+    if (w->err.code == ERR_NONE)
+        return true;
+    if (err)
+        *err = w->err;
+    return false;
+}
