@@ -1,0 +1,171 @@
+/* Reload: the whole configuration is read again; what is good replaces the old at once, what is not
+ * changes nothing. Listeners, limits and threads need a restart: their settings keep. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "bridge/service_priv.h"
+
+void reload_warning(void *context, const char *sentence)
+{
+    log_event(context, LOG_WARN, "configuration.warning", sentence);
+}
+
+bool service_policy(const struct config *c, const struct settings *settings, struct log *log,
+                    struct policy **out, struct err *err)
+{
+    struct policy_source source =
+        config_policy_source(c, settings_source(settings, "target") != SOURCE_DEFAULT);
+
+    return policy_load(&source, reload_warning, log, out, err);
+}
+
+bool reload_tls(const struct config *c, struct tls_config **out, struct err *err)
+{
+    struct tls_options options = {
+        .certificates = c->tls_cert,
+        .tls12 = c->tls12,
+        .client_ca = c->tls_client_ca,
+        .client_required = c->tls_client_required,
+        .ktls = c->ktls == 0 && tls_kernel_available(),
+    };
+
+    *out = NULL;
+    return !c->tls_cert || tls_config_load(&options, out, err);
+}
+
+/* Complaints of the settings go to the log, a line each. */
+static void log_complaints(struct service *s, const char *text)
+{
+    struct view rest = view_str(text), line;
+
+    while (view_next(&rest, '\n', &line)) {
+        char sentence[ERR_TEXT_BYTES];
+
+        if (!line.len)
+            continue;
+        (void)snprintf(sentence, sizeof sentence, "%.*s", VIEW_ARG(view_first(line, 300)));
+        log_event(s->log, LOG_ERROR, "reload.complaint", sentence);
+    }
+}
+
+static bool read_again(struct service *s, struct config *config, struct settings **settings,
+                       struct err *err)
+{
+    char *complaints = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&complaints, &size);
+    enum settings_action action;
+    bool good;
+
+    if (!out)
+        return err_set(err, ERR_MEMORY, "reading the configuration");
+    good = settings_load(&config_program, s->source.argc, s->source.argv, s->source.environment, config,
+                         out, settings, &action, err);
+    (void)fclose(out);
+    if (!good)
+        log_complaints(s, complaints);
+    free(complaints);
+    return good;
+}
+
+static bool reload(struct service *s, struct err *err)
+{
+    struct config config;
+    CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
+    CLEANUP(policy_unref_cleanup) struct policy *policy = NULL;
+    struct tls_config *tls = NULL;
+
+    if (!read_again(s, &config, &settings, err) ||
+        !service_policy(&config, settings, s->log, &policy, err) || !reload_tls(&config, &tls, err))
+        return false;
+    if (!tls != !s->tls) {
+        tls_config_unref(tls);
+        return err_set(err, ERR_CONFIG, "--tls-cert: turning TLS on or off needs a restart");
+    }
+    log_sink_level(s->source.sink, (enum log_level)config.log_level);
+    for (unsigned i = 0; i < s->bridge.worker_count; i++)
+        worker_reload(s->bridge.workers[i], policy, tls);
+    policy_unref(s->policy);
+    s->policy = take(policy);
+    tls_config_unref(s->tls);
+    s->tls = tls;
+    return true;
+}
+
+void reload_now(struct service *s)
+{
+    struct err err = {0};
+
+    notify_reloading();
+    if (reload(s, &err)) {
+        s->reloads_good++;
+        log_event(s->log, LOG_INFO, "configuration.reloaded", "configuration reloaded",
+                  F_U64("targets", allowlist_count(s->policy->allow)),
+                  F_U64("generation", s->policy->generation));
+    } else {
+        s->reloads_failed++;
+        log_event(s->log, LOG_ERROR, "reload.failed",
+                  "reload failed; the old configuration stays in force", F_STR("error", err.text));
+    }
+    notify_ready("serving");
+}
+
+/* Several changes of one save come together: one reload answers all that were read in one go. */
+static void files_changed(struct loop *loop, struct io *io, uint32_t events)
+{
+    struct service *s = (struct service *)(void *)((char *)io - offsetof(struct service, watch_io));
+    char events_read[4096];
+    bool any = false;
+
+    (void)loop;
+    (void)events;
+    while (read(io->fd, events_read, sizeof events_read) > 0)
+        any = true;
+    if (any)
+        reload_now(s);
+}
+
+/* Watches the folder of a file: editors and Kubernetes replace files instead of writing them. */
+static bool watch_file(struct service *s, const char *path, struct err *err)
+{
+    char folder[4096];
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    int n;
+
+    if (!path)
+        return true;
+    n = slash ? snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path)
+              : snprintf(folder, sizeof folder, ".");
+    if (n < 0 || (size_t)n >= sizeof folder)
+        return err_set(err, ERR_CONFIG, "--watch: path too long: %.80s…", path);
+    if (inotify_add_watch(s->watch_fd, folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
+        return err_system(err, ERR_IO, errno, "--watch: %s", folder);
+    return true;
+}
+
+bool reload_watch_files(struct service *s, struct err *err)
+{
+    const struct config *c = s->source.config;
+
+    if (!c->watch)
+        return true;
+    s->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (s->watch_fd < 0)
+        return err_system(err, ERR_IO, errno, "--watch");
+    if (!watch_file(s, c->allowlist_file, err) || !watch_file(s, c->auth_token_file, err) ||
+        !watch_file(s, c->auth_jwt_jwks, err))
+        return false;
+    if (c->tls_cert) {
+        char first[4096];
+        struct view pair = view_first(view_str(c->tls_cert), view_find(view_str(c->tls_cert), ':'));
+
+        (void)snprintf(first, sizeof first, "%.*s", VIEW_ARG(view_first(pair, sizeof first - 1)));
+        if (!watch_file(s, first, err))
+            return false;
+    }
+    s->watch_io = (struct io){.ready = files_changed, .fd = s->watch_fd};
+    return loop_watch_level(s->loop, &s->watch_io, EPOLLIN, err);
+}
