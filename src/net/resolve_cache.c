@@ -39,8 +39,12 @@ struct entry *cache_entry(struct resolver *r, struct view name, struct err *err)
 
 void cache_clear(struct resolver *r)
 {
-    while (r->oldest)
-        entry_free(r->oldest);
+    struct entry *newer;
+
+    for (struct entry *e = r->oldest; e; e = newer) {
+        newer = e->newer;
+        entry_free(e);
+    }
 }
 
 void entry_look_up(struct entry *e)

@@ -117,7 +117,7 @@ const char *dns_server_text(const struct dns_server *s)
 void dns_server_say(struct dns_server *s, const char *name, enum dns_type type,
                     const struct dns_rule *rule)
 {
-    struct rule *r = rule_of(s, name, type);
+    struct rule *r = rule_of(s, name, (uint16_t)type);
 
     r->rule = *rule;
     r->said = true;

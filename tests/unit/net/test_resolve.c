@@ -483,8 +483,7 @@ static const char *const not_names[] = {
     "a:80",
     "a%00",
     "a\tb",
-    "b\xc3\xbc"
-    "cher.de",
+    "\xc3\xbc.de",
     "2130706433",
     "0x7f000001",
     "127.1",
