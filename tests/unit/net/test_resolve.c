@@ -373,6 +373,7 @@ static void an_old_answer_is_given_before_the_time_out(void **state)
     struct world *w = *state;
     struct asker a;
 
+    w->resolver->options.timeout_ms = 3600 * 1000;
     say_a(w, "slow.test", "192.0.2.1", 1);
     ask_and_wait(w, "slow.test", &a);
     dns_server_say(w->dns, "slow.test", DNS_A, &(struct dns_rule){.drop = true});
