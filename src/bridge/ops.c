@@ -153,8 +153,16 @@ bool ops_open(struct service *s, struct err *err)
     s->routes[3] = (struct serve_route){"GET", "/debug/tunnels", tunnels, s};
     if (!where || !*where || !strcmp(where, "off"))
         return true;
-    if (!listen_open(view_str(where), &options, listeners, &count, err))
-        return err_in(err, "--admin");
+    if (!listen_open(view_str(where), &options, listeners, &count, err)) {
+        if (settings_source(s->source.settings, "admin") != SOURCE_DEFAULT)
+            return err_in(err, "--admin");
+        /* Several bridges on one machine: the first has the default port, the others do without. */
+        log_event(s->log, LOG_WARN, "admin.unavailable",
+                  "no admin listener: its default address is taken; set --admin, or --admin off",
+                  F_STR("error", err->text));
+        *err = (struct err){0};
+        return true;
+    }
     if (!server_new(s->loop, &serve, &s->admin, err))
         return false;
     for (size_t i = 0; i < count; i++) {

@@ -1,21 +1,33 @@
-/* origin: which web pages may connect, and under which names we are reached. Exact matches only: a
- * suffix match would let evil-example.com in. */
+/* origin: which pages may open a tunnel (Origin), and under which names we may be called (Host).
+ *
+ * A WebSocket is not bound by the same-origin policy: any page may open one to a bridge that its
+ * visitor can reach, so a list of origins is the only thing between a hostile page and the targets.
+ * Comparison is exact, scheme + host + port; nothing matches by its end ("evil-example.com"). */
 #pragma once
 
+#include "base/limits.h"
 #include "base/err.h"
 #include "base/view.h"
 
-struct origin_set; /* of the Origin header (RFC 6454) */
-struct host_set;   /* of the Host header */
+enum { ORIGINS_MAX = 1024 };
 
-/* Comma-separated: "https://app.example.com", "http://localhost:3000", "same-host", "null". */
-MUST_USE bool origin_set_parse(struct view text, struct origin_set **out, struct err *err);
-void origin_set_free(struct origin_set *s);
-/* host: the request's Host, for same-host. Scheme and host compare without case; a default port is
- * the same as none. */
+struct origin_set;
+
+/* "https://app.example.com, http://localhost:3000, null, same-host". Scheme and host without case; the
+ * port is that of the scheme when it is left out. what: names the setting in errors. */
+MUST_USE bool origin_set_parse(struct view list, const char *what, struct origin_set **out,
+                               struct err *err);
+void origin_set_free(struct origin_set *s); /* NULL is fine */
+CLEANUP_DEFINE(struct origin_set, origin_set_free)
+/* origin: the header's value, not empty. host: of the Host field, for "same-host". tls: the page's own
+ * scheme, when it is ours, would be https: gives Host its default port. */
 bool origin_set_has(const struct origin_set *s, struct view origin, struct view host);
 
-/* Comma-separated names with or without a port; without one, any port matches. */
-MUST_USE bool host_set_parse(struct view text, struct host_set **out, struct err *err);
-void host_set_free(struct host_set *s);
+struct host_set;
+
+/* "bridge.example.com, localhost:9000": with a port, only with that port; without one, with any. */
+MUST_USE bool host_set_parse(struct view list, const char *what, struct host_set **out,
+                             struct err *err);
+void host_set_free(struct host_set *s); /* NULL is fine */
+CLEANUP_DEFINE(struct host_set, host_set_free)
 bool host_set_has(const struct host_set *s, struct view host);

@@ -41,8 +41,6 @@ bool target_host(struct view host, enum target_kind *kind, struct addr *addr,
     char text[ADDR_TEXT_BYTES];
 
     if (addr_parse_ip(host, true, addr)) {
-        if (addr->family == AF_INET6 && host.at[0] != '[')
-            return err_set(err, ERR_SYNTAX, "an IPv6 address needs brackets: [2001:db8::1]:443");
         (void)snprintf(out, HOST_BYTES_MAX + 1, "%s", addr_ip_format(addr, text));
         *kind = TARGET_IP;
         return true;
@@ -58,10 +56,11 @@ bool target_host(struct view host, enum target_kind *kind, struct addr *addr,
 
 void target_set_port(struct target *t, uint16_t port)
 {
-    const char *format = t->addr.family == AF_INET6 ? "[%.*s]:%u" : "%.*s:%u";
+    bool v6 = t->addr.family == AF_INET6;
 
     t->port = t->addr.port = port;
-    (void)snprintf(t->text, sizeof t->text, format, NAME_BYTES_MAX, t->host, (unsigned)port);
+    (void)snprintf(t->text, sizeof t->text, "%s%.*s%s:%u", v6 ? "[" : "", NAME_BYTES_MAX, t->host,
+                   v6 ? "]" : "", (unsigned)port);
 }
 
 static bool unix_parse(struct view path, struct target *out, struct err *err)

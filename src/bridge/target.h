@@ -30,5 +30,3 @@ MUST_USE bool target_host(struct view host, enum target_kind *kind, struct addr 
                           char out[static HOST_BYTES_MAX + 1], struct err *err);
 /* Gives a target whose kind, addr and host are set its port, and writes its text. */
 void target_set_port(struct target *t, uint16_t port);
-/* Writes the canonical text from kind, host and port. */
-void target_text(struct target *t);

@@ -1,0 +1,6 @@
+/* Private to json_read.c: is this text exactly one JSON value (RFC 8259), at most JSON_DEPTH_MAX deep? */
+#pragma once
+
+#include "base/json.h"
+
+MUST_USE bool json_grammar_check(struct view text, struct err *err);
