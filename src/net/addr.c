@@ -368,11 +368,10 @@ static bool embedded_ipv4(const struct addr *a, struct addr *out)
  * equals) as "::"; IPv4-mapped addresses end in a dotted quad. */
 static char *ipv6_format(const uint8_t ip[16], char *out, size_t size)
 {
-    unsigned run_at = 8, run_len = 1, groups = 8;
-    size_t n = 0;
+    size_t run_at = 8, run_len = 1, groups = 8, n = 0;
 
-    for (unsigned i = 0; i < 8; i++) {
-        unsigned len = 0;
+    for (size_t i = 0; i < 8; i++) {
+        size_t len = 0;
 
         while (i + len < 8 && ip[(i + len) * 2] == 0 && ip[(i + len) * 2 + 1] == 0)
             len++;
@@ -383,7 +382,7 @@ static char *ipv6_format(const uint8_t ip[16], char *out, size_t size)
     }
     if (memcmp(ip, mapped_prefix, 12) == 0)
         groups = 6;
-    for (unsigned i = 0; i < groups; i++) {
+    for (size_t i = 0; i < groups; i++) {
         if (i == run_at) {
             n += (size_t)snprintf(out + n, size - n, "::");
             i += run_len - 1;

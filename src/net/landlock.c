@@ -41,7 +41,7 @@ static bool add_rules(const struct sandbox *s, int ruleset, const struct ruleset
 static bool add_paths(int ruleset, const char *const *paths, uint64_t access, struct err *err);
 static bool add_port(int ruleset, uint16_t port, uint64_t access, struct err *err);
 
-static void close_cleanup(int *fd)
+static void close_cleanup(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);
@@ -92,7 +92,7 @@ static bool add_rules(const struct sandbox *s, int ruleset, const struct ruleset
     /* Port 0 is what a socket is bound to that wants a source address and any port. */
     if (attr->handled_access_net && !add_port(ruleset, 0, NET_BIND_TCP, err))
         return false;
-    if (attr->handled_access_net & NET_CONNECT_TCP)
+    if (attr->handled_access_net && s->connect_ports)
         for (size_t i = 0; i < s->connect_port_count; i++)
             if (!add_port(ruleset, s->connect_ports[i], NET_CONNECT_TCP, err))
                 return false;
