@@ -3,7 +3,7 @@
 #pragma once
 
 enum {
-    /* HTTP head: browsers with many cookies reach 4–6 KiB; twice that, and a page (bridge.md 2.1). */
+    /* HTTP head: browsers with many cookies reach 4–6 KiB; twice that, and a page. */
     HTTP_HEAD_BYTES_MAX = 16 * 1024,
     HTTP_LINE_BYTES_MAX = 8 * 1024,  /* the request line, and each header field line */
     HTTP_FIELDS_MAX = 100,           /* header fields of one message */

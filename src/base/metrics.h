@@ -24,7 +24,7 @@ static inline void metric_sub(metric *m, uint64_t n)
 }
 static inline uint64_t metric_get(const metric *m)
 {
-    return atomic_load_explicit((metric *)m, memory_order_relaxed);
+    return atomic_load_explicit(m, memory_order_relaxed);
 }
 
 enum { HISTOGRAM_BUCKETS = 16 };

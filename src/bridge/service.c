@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 enum { BACKLOG = 4096, SPLICE_FDS = 64, SPARE_FDS = 64 };
 
@@ -122,7 +123,7 @@ static void say_listening(struct service *s)
     const struct bridge *b = &s->bridge;
     const char *target = s->policy->has_default ? s->policy->default_target.text : "none";
 
-    for (size_t i = 0; i < b->listening_count; i++) {
+    for (size_t i = 0; i < b->workers[0]->listener_count; i++) {
         const struct listener *l = &b->workers[0]->listeners[i];
         char message[LISTENER_NAME_BYTES + TARGET_BYTES_MAX + 64];
 
@@ -130,6 +131,10 @@ static void say_listening(struct service *s)
                        s->tls ? "wss " : "", l->name, target);
         log_event(s->log, LOG_INFO, "listening", message, F_STR("address", l->name),
                   F_STR("default_target", target), F_BOOL("tls", s->tls != NULL));
+        if (l->shared)
+            log_event(s->log, LOG_WARN, "listening.shared",
+                      "another program listens on the same address and takes a share of the connections",
+                      F_STR("address", l->name));
     }
 }
 
@@ -160,6 +165,7 @@ bool service_new(const struct service_source *source, struct service **out, stru
         service_free(s);
         return false;
     }
+    listen_systemd_done();
     say_listening(s);
     say_capacity(s, descriptors);
     *out = s;
@@ -242,6 +248,36 @@ static void collect_paths(const struct service *s, struct paths *read, struct pa
     }
 }
 
+enum { DNS_PORT = 53, DNS_SERVERS_MAX = 16 };
+
+/* The ports that Landlock leaves open: those of the allowlist and of the name servers. None when a reload
+ * may bring new ones, because what Landlock has closed stays closed. */
+static bool connect_ports(const struct service *s, uint16_t **out, size_t *count)
+{
+    const struct config *c = s->source.config;
+    struct view rest = view_str(c->dns_servers), one;
+    uint16_t *ports, *more;
+    size_t n;
+
+    if (c->allowlist_file || !allowlist_ports(s->policy->allow, &ports, &n))
+        return false;
+    more = realloc(ports, (n + 1 + DNS_SERVERS_MAX) * sizeof *ports);
+    if (!more) {
+        free(ports);
+        return false;
+    }
+    more[n++] = DNS_PORT;
+    for (int i = 0; c->dns_servers && i < DNS_SERVERS_MAX && view_next(&rest, ',', &one); i++) {
+        struct addr server;
+
+        if (addr_parse(text_trim(one), &server))
+            more[n++] = server.port;
+    }
+    *out = more;
+    *count = n;
+    return true;
+}
+
 bool service_confine(struct service *s, struct err *err)
 {
     const struct config *c = s->source.config;
@@ -257,13 +293,14 @@ bool service_confine(struct service *s, struct err *err)
         return err_set(err, ERR_MEMORY, "sandbox");
     if (c->user)
         good = user_find(c->user, &user, err) && user_become(&user, err);
+    else
+        good = capabilities_drop(err);
     if (good) {
         secret_no_dumps();
         collect_paths(s, &paths[0], &paths[1]);
         sandbox.read_paths = paths[0].list;
         sandbox.write_paths = paths[1].list;
-        /* A reload may bring new ports, and what Landlock has closed stays closed. */
-        if (!c->allowlist_file && allowlist_ports(s->policy->allow, &ports, &port_count)) {
+        if (connect_ports(s, &ports, &port_count)) {
             sandbox.connect_ports = ports;
             sandbox.connect_port_count = port_count;
         }

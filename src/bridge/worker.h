@@ -79,7 +79,7 @@ struct bridge {
     uint32_t connections_max;
     _Atomic uint32_t connections;     /* accepted and not yet gone, all workers */
     _Atomic bool draining;
-    struct addr listening[LISTENERS_MAX]; /* our own addresses: a tunnel to them would be a loop */
+    struct addr listening[2 * LISTENERS_MAX]; /* our own addresses: a tunnel to them would be a loop */
     size_t listening_count;
     struct addr local[LOCAL_ADDRESSES_MAX]; /* this machine's addresses, as far as known */
     size_t local_count;

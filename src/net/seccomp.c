@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -206,7 +207,8 @@ static bool allow_names(scmp_filter_ctx filter, const char *const *names)
 static bool add_conditions(scmp_filter_ctx filter)
 {
     static const int domains[] = {AF_INET, AF_INET6, AF_UNIX};
-    static const unsigned long requests[] = {FIONREAD, FIONBIO, TIOCOUTQ, TCGETS, TIOCGWINSZ};
+    static const unsigned long requests[] = {FIONREAD,    FIONBIO, TIOCOUTQ,
+                                             SIOCOUTQNSD, TCGETS,  TIOCGWINSZ};
     static const int names[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA};
     const uint64_t thread = CLONE_VM | CLONE_THREAD;
     bool ok = true;
