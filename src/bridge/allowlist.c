@@ -32,8 +32,7 @@ bool allowlist_new(struct allowlist **out, struct err *err)
     if (!list)
         return err_set(err, ERR_MEMORY, "allowlist");
     random_bytes(&list->seed, sizeof list->seed);
-    if (!table_grow(list, &list->raw, false, err) ||
-        !table_grow(list, &list->canonical, true, err))
+    if (!table_grow(list, &list->raw, false, err) || !table_grow(list, &list->canonical, true, err))
         return false;
     *out = take(list);
     return true;
@@ -199,7 +198,8 @@ bool allowlist_ports(const struct allowlist *list, uint16_t **out, size_t *count
     if (!ports)
         return false;
     for (size_t i = 0; i < list->count; i++)
-        for (uint32_t port = list->entries[i]->port_first; port <= list->entries[i]->port_last; port++)
+        for (uint32_t port = list->entries[i]->port_first; port <= list->entries[i]->port_last;
+             port++)
             seen[port / 8] |= (uint8_t)(1u << port % 8);
     for (uint32_t port = 1; port < PORTS; port++) {
         if (!(seen[port / 8] & 1u << port % 8))

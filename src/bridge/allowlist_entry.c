@@ -23,7 +23,7 @@ static bool option_parse(struct view text, struct allow_entry *e, struct err *er
 bool allow_entry_parse(struct view text, bool patterns, struct allow_entry **out, struct err *err)
 {
     CLEANUP(allow_entry_free_cleanup) struct allow_entry *e = calloc(1, sizeof *e);
-    struct view options = text, head, pinned, one;
+    struct view options = text, head = {0}, pinned, one;
     size_t equals;
 
     if (!e)
@@ -71,12 +71,12 @@ static bool characters_good(struct view text, bool patterns, struct err *err)
 
     for (size_t i = 0; i < text.len; i++)
         if (text.at[i] <= ' ' || text.at[i] >= 0x7f || strchr("@?#%\\\"'", text.at[i]))
-            return err_set(err, ERR_CONFIG,
-                           "holds a character that cannot be part of host:port");
+            return err_set(err, ERR_CONFIG, "holds a character that cannot be part of host:port");
     if (slash == text.len)
         return true;
     if (!range)
-        return err_set(err, ERR_CONFIG, "holds a '/'; write host:port only, without scheme and path");
+        return err_set(err, ERR_CONFIG,
+                       "holds a '/'; write host:port only, without scheme and path");
     if (!patterns)
         return err_set(err, ERR_CONFIG, "is an address range, which needs --allow-patterns");
     return true;
@@ -116,8 +116,8 @@ static bool host_parse(struct view host, struct allow_entry *e, bool patterns, s
     return true;
 }
 
-/* One label may be anything; "*.com" would be half of the world. Which longer suffixes are public is not
- * known here. */
+/* One label may be anything; "*.com" would be half of the world. Which longer suffixes are public
+ * is not known here. */
 static bool wildcard_parse(struct view host, struct allow_entry *e, struct err *err)
 {
     struct err own;

@@ -12,8 +12,8 @@ struct allow_table {
 struct allowlist {
     struct allow_entry **entries;
     size_t count, room;
-    struct allow_table raw, canonical;  /* by what was written, and by what it means */
-    struct allow_entry **patterns;      /* those that are no exact entries, in order; lent */
+    struct allow_table raw, canonical; /* by what was written, and by what it means */
+    struct allow_entry **patterns;     /* those that are no exact entries, in order; lent */
     size_t pattern_count, pattern_room;
     uint64_t seed;
     bool cidr_names;

@@ -73,7 +73,8 @@ static bool piece_add(struct allowlist *list, struct view text, const struct all
     return true;
 }
 
-/* ATLS_PROXY_ALLOWLIST: allowlist entry 3 "tee.example.com" has no port; write tee.example.com:443 */
+/* ATLS_PROXY_ALLOWLIST: allowlist entry 3 "tee.example.com" has no port; write tee.example.com:443
+ */
 static void complain(const struct allowlist_options *o, struct place at, struct view text,
                      const struct err *why, struct err *out)
 {
@@ -87,7 +88,7 @@ static void complain(const struct allowlist_options *o, struct place at, struct 
     if (o->file)
         (void)snprintf(line, sizeof line, ":%u", at.line);
     (void)text_escape(text, SHOWN_BYTES_MAX, shown, sizeof shown);
-    (void)err_set(out, why->code == ERR_SYNTAX ? ERR_CONFIG : why->code,
+    (void)err_set(out, why->code == ERR_MEMORY ? ERR_MEMORY : ERR_CONFIG,
                   "%.100s%s: allowlist entry %u \"%s\" %s%s", o->source, line, at.entry, shown,
                   joint, why->text);
 }

@@ -1,223 +1,201 @@
 #include "bridge/credential.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/codec.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "bridge/credential_priv.h"
+#include "bridge/target.h"
 
 #include "base/poison.h"
 
-enum { TOKENS_MAX = 65536, JWKS_BYTES_MAX = 256 * 1024, LINE_BYTES_MAX = 512 };
+enum { TOKEN_BYTES_MAX = JWT_BYTES_MAX, LEEWAY_S = 60 };
 
-struct token {
-    uint8_t hash[SHA256_BYTES];
-    char label[64];
+/* A token on its way from the request to the comparison. */
+struct presented {
+    bool found;
+    size_t len; /* 0: it is none that can be read */
+    uint8_t bytes[TOKEN_BYTES_MAX];
 };
 
-struct credentials {
-    struct token *tokens;
-    size_t count;
-    struct jwt_keys *keys;
-    char *audience, *issuer;
-};
+static void find_token(const struct http_head *h, struct view query, struct presented *p);
+static bool judge(const struct credentials *c, const struct presented *p, int64_t wall_ms,
+                  struct grant *out, struct err *err);
+static bool hash_listed(const struct credentials *c, struct view token, struct grant *out);
+static bool jwt_good(const struct credentials *c, struct view token, int64_t wall_ms,
+                     struct grant *out, struct err *err);
 
-static bool add(struct credentials *c, const struct token *token)
+bool credentials_check(const struct credentials *c, const struct http_head *h, struct view query,
+                       int64_t wall_ms, struct grant *out, struct err *err)
 {
-    struct token *grown = realloc(c->tokens, (c->count + 1) * sizeof *grown);
-
-    if (!grown)
-        return false;
-    c->tokens = grown;
-    grown[c->count++] = *token;
-    return true;
-}
-
-static bool line_of(struct credentials *c, struct view line, struct err *err)
-{
-    struct token token = {0};
-    struct view label;
-
-    line = text_trim(line);
-    if (!line.len || line.at[0] == '#')
-        return true;
-    if (view_starts(line, VIEW("$argon2")) || view_starts(line, VIEW("argon2")))
-        return err_set(err, ERR_CONFIG, "Argon2 hashes are not supported; write sha256:<64 hex digits>");
-    if (view_starts(line, VIEW("sha256:")))
-        line = view_skip(line, 7);
-    if (!hex_decode(view_first(line, 64), token.hash, SHA256_BYTES) ||
-        (line.len > 64 && line.at[64] != ' ' && line.at[64] != '\t'))
-        return err_set(err, ERR_CONFIG,
-                       "not a SHA-256 hash of 64 hex digits; make one with: printf %%s TOKEN | sha256sum");
-    label = text_trim(view_skip(line, 64));
-    (void)text_escape(label, 48, token.label, sizeof token.label);
-    if (c->count == TOKENS_MAX || !add(c, &token))
-        return err_set(err, ERR_LIMIT, "more than %d tokens", TOKENS_MAX);
-    return true;
-}
-
-static bool read_tokens(struct credentials *c, const char *path, struct err *err)
-{
-    FILE *in = fopen(path, "re");
-    char line[LINE_BYTES_MAX];
-    unsigned number = 0;
-    bool good = true;
-
-    if (!in)
-        return err_system(err, ERR_CONFIG, errno, "--auth-token-file %s", path);
-    while (good && fgets(line, sizeof line, in)) {
-        number++;
-        good = line_of(c, view_str(line), err);
-    }
-    if (good && ferror(in))
-        good = err_system(err, ERR_CONFIG, errno, "--auth-token-file %s", path);
-    else if (!good)
-        (void)err_in(err, "%s:%u", path, number);
-    else if (!c->count)
-        good = err_set(err, ERR_CONFIG, "--auth-token-file %s: no token in it: nobody could connect", path);
-    (void)fclose(in);
-    return good;
-}
-
-static bool read_keys(struct credentials *c, const char *path, struct err *err)
-{
-    FILE *in = fopen(path, "re");
-    char *text;
-    size_t n;
+    struct presented p;
     bool good;
 
-    if (!in)
-        return err_system(err, ERR_CONFIG, errno, "--auth-jwt-jwks %s", path);
-    text = malloc(JWKS_BYTES_MAX + 1);
-    n = text ? fread(text, 1, JWKS_BYTES_MAX + 1, in) : 0;
-    if (!text)
-        good = err_set(err, ERR_MEMORY, "--auth-jwt-jwks %s", path);
-    else if (n > JWKS_BYTES_MAX)
-        good = err_set(err, ERR_CONFIG, "--auth-jwt-jwks %s: larger than %d bytes", path, JWKS_BYTES_MAX);
-    else if (!jwt_keys_parse(view_from(text, n), false, &c->keys, err))
-        good = err_in(err, "--auth-jwt-jwks %s", path);
-    else
-        good = true;
-    if (text)
-        secret_wipe(text, JWKS_BYTES_MAX + 1);
-    free(text);
-    (void)fclose(in);
+    p.found = false;
+    p.len = 0;
+    find_token(h, query, &p);
+    good = judge(c, &p, wall_ms, out, err);
+    secret_wipe(p.bytes, sizeof p.bytes);
     return good;
 }
 
-static bool copy_text(const char *text, char **out)
+bool credential_is_subprotocol(struct view offered)
 {
-    *out = text ? strdup(text) : NULL;
-    return !text || *out;
+    struct view prefix = VIEW("bearer.");
+
+    return offered.len >= prefix.len && view_eq_nocase(view_first(offered, prefix.len), prefix);
 }
 
-bool credentials_load(const struct credential_source *source, struct credentials **out, struct err *err)
+static void present(struct presented *p, struct view token)
 {
-    struct credentials *c = calloc(1, sizeof *c);
-
-    if (!c)
-        return err_set(err, ERR_MEMORY, "credentials");
-    if ((source->token_file && !read_tokens(c, source->token_file, err)) ||
-        (source->jwks_file && !read_keys(c, source->jwks_file, err))) {
-        credentials_free(c);
-        return false;
-    }
-    if (!copy_text(source->audience, &c->audience) || !copy_text(source->issuer, &c->issuer)) {
-        credentials_free(c);
-        return err_set(err, ERR_MEMORY, "credentials");
-    }
-    *out = c;
-    return true;
+    p->found = true;
+    p->len = token.len <= sizeof p->bytes ? token.len : 0;
+    memcpy(p->bytes, token.at, p->len);
 }
 
-void credentials_free(struct credentials *c)
+/* Other schemes are not for us: a browser sends Basic by itself behind a front end that asked for
+ * it. */
+static void find_in_authorization(const struct http_head *h, struct presented *p)
 {
-    if (!c)
+    struct view scheme = VIEW("Bearer ");
+
+    for (size_t i = 0; i < h->count; i++) {
+        struct view value = h->fields[i].value;
+        bool again = p->found;
+
+        if (!view_eq_nocase(h->fields[i].name, VIEW("Authorization")) ||
+            (!view_eq_nocase(value, VIEW("Bearer")) &&
+             !view_eq_nocase(view_first(value, scheme.len), scheme)))
+            continue;
+        present(p, view_trim_ows(view_skip(value, scheme.len)));
+        if (again)
+            p->len = 0;
+    }
+}
+
+static void find_in_subprotocols(const struct http_head *h, struct presented *p)
+{
+    struct http_list cursor = {0};
+    struct view offered;
+
+    while (http_list_next(h, VIEW("Sec-WebSocket-Protocol"), &cursor, &offered)) {
+        size_t len = sizeof p->bytes;
+        bool again = p->found;
+
+        if (!credential_is_subprotocol(offered))
+            continue;
+        p->found = true;
+        p->len = !again && base64url_decode(view_skip(offered, 7), p->bytes, &len) ? len : 0;
+        if (again)
+            return;
+    }
+}
+
+static void find_token(const struct http_head *h, struct view query, struct presented *p)
+{
+    find_in_authorization(h, p);
+    if (!p->found)
+        find_in_subprotocols(h, p);
+    if (p->found || !query.at)
         return;
-    free(c->tokens);
-    jwt_keys_free(c->keys);
-    free(c->audience);
-    free(c->issuer);
-    free(c);
+    p->found = http_query_first(query, VIEW("token"), p->bytes, sizeof p->bytes, &p->len);
+    if (p->len > sizeof p->bytes)
+        p->len = 0;
 }
 
-void credential_holder_done(struct credential_holder *h)
+static bool judge(const struct credentials *c, const struct presented *p, int64_t wall_ms,
+                  struct grant *out, struct err *err)
 {
-    if (h->jwt)
-        secret_wipe(h->jwt, sizeof *h->jwt);
-    free(h->jwt);
-    h->jwt = NULL;
+    struct view token = view_from(p->bytes, p->len);
+
+    *out = (struct grant){0};
+    if (!p->found)
+        return err_set(err, ERR_DENIED, "no credential");
+    if (!p->len)
+        return err_set(err, ERR_DENIED, "a credential that cannot be read");
+    if (c->token_count && hash_listed(c, token, out))
+        return true;
+    if (!c->keys)
+        return err_set(err, ERR_DENIED, "unknown token");
+    return jwt_good(c, token, wall_ms, out, err);
 }
 
-static bool known_token(const struct credentials *c, struct view token, struct credential_holder *out)
+/* Hashes have one length, and all of them are looked at: the time says nothing (but how many there
+ * are). */
+static bool hash_listed(const struct credentials *c, struct view token, struct grant *out)
 {
     uint8_t hash[SHA256_BYTES];
-    const struct token *found = NULL;
+    const struct credential_token *found = NULL;
 
     if (!secret_sha256(token.at, token.len, hash))
         return false;
-    for (size_t i = 0; i < c->count; i++) /* all of them, whatever matches */
+    for (size_t i = 0; i < c->token_count; i++)
         if (secret_equal(hash, c->tokens[i].hash, sizeof hash))
             found = &c->tokens[i];
+    secret_wipe(hash, sizeof hash);
     if (found)
-        (void)snprintf(out->subject, sizeof out->subject, "%s", found->label);
+        memcpy(out->subject, found->label, sizeof out->subject);
     return found != NULL;
 }
 
-bool credentials_accept(const struct credentials *c, struct view token, int64_t now_s,
-                        struct credential_holder *out, struct err *err)
+static bool jwt_good(const struct credentials *c, struct view token, int64_t wall_ms,
+                     struct grant *out, struct err *err)
 {
-    struct jwt_expect expect = {.audience = c->audience,
-                                .issuer = c->issuer,
-                                .now_s = now_s,
-                                .leeway_s = 30,
-                                .need_exp = true};
+    struct jwt_expect expect = {
+        .audience = c->audience,
+        .issuer = c->issuer,
+        .now_s = wall_ms / 1000,
+        .leeway_s = LEEWAY_S,
+        .need_exp = true,
+    };
+    struct jwt *jwt = malloc(sizeof *jwt);
 
-    *out = (struct credential_holder){0};
-    if (!token.len || token.len > JWT_BYTES_MAX)
-        return err_set(err, ERR_DENIED, "no credential");
-    if (c->count && known_token(c, token, out))
-        return true;
-    if (!c->keys)
-        return err_set(err, ERR_DENIED, "the token is not known");
-    out->jwt = malloc(sizeof *out->jwt);
-    if (!out->jwt)
+    if (!jwt)
         return err_set(err, ERR_MEMORY, "token");
-    if (!jwt_verify(c->keys, token, &expect, out->jwt, err)) {
-        credential_holder_done(out);
+    if (!jwt_verify(c->keys, token, &expect, jwt, err)) {
+        free(jwt);
         return false;
     }
-    (void)text_escape(view_str(out->jwt->subject), 48, out->subject, sizeof out->subject);
+    (void)text_escape(view_str(jwt->subject), sizeof jwt->subject, out->subject,
+                      sizeof out->subject);
+    out->jwt = jwt;
     return true;
 }
 
-static bool same_target(const struct json_doc *doc, uint32_t token, const struct target *target)
-{
-    char text[TARGET_BYTES_MAX + 1];
-    struct target listed;
+/* --- what was granted ------------------------------------------------------------------------ */
 
-    return json_string(doc, token, text, sizeof text) && target_parse(view_str(text), &listed, NULL) &&
-           !strcmp(listed.text, target->text);
+void grant_done(struct grant *g)
+{
+    free(g->jwt);
+    *g = (struct grant){0};
 }
 
-bool credential_permits(const struct credential_holder *h, const struct target *target)
+static bool names_target(const struct json_doc *claims, uint32_t token, struct view target)
 {
-    const struct json_doc *doc;
-    uint32_t claim, at;
+    char text[TARGET_BYTES_MAX + 1];
+    struct target t;
 
-    if (!h->jwt)
+    return json_string(claims, token, text, sizeof text) &&
+           target_parse(view_str(text), &t, NULL) && view_eq(view_str(t.text), target);
+}
+
+bool grant_allows(const struct grant *g, struct view target)
+{
+    const struct json_doc *claims;
+    uint32_t list, at;
+
+    if (!g->jwt)
         return true;
-    doc = &h->jwt->claims;
-    claim = json_member(doc, 0, "tgt");
-    if (!claim)
+    claims = &g->jwt->claims;
+    list = json_member(claims, 0, "tgt");
+    if (!list)
         return true;
-    if (doc->tokens[claim].kind != JSON_ARRAY)
-        return same_target(doc, claim, target);
-    at = json_first(claim);
-    for (uint32_t i = 0; i < doc->tokens[claim].count; i++, at = doc->tokens[at].next)
-        if (same_target(doc, at, target))
+    if (claims->tokens[list].kind != JSON_ARRAY)
+        return names_target(claims, list, target);
+    at = json_first(list);
+    for (uint32_t i = 0; i < claims->tokens[list].count; i++, at = claims->tokens[at].next)
+        if (names_target(claims, at, target))
             return true;
     return false;
 }

@@ -1,30 +1,49 @@
-/* credential: who may use the bridge at all: tokens known by their SHA-256, or JWTs signed by known keys. */
+/* credential: who may ask for a tunnel at all: bearer tokens by their SHA-256, or signed tokens
+ * (JWT).
+ *
+ *   Authorization: Bearer TOKEN                 programs
+ *   Sec-WebSocket-Protocol: bearer.BASE64URL    pages: the only header that a script can fill
+ *   ?token=TOKEN                                only when permitted: URLs end up in logs
+ *
+ * The first place that holds a credential decides; two in one place are none. A token is looked for
+ * among the hashes, all of them, in constant time, and then verified as a JWT when a key set was
+ * given. Tokens themselves are never kept, logged or put into errors. */
 #pragma once
 
-#include "bridge/target.h"
+#include "http/http.h"
 #include "jwt/jwt.h"
+
+enum { CREDENTIAL_SUBJECT_BYTES = 64, CREDENTIAL_TOKENS_MAX = 16384 };
 
 struct credentials;
 
+/* Texts are lent for the call; .at NULL: there is none. Names are for errors. */
 struct credential_source {
-    const char *token_file;   /* NULL: none */
-    const char *jwks_file;    /* NULL: none */
-    const char *audience, *issuer;
+    /* One hash a line, "sha256:" before it or not; a label for the log may follow; '#' comments. */
+    struct view tokens;
+    const char *tokens_name;
+    struct view jwks;
+    const char *jwks_name;
+    const char *audience, *issuer; /* NULL: any; copied */
 };
+MUST_USE bool credentials_new(const struct credential_source *source, struct credentials **out,
+                              struct err *err);
+void credentials_free(struct credentials *c); /* NULL is fine */
+CLEANUP_DEFINE(struct credentials, credentials_free)
 
-/* Token file: "sha256:<64 hex> [label]" or "<64 hex> [label]" a line, '#' comments. */
-MUST_USE bool credentials_load(const struct credential_source *source, struct credentials **out,
-                               struct err *err);
-void credentials_free(struct credentials *c);
-
-struct credential_holder {
-    char subject[64];  /* label of the token, or sub of the JWT, printable */
-    struct jwt *jwt;   /* its claims, when it was one; free with credential_holder_done */
+/* What a good credential gives. */
+struct grant {
+    char subject[CREDENTIAL_SUBJECT_BYTES]; /* whose it was, escaped; "" when that is not known */
+    struct jwt *jwt;                        /* NULL: not a JWT */
 };
-void credential_holder_done(struct credential_holder *h);
+void grant_done(struct grant *g);
+/* May its holder reach the canonical target? A JWT without "tgt" says nothing of targets. */
+bool grant_allows(const struct grant *g, struct view target);
 
-/* Is this token good? Time does not depend on where a wrong token differs. */
-MUST_USE bool credentials_accept(const struct credentials *c, struct view token, int64_t now_s,
-                                 struct credential_holder *out, struct err *err);
-/* A JWT with a tgt claim reaches only the targets it lists, compared canonically. */
-bool credential_permits(const struct credential_holder *h, const struct target *target);
+/* query: of the request target; .at NULL for "not to be looked at". ERR_DENIED: missing or wrong.
+ */
+MUST_USE bool credentials_check(const struct credentials *c, const struct http_head *h,
+                                struct view query, int64_t wall_ms, struct grant *out,
+                                struct err *err);
+/* This offered subprotocol carries a credential: it must never be selected. */
+bool credential_is_subprotocol(struct view offered);

@@ -1,139 +1,78 @@
 #include "bridge/origin.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "bridge/target.h"
 
 #include "base/poison.h"
 
-enum { ORIGIN_TEXT = 300, SET_MAX = 4096 };
+enum { SCHEME_BYTES_MAX = 32, SHOWN_BYTES_MAX = 80 };
 
-struct text_set {
-    char **texts;
-    size_t count;
+/* scheme://host:port or host:port. port 0: none was given, and none is usual for the scheme. */
+struct place {
+    char scheme[SCHEME_BYTES_MAX + 1]; /* "" for a Host */
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    bool port_usual; /* it is what the scheme implies */
 };
 
 struct origin_set {
-    struct text_set exact; /* "https://app.example.com:443": port always there */
-    bool same_host, null;
+    bool null, same_host;
+    size_t count;
+    struct place *places;
 };
 
 struct host_set {
-    struct text_set hosts; /* "host" or "host:port", lower case */
+    size_t count;
+    struct place *places;
 };
 
-static bool text_add(struct text_set *set, const char *text)
-{
-    char **grown, *copy = strdup(text);
+static bool origin_parse(struct view text, struct place *out);
+static bool host_parse(struct view text, struct place *out);
+static bool scheme_parse(struct view text, char *out);
+static uint16_t usual_port(const char *scheme);
+static bool entry_bad(const char *what, struct view entry, const char *hint, struct err *err);
 
-    if (!copy || set->count == SET_MAX) {
-        free(copy);
-        return false;
-    }
-    grown = realloc(set->texts, (set->count + 1) * sizeof(char *));
-    if (!grown) {
-        free(copy);
-        return false;
-    }
-    set->texts = grown;
-    grown[set->count++] = copy;
-    return true;
+/* Room for all entries of the list. */
+static bool places_new(struct view list, const char *what, struct place **out, struct err *err)
+{
+    size_t count = 1;
+
+    for (size_t i = 0; i < list.len; i++)
+        count += list.at[i] == ',';
+    if (count > ORIGINS_MAX)
+        return err_set(err, ERR_CONFIG, "%s: more than %d entries", what, ORIGINS_MAX);
+    *out = calloc(count, sizeof **out);
+    return *out || err_set(err, ERR_MEMORY, "%s", what);
 }
 
-static bool text_has(const struct text_set *set, const char *text)
+bool origin_set_parse(struct view list, const char *what, struct origin_set **out, struct err *err)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (!strcmp(set->texts[i], text))
-            return true;
-    return false;
-}
-
-static void text_set_done(struct text_set *set)
-{
-    for (size_t i = 0; i < set->count; i++)
-        free(set->texts[i]);
-    free(set->texts);
-}
-
-static void lower(char *out, struct view v)
-{
-    for (size_t i = 0; i < v.len; i++)
-        out[i] = (char)ascii_lower(v.at[i]);
-    out[v.len] = '\0';
-}
-
-/* Splits "host[:port]", "[v6][:port]". False: not of that form. */
-static bool host_port(struct view text, struct view *host, uint64_t *port)
-{
-    size_t end = text.len && text.at[0] == '[' ? view_find(text, ']') + 1 : view_find(text, ':');
-    struct view rest;
-
-    if (end > text.len)
-        return false;
-    *host = view_first(text, end);
-    rest = view_skip(text, end);
-    *port = 0;
-    if (!host->len || host->len > 255)
-        return false;
-    for (size_t i = 0; i < host->len; i++)
-        if (host->at[i] <= ' ' || host->at[i] >= 0x7F || strchr("/@?#\\", host->at[i]))
-            return false;
-    return !rest.len || (rest.at[0] == ':' && text_u64(view_skip(rest, 1), 65535, false, port) && *port);
-}
-
-/* scheme://host:port in lower case, the default port filled in. False: not an origin. */
-static bool normal(struct view origin, char out[static ORIGIN_TEXT], struct view *host, uint64_t *port)
-{
-    struct view scheme, rest;
-    char low[272];
-    size_t at = 0;
-
-    while (at + 3 <= origin.len && memcmp(origin.at + at, "://", 3) != 0)
-        at++;
-    if (!at || at + 3 > origin.len || at > 16)
-        return false;
-    scheme = view_first(origin, at);
-    rest = view_skip(origin, at + 3);
-    if (!host_port(rest, host, port))
-        return false;
-    if (!*port)
-        *port = view_eq_nocase(scheme, VIEW("https")) ? 443 : view_eq_nocase(scheme, VIEW("http")) ? 80 : 0;
-    lower(low, scheme);
-    at = (size_t)snprintf(out, ORIGIN_TEXT, "%s://", low);
-    lower(low, *host);
-    (void)snprintf(out + at, ORIGIN_TEXT - at, "%s:%u", low, (unsigned)*port);
-    return true;
-}
-
-bool origin_set_parse(struct view text, struct origin_set **out, struct err *err)
-{
-    struct origin_set *s = calloc(1, sizeof *s);
-    struct view one, host;
-    char low[ORIGIN_TEXT];
-    uint64_t port;
+    CLEANUP(origin_set_free_cleanup) struct origin_set *s = calloc(1, sizeof *s);
+    struct view entry;
 
     if (!s)
-        return err_set(err, ERR_MEMORY, "origins");
-    while (view_next(&text, ',', &one)) {
-        one = text_trim(one);
-        if (!one.len)
+        return err_set(err, ERR_MEMORY, "%s", what);
+    if (!places_new(list, what, &s->places, err))
+        return false;
+    while (view_next(&list, ',', &entry)) {
+        entry = text_trim(entry);
+        if (entry.len == 0)
             continue;
-        if (view_eq(one, VIEW("same-host"))) {
-            s->same_host = true;
-        } else if (view_eq(one, VIEW("null"))) {
+        if (view_eq_nocase(entry, VIEW("null")))
             s->null = true;
-        } else if (!normal(one, low, &host, &port)) {
-            origin_set_free(s);
-            return err_set(err, ERR_CONFIG,
-                           "\"%.*s\" is not an origin; write https://app.example.com, without a path",
-                           VIEW_ARG(view_first(one, 100)));
-        } else if (!text_add(&s->exact, low)) {
-            origin_set_free(s);
-            return err_set(err, ERR_MEMORY, "origins");
-        }
+        else if (view_eq_nocase(entry, VIEW("same-host")))
+            s->same_host = true;
+        else if (!origin_parse(entry, &s->places[s->count++]))
+            return entry_bad(what, entry,
+                             "an origin; write scheme://host[:port] without a path, as in "
+                             "https://app.example.com, or same-host, or null",
+                             err);
     }
-    *out = s;
+    if (s->count == 0 && !s->null && !s->same_host)
+        return err_set(err, ERR_CONFIG, "%s: names no origin; leave it out to admit any", what);
+    *out = take(s);
     return true;
 }
 
@@ -141,63 +80,52 @@ void origin_set_free(struct origin_set *s)
 {
     if (!s)
         return;
-    text_set_done(&s->exact);
+    free(s->places);
     free(s);
 }
 
-/* The page came from the host that it now asks for: ports may differ only as given. */
-static bool same_host(struct view host, uint64_t port, struct view asked, bool secure)
+static bool same_host(const struct place *origin, struct view host)
 {
-    struct view asked_host;
-    uint64_t asked_port;
+    struct place ours;
 
-    if (!host_port(asked, &asked_host, &asked_port))
+    if (!host_parse(host, &ours) || strcmp(ours.host, origin->host) != 0)
         return false;
-    if (!asked_port)
-        asked_port = secure ? 443 : 80;
-    return view_eq_nocase(host, asked_host) && port == asked_port;
+    return ours.port ? ours.port == origin->port : origin->port_usual;
 }
 
 bool origin_set_has(const struct origin_set *s, struct view origin, struct view host)
 {
-    char low[ORIGIN_TEXT];
-    struct view own;
-    uint64_t port;
+    struct place p;
 
     if (view_eq(origin, VIEW("null")))
         return s->null;
-    if (!normal(origin, low, &own, &port))
+    if (!origin_parse(origin, &p))
         return false;
-    if (text_has(&s->exact, low))
-        return true;
-    return s->same_host && same_host(own, port, host, !strncmp(low, "https:", 6));
+    for (size_t i = 0; i < s->count; i++)
+        if (p.port == s->places[i].port && strcmp(p.scheme, s->places[i].scheme) == 0 &&
+            strcmp(p.host, s->places[i].host) == 0)
+            return true;
+    return s->same_host && same_host(&p, host);
 }
 
-bool host_set_parse(struct view text, struct host_set **out, struct err *err)
+bool host_set_parse(struct view list, const char *what, struct host_set **out, struct err *err)
 {
-    struct host_set *s = calloc(1, sizeof *s);
-    struct view one, host;
-    uint64_t port;
-    char low[272];
+    CLEANUP(host_set_free_cleanup) struct host_set *s = calloc(1, sizeof *s);
+    struct view entry;
 
     if (!s)
-        return err_set(err, ERR_MEMORY, "hosts");
-    while (view_next(&text, ',', &one)) {
-        one = text_trim(one);
-        if (!one.len)
-            continue;
-        if (one.len > 262 || !host_port(one, &host, &port)) {
-            host_set_free(s);
-            return err_set(err, ERR_CONFIG, "\"%.*s\" is not a host; write proxy.example.com or proxy.example.com:9000",
-                           VIEW_ARG(view_first(one, 100)));
-        }
-        lower(low, one);
-        if (!text_add(&s->hosts, low)) {
-            host_set_free(s);
-            return err_set(err, ERR_MEMORY, "hosts");
-        }
+        return err_set(err, ERR_MEMORY, "%s", what);
+    if (!places_new(list, what, &s->places, err))
+        return false;
+    while (view_next(&list, ',', &entry)) {
+        entry = text_trim(entry);
+        if (entry.len && !host_parse(entry, &s->places[s->count++]))
+            return entry_bad(what, entry,
+                             "a host; write bridge.example.com or bridge.example.com:9000", err);
     }
-    *out = s;
+    if (s->count == 0)
+        return err_set(err, ERR_CONFIG, "%s: names no host; leave it out to admit any", what);
+    *out = take(s);
     return true;
 }
 
@@ -205,21 +133,86 @@ void host_set_free(struct host_set *s)
 {
     if (!s)
         return;
-    text_set_done(&s->hosts);
+    free(s->places);
     free(s);
 }
 
 bool host_set_has(const struct host_set *s, struct view host)
 {
-    struct view name;
-    uint64_t port;
-    char low[272];
+    struct place p;
 
-    if (host.len > 262 || !host_port(host, &name, &port))
+    if (!host_parse(host, &p))
         return false;
-    lower(low, host);
-    if (text_has(&s->hosts, low))
-        return true;
-    lower(low, name);
-    return text_has(&s->hosts, low);
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(p.host, s->places[i].host) == 0 &&
+            (!s->places[i].port || s->places[i].port == p.port))
+            return true;
+    return false;
+}
+
+static bool origin_parse(struct view text, struct place *out)
+{
+    size_t colon = view_find(text, ':');
+    struct view rest = view_skip(text, colon);
+
+    if (!view_starts(rest, VIEW("://")) || !host_parse(view_skip(rest, 3), out) ||
+        !scheme_parse(view_first(text, colon), out->scheme))
+        return false;
+    if (!out->port)
+        out->port = usual_port(out->scheme);
+    out->port_usual = out->port == usual_port(out->scheme);
+    return true;
+}
+
+/* host[:port]; everything else of a URL is refused. */
+static bool host_parse(struct view text, struct place *out)
+{
+    size_t colon = view_find_last(text, ':');
+    enum target_kind kind;
+    struct addr addr;
+    uint64_t port = 0;
+
+    *out = (struct place){0};
+    if (text.len && text.at[text.len - 1] == ']')
+        colon = text.len;
+    if (colon < text.len &&
+        (!text_u64(view_skip(text, colon + 1), UINT16_MAX, false, &port) || port == 0))
+        return false;
+    out->port = (uint16_t)port;
+    return target_host(view_first(text, colon), &kind, &addr, out->host, NULL);
+}
+
+/* RFC 3986, 3.1. */
+static bool scheme_parse(struct view text, char *out)
+{
+    if (text.len == 0 || text.len > SCHEME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = ascii_lower(text.at[i]);
+
+        bool letter = c >= 'a' && c <= 'z', digit = c >= '0' && c <= '9';
+
+        if (!letter && (i == 0 || !(digit || c == '+' || c == '-' || c == '.')))
+            return false;
+        out[i] = (char)c;
+    }
+    out[text.len] = '\0';
+    return true;
+}
+
+static uint16_t usual_port(const char *scheme)
+{
+    if (strcmp(scheme, "https") == 0 || strcmp(scheme, "wss") == 0)
+        return 443;
+    if (strcmp(scheme, "http") == 0 || strcmp(scheme, "ws") == 0)
+        return 80;
+    return 0;
+}
+
+static bool entry_bad(const char *what, struct view entry, const char *hint, struct err *err)
+{
+    char shown[SHOWN_BYTES_MAX + 4];
+
+    (void)text_escape(entry, SHOWN_BYTES_MAX, shown, sizeof shown);
+    return err_set(err, ERR_CONFIG, "%s: \"%s\" is not %s", what, shown, hint);
 }

@@ -5,7 +5,6 @@
  * Comparison is exact, scheme + host + port; nothing matches by its end ("evil-example.com"). */
 #pragma once
 
-#include "base/limits.h"
 #include "base/err.h"
 #include "base/view.h"
 
@@ -13,14 +12,14 @@ enum { ORIGINS_MAX = 1024 };
 
 struct origin_set;
 
-/* "https://app.example.com, http://localhost:3000, null, same-host". Scheme and host without case; the
- * port is that of the scheme when it is left out. what: names the setting in errors. */
+/* "https://app.example.com, http://localhost:3000, null, same-host". Scheme and host without case;
+ * the port is that of the scheme when it is left out. what: names the setting in errors. */
 MUST_USE bool origin_set_parse(struct view list, const char *what, struct origin_set **out,
                                struct err *err);
 void origin_set_free(struct origin_set *s); /* NULL is fine */
 CLEANUP_DEFINE(struct origin_set, origin_set_free)
-/* origin: the header's value, not empty. host: of the Host field, for "same-host". tls: the page's own
- * scheme, when it is ours, would be https: gives Host its default port. */
+/* origin: the header's value. host: that of the Host field, for "same-host". A Host without a port
+ * has the port that is usual for the origin's scheme. */
 bool origin_set_has(const struct origin_set *s, struct view origin, struct view host);
 
 struct host_set;
@@ -30,4 +29,5 @@ MUST_USE bool host_set_parse(struct view list, const char *what, struct host_set
                              struct err *err);
 void host_set_free(struct host_set *s); /* NULL is fine */
 CLEANUP_DEFINE(struct host_set, host_set_free)
+/* host: the value of the Host field. */
 bool host_set_has(const struct host_set *s, struct view host);

@@ -6,205 +6,259 @@
 
 #include "base/poison.h"
 
-enum { V2_HEAD = 16, V2_INET = 12, V2_INET6 = 36, PP2_AUTHORITY = 2, PP2_UNIQUE_ID = 5 };
+enum {
+    V2_HEAD_BYTES = 16,
+    V2_SIGNATURE_BYTES = 12,
+    V2_IPV4_BYTES = 12,
+    V2_IPV6_BYTES = 36,
+    V2_UNIX_BYTES = 216,
+    V2_VERSION = 0x20, /* in the upper half of byte 12 … */
+    V2_LOCAL = 0,      /* … and the command in the lower */
+    V2_PROXY = 1,
+    V2_UNSPEC = 0x00, /* family and transport */
+    V2_TCP4 = 0x11,
+    V2_TCP6 = 0x21,
+    V2_UNIX_STREAM = 0x31,
+    TLV_AUTHORITY = 0x02,
+    TLV_UNIQUE_ID = 0x05,
+    UNIQUE_ID_BYTES_MAX = 128,
+};
 
-static const uint8_t signature[12] = {'\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
+static const uint8_t signature[V2_SIGNATURE_BYTES] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d,
+                                                      0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
 
-/* v may still become prefix. */
-static bool may_begin(struct view v, const void *prefix, size_t n)
+static bool begins(struct view bytes, struct view with);
+static enum proxy_result v1_parse(struct view bytes, struct proxy_header *out, struct err *err);
+static bool v1_line(struct view line, struct proxy_header *out);
+static enum proxy_result v2_parse(struct view bytes, struct proxy_header *out, struct err *err);
+static bool v2_addresses(uint8_t family, struct view body, struct proxy_header *out,
+                         struct err *err);
+static enum proxy_result failed(struct err *err, const char *sentence);
+static bool family_shared(const struct addr *source, const struct addr *destination,
+                          struct addr out[2]);
+static size_t tlv_write(uint8_t type, struct view value, uint8_t *out);
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+enum proxy_result proxy_header_parse(struct view bytes, struct proxy_header *out, struct err *err)
 {
-    return memcmp(v.at, prefix, v.len < n ? v.len : n) == 0;
+    struct view v1 = VIEW("PROXY "), v2 = view_from(signature, sizeof signature);
+
+    if (begins(bytes, v1))
+        return bytes.len < v1.len ? PROXY_MORE : v1_parse(bytes, out, err);
+    if (begins(bytes, v2))
+        return bytes.len < V2_HEAD_BYTES ? PROXY_MORE : v2_parse(bytes, out, err);
+    return PROXY_NONE;
 }
 
-static enum proxy_result bad(struct err *err, const char *what)
+/* As far as they both go. */
+static bool begins(struct view bytes, struct view with)
 {
-    (void)err_set(err, ERR_SYNTAX, "PROXY header: %s", what);
-    return PROXY_FAILED;
+    size_t n = bytes.len < with.len ? bytes.len : with.len;
+
+    return view_eq(view_first(bytes, n), view_first(with, n));
 }
 
-static bool v1_addresses(struct view *rest, bool v6, struct proxy_header *h)
+static enum proxy_result v1_parse(struct view bytes, struct proxy_header *out, struct err *err)
 {
-    struct view source, destination, from, to;
-    uint64_t source_port, destination_port;
-
-    if (!view_next(rest, ' ', &source) || !view_next(rest, ' ', &destination) ||
-        !view_next(rest, ' ', &from) || !view_next(rest, ' ', &to) || rest->at)
-        return false;
-    if (!addr_parse_ip(source, false, &h->source) || !addr_parse_ip(destination, false, &h->destination) ||
-        h->source.family != (v6 ? AF_INET6 : AF_INET) || h->destination.family != h->source.family)
-        return false;
-    if (!text_u64(from, 65535, false, &source_port) || !text_u64(to, 65535, false, &destination_port))
-        return false;
-    h->source.port = (uint16_t)source_port;
-    h->destination.port = (uint16_t)destination_port;
-    return true;
-}
-
-static enum proxy_result v1(struct view bytes, struct proxy_header *out, struct err *err)
-{
-    struct view seen = view_first(bytes, PROXY_V1_BYTES_MAX), line, rest, word;
+    struct view seen = view_first(bytes, PROXY_V1_BYTES_MAX);
     size_t end = view_find(seen, '\n');
-    struct proxy_header h = {0};
+    struct proxy_header h = {.bytes = end + 1};
 
     if (end == seen.len)
-        return bytes.len >= PROXY_V1_BYTES_MAX ? bad(err, "no CRLF within 107 bytes") : PROXY_MORE;
-    if (end == 0 || seen.at[end - 1] != '\r')
-        return bad(err, "the line does not end in CRLF");
-    line = view_first(seen, end - 1);
-    rest = view_skip(line, 6);
-    if (!view_next(&rest, ' ', &word))
-        return bad(err, "no protocol");
-    h.bytes = end + 1;
-    if (view_eq(word, VIEW("UNKNOWN")))
-        h.local = true;
-    else if (!view_eq(word, VIEW("TCP4")) && !view_eq(word, VIEW("TCP6")))
-        return bad(err, "the protocol is none of TCP4, TCP6, UNKNOWN");
-    else if (!v1_addresses(&rest, view_eq(word, VIEW("TCP6")), &h))
-        return bad(err, "the addresses cannot be read");
-    addr_unmap(&h.source);
-    addr_unmap(&h.destination);
+        return seen.len < PROXY_V1_BYTES_MAX
+                   ? PROXY_MORE
+                   : failed(err, "PROXY header: the line is longer than 107 bytes");
+    if (bytes.at[end - 1] != '\r')
+        return failed(err, "PROXY header: the line does not end in CRLF");
+    if (!v1_line(view_first(bytes, end - 1), &h))
+        return failed(err, "PROXY header: not \"PROXY TCP4|TCP6 source destination port port\"");
     *out = h;
     return PROXY_DONE;
 }
 
-static uint16_t be16(const uint8_t *at)
+static bool v1_line(struct view line, struct proxy_header *out)
+{
+    struct view word[6];
+    uint64_t ports[2];
+    uint16_t family;
+
+    for (size_t i = 0; i < 6; i++) {
+        if (!view_next(&line, ' ', &word[i]))
+            return false;
+        /* What follows UNKNOWN must be ignored, whatever it is. */
+        if (i == 1 && view_eq(word[i], VIEW("UNKNOWN"))) {
+            out->local = true;
+            return true;
+        }
+    }
+    family = view_eq(word[1], VIEW("TCP4")) ? AF_INET : AF_INET6;
+    if (line.at || (family == AF_INET6 && !view_eq(word[1], VIEW("TCP6"))) ||
+        !addr_parse_ip(word[2], false, &out->source) ||
+        !addr_parse_ip(word[3], false, &out->destination) || out->source.family != family ||
+        out->destination.family != family || !text_u64(word[4], UINT16_MAX, false, &ports[0]) ||
+        !text_u64(word[5], UINT16_MAX, false, &ports[1]))
+        return false;
+    out->source.port = (uint16_t)ports[0];
+    out->destination.port = (uint16_t)ports[1];
+    addr_unmap(&out->source);
+    addr_unmap(&out->destination);
+    return true;
+}
+
+static enum proxy_result v2_parse(struct view bytes, struct proxy_header *out, struct err *err)
+{
+    uint8_t command = bytes.at[12], family = bytes.at[13];
+    size_t len = (size_t)(bytes.at[14] << 8 | bytes.at[15]);
+    struct proxy_header h = {.bytes = V2_HEAD_BYTES + len};
+
+    if ((command & 0xf0) != V2_VERSION || (command & 0x0f) > V2_PROXY)
+        return failed(err, "PROXY header: unknown version or command");
+    if (h.bytes > PROXY_V2_BYTES_MAX)
+        return failed(err, "PROXY header: longer than 536 bytes");
+    if (bytes.len < h.bytes)
+        return PROXY_MORE;
+    h.local = (command & 0x0f) == V2_LOCAL;
+    if (!h.local &&
+        !v2_addresses(family, view_first(view_skip(bytes, V2_HEAD_BYTES), len), &h, err))
+        return PROXY_FAILED;
+    *out = h;
+    return PROXY_DONE;
+}
+
+static uint16_t port_read(const uint8_t *at)
 {
     return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-static void v2_addresses(const uint8_t *at, bool v6, struct proxy_header *h)
+static bool v2_addresses(uint8_t family, struct view body, struct proxy_header *out,
+                         struct err *err)
 {
-    size_t n = v6 ? 16 : 4;
+    bool v4 = family == V2_TCP4;
+    size_t ip = v4 ? 4 : 16, need = v4 ? V2_IPV4_BYTES : V2_IPV6_BYTES;
 
-    h->source = (struct addr){.family = v6 ? AF_INET6 : AF_INET, .port = be16(at + 2 * n)};
-    h->destination = (struct addr){.family = h->source.family, .port = be16(at + 2 * n + 2)};
-    memcpy(h->source.ip, at, n);
-    memcpy(h->destination.ip, at + n, n);
-    addr_unmap(&h->source);
-    addr_unmap(&h->destination);
-}
-
-/* Type, two bytes of length, value; the list must end exactly at the end. */
-static bool tlvs_good(const uint8_t *at, size_t n)
-{
-    while (n) {
-        size_t len;
-
-        if (n < 3)
-            return false;
-        len = 3u + be16(at + 1);
-        if (len > n)
-            return false;
-        at += len;
-        n -= len;
+    if (family == V2_UNSPEC || family == V2_UNIX_STREAM) {
+        out->local = true;
+        need = family == V2_UNSPEC ? 0 : V2_UNIX_BYTES;
+    } else if (!v4 && family != V2_TCP6) {
+        return err_set(err, ERR_SYNTAX, "PROXY header: its transport is not a stream");
     }
+    if (body.len < need)
+        return err_set(err, ERR_SYNTAX, "PROXY header: too short for its addresses");
+    if (out->local)
+        return true;
+    out->source.family = out->destination.family = v4 ? AF_INET : AF_INET6;
+    memcpy(out->source.ip, body.at, ip);
+    memcpy(out->destination.ip, body.at + ip, ip);
+    out->source.port = port_read(body.at + 2 * ip);
+    out->destination.port = port_read(body.at + 2 * ip + 2);
+    addr_unmap(&out->source);
+    addr_unmap(&out->destination);
     return true;
 }
 
-static enum proxy_result v2(struct view bytes, struct proxy_header *out, struct err *err)
+static enum proxy_result failed(struct err *err, const char *sentence)
 {
-    struct proxy_header h = {0};
-    size_t length, addresses;
-    uint8_t command, family;
-
-    if (bytes.len < V2_HEAD)
-        return PROXY_MORE;
-    command = bytes.at[12];
-    family = bytes.at[13] >> 4;
-    length = be16(bytes.at + 14);
-    if (command >> 4 != 2 || (command & 15) > 1)
-        return bad(err, "unknown version or command");
-    if (family > 3 || (bytes.at[13] & 15) > 2)
-        return bad(err, "unknown address family or protocol");
-    if (V2_HEAD + length > PROXY_V2_BYTES_MAX)
-        return bad(err, "longer than 536 bytes");
-    if (bytes.len < V2_HEAD + length)
-        return PROXY_MORE;
-    h.bytes = V2_HEAD + length;
-    h.local = (command & 15) == 0 || family == 0 || family == 3;
-    addresses = family == 1 ? V2_INET : family == 2 ? V2_INET6 : 0;
-    if (length < addresses)
-        return bad(err, "too short for its addresses");
-    if (!h.local) {
-        v2_addresses(bytes.at + V2_HEAD, family == 2, &h);
-        if (!tlvs_good(bytes.at + V2_HEAD + addresses, length - addresses))
-            return bad(err, "a TLV passes the end");
-    }
-    *out = h;
-    return PROXY_DONE;
+    (void)err_set(err, ERR_SYNTAX, "%s", sentence);
+    return PROXY_FAILED;
 }
 
-enum proxy_result proxy_header_parse(struct view bytes, struct proxy_header *out, struct err *err)
-{
-    if (!bytes.len)
-        return PROXY_MORE;
-    if (may_begin(bytes, signature, sizeof signature))
-        return bytes.len < sizeof signature ? PROXY_MORE : v2(bytes, out, err);
-    if (may_begin(bytes, "PROXY ", 6))
-        return bytes.len < 6 ? PROXY_MORE : v1(bytes, out, err);
-    return PROXY_NONE;
-}
+/* --- writing --------------------------------------------------------------------------------- */
 
-static bool like(const struct addr *a, const struct addr *b)
+size_t proxy_v1_write(const struct addr *source, const struct addr *destination, uint8_t *out,
+                      size_t room)
 {
-    return a->family == b->family && (a->family == AF_INET || a->family == AF_INET6);
-}
-
-size_t proxy_v1_write(const struct addr *source, const struct addr *destination, uint8_t *out, size_t room)
-{
-    char from[ADDR_TEXT_BYTES], to[ADDR_TEXT_BYTES], line[PROXY_V1_BYTES_MAX + 1];
+    char line[PROXY_V1_BYTES_MAX + 1], from[ADDR_TEXT_BYTES], to[ADDR_TEXT_BYTES];
+    struct addr both[2];
     int n;
 
-    if (!like(source, destination))
-        n = snprintf(line, sizeof line, "PROXY UNKNOWN\r\n");
+    if (family_shared(source, destination, both))
+        n = snprintf(line, sizeof line, "PROXY %s %.39s %.39s %u %u\r\n",
+                     both[0].family == AF_INET ? "TCP4" : "TCP6", addr_ip_format(&both[0], from),
+                     addr_ip_format(&both[1], to), (unsigned)both[0].port, (unsigned)both[1].port);
     else
-        n = snprintf(line, sizeof line, "PROXY TCP%c %s %s %u %u\r\n",
-                     source->family == AF_INET6 ? '6' : '4', addr_ip_format(source, from),
-                     addr_ip_format(destination, to), (unsigned)source->port,
-                     (unsigned)destination->port);
-    if (n < 0 || (size_t)n >= sizeof line || (size_t)n > room)
+        n = snprintf(line, sizeof line, "PROXY UNKNOWN\r\n");
+    if (n < 0 || (size_t)n > room || (size_t)n >= sizeof line)
         return 0;
     memcpy(out, line, (size_t)n);
     return (size_t)n;
 }
 
-static size_t put16(uint8_t *at, size_t value)
+static void port_write(uint8_t *at, uint16_t port)
 {
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-    return 2;
+    at[0] = (uint8_t)(port >> 8);
+    at[1] = (uint8_t)port;
 }
 
-static size_t put_tlv(uint8_t *at, uint8_t type, struct view value)
+size_t proxy_v2_write(const struct addr *source, const struct addr *destination,
+                      struct view unique_id, struct view authority, uint8_t *out, size_t room)
 {
-    if (!value.len)
+    uint8_t header[PROXY_V2_BYTES_MAX] = {0};
+    size_t n = V2_HEAD_BYTES;
+    struct addr both[2];
+
+    if (unique_id.len > UNIQUE_ID_BYTES_MAX || authority.len > TARGET_BYTES_MAX)
         return 0;
-    at[0] = type;
-    (void)put16(at + 1, value.len);
-    memcpy(at + 3, value.at, value.len);
+    memcpy(header, signature, sizeof signature);
+    header[12] = V2_VERSION | V2_LOCAL;
+    if (family_shared(source, destination, both)) {
+        size_t ip = both[0].family == AF_INET ? 4 : 16;
+
+        header[12] = V2_VERSION | V2_PROXY;
+        header[13] = both[0].family == AF_INET ? V2_TCP4 : V2_TCP6;
+        memcpy(header + n, both[0].ip, ip);
+        memcpy(header + n + ip, both[1].ip, ip);
+        port_write(header + n + 2 * ip, both[0].port);
+        port_write(header + n + 2 * ip + 2, both[1].port);
+        n += 2 * ip + 4;
+    }
+    n += tlv_write(TLV_AUTHORITY, authority, header + n);
+    n += tlv_write(TLV_UNIQUE_ID, unique_id, header + n);
+    port_write(header + 14, (uint16_t)(n - V2_HEAD_BYTES));
+    if (n > room)
+        return 0;
+    memcpy(out, header, n);
+    return n;
+}
+
+_Static_assert(V2_HEAD_BYTES + V2_IPV6_BYTES + 3 + UNIQUE_ID_BYTES_MAX + 3 + TARGET_BYTES_MAX <=
+                   PROXY_V2_BYTES_MAX,
+               "what we write fits in what receivers must take");
+
+static size_t tlv_write(uint8_t type, struct view value, uint8_t *out)
+{
+    if (value.len == 0)
+        return 0;
+    out[0] = type;
+    port_write(out + 1, (uint16_t)value.len);
+    memcpy(out + 3, value.at, value.len);
     return 3 + value.len;
 }
 
-size_t proxy_v2_write(const struct addr *source, const struct addr *destination, struct view id,
-                      struct view authority, uint8_t *out, size_t room)
+static void map_to_v6(struct addr *a)
 {
-    bool known = like(source, destination), v6 = source->family == AF_INET6;
-    size_t n = V2_HEAD, ip = v6 ? 16 : 4;
+    struct addr v6 = {.ip = {[10] = 0xff, [11] = 0xff}, .port = a->port, .family = AF_INET6};
 
-    if (room < V2_HEAD + V2_INET6 + 3 + id.len + 3 + authority.len)
-        return 0;
-    memcpy(out, signature, sizeof signature);
-    out[12] = 0x21; /* version 2, PROXY */
-    out[13] = known ? (v6 ? 0x21 : 0x11) : 0;
-    if (known) {
-        memcpy(out + n, source->ip, ip);
-        memcpy(out + n + ip, destination->ip, ip);
-        n += 2 * ip;
-        n += put16(out + n, source->port);
-        n += put16(out + n, destination->port);
+    if (a->family != AF_INET)
+        return;
+    memcpy(v6.ip + 12, a->ip, 4);
+    *a = v6;
+}
+
+/* A header has one family for both ends. False: there is none that can say both. */
+static bool family_shared(const struct addr *source, const struct addr *destination,
+                          struct addr out[2])
+{
+    out[0] = *source;
+    out[1] = *destination;
+    for (size_t i = 0; i < 2; i++) {
+        if (out[i].family != AF_INET && out[i].family != AF_INET6)
+            return false;
+        addr_unmap(&out[i]);
     }
-    n += put_tlv(out + n, PP2_AUTHORITY, authority);
-    n += put_tlv(out + n, PP2_UNIQUE_ID, id);
-    (void)put16(out + 14, n - V2_HEAD);
-    return n;
+    if (out[0].family != out[1].family) {
+        map_to_v6(&out[0]);
+        map_to_v6(&out[1]);
+    }
+    return true;
 }

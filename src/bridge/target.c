@@ -46,8 +46,9 @@ bool target_host(struct view host, enum target_kind *kind, struct addr *addr,
         return true;
     }
     if (host.len && host.at[0] == '[')
-        return err_set(err, ERR_SYNTAX, "no IPv6 address stands between the brackets (zone ids "
-                                        "are not accepted)");
+        return err_set(err, ERR_SYNTAX,
+                       "no IPv6 address stands between the brackets (zone ids "
+                       "are not accepted)");
     if (view_find(host, ':') < host.len)
         return err_set(err, ERR_SYNTAX, "an IPv6 address needs brackets: [2001:db8::1]:443");
     *addr = (struct addr){0};
@@ -56,19 +57,21 @@ bool target_host(struct view host, enum target_kind *kind, struct addr *addr,
 
 void target_set_port(struct target *t, uint16_t port)
 {
-    bool v6 = t->addr.family == AF_INET6;
-
     t->port = t->addr.port = port;
-    (void)snprintf(t->text, sizeof t->text, "%s%.*s%s:%u", v6 ? "[" : "", NAME_BYTES_MAX, t->host,
-                   v6 ? "]" : "", (unsigned)port);
+    if (t->addr.family == AF_INET6)
+        (void)snprintf(t->text, sizeof t->text, "[%.*s]:%u", INET6_ADDRSTRLEN, t->host,
+                       (unsigned)port);
+    else
+        (void)snprintf(t->text, sizeof t->text, "%.*s:%u", NAME_BYTES_MAX, t->host, (unsigned)port);
 }
 
 static bool unix_parse(struct view path, struct target *out, struct err *err)
 {
     if (path.len == 0 || path.at[0] != '/' || path.len > UNIX_PATH_BYTES_MAX)
-        return err_set(err, ERR_SYNTAX,
-                       "a Unix socket needs an absolute path of at most %d bytes: unix:/run/app.sock",
-                       UNIX_PATH_BYTES_MAX);
+        return err_set(
+            err, ERR_SYNTAX,
+            "a Unix socket needs an absolute path of at most %d bytes: unix:/run/app.sock",
+            UNIX_PATH_BYTES_MAX);
     for (size_t i = 0; i < path.len; i++)
         if (path.at[i] <= ' ' || path.at[i] >= 0x7f)
             return err_set(err, ERR_SYNTAX,
@@ -120,8 +123,8 @@ static bool label_good(struct view label)
     return true;
 }
 
-/* Decimal, octal or hexadecimal. When the last label is a number, some resolvers (inet_aton) take the
- * whole host for an address. */
+/* Decimal, octal or hexadecimal. When the last label is a number, some resolvers (inet_aton) take
+ * the whole host for an address. */
 static bool numeric(struct view label)
 {
     bool hex = label.len >= 2 && label.at[0] == '0' && ascii_lower(label.at[1]) == 'x';

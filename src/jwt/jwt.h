@@ -2,7 +2,9 @@
  * HS256; signatures through OpenSSL EVP.
  *
  * A verifier decides the algorithm by the key, never by the token (RFC 8725, 3.1); "none" does not exist
- * here; unknown "crit" is refused. */
+ * here; "crit" is refused, because no extension is known.
+ *
+ * Read in order   keys.c verify.c signature.c */
 #pragma once
 
 #include "base/json.h"
@@ -16,7 +18,8 @@ struct jwt_keys;
 /* JWKS document {"keys": […]} : EC P-256, OKP Ed25519, and oct (only when symmetric is true). Keys of
  * other kinds or uses are skipped; a set without any usable key is an error. */
 MUST_USE bool jwt_keys_parse(struct view json, bool symmetric, struct jwt_keys **out, struct err *err);
-void jwt_keys_free(struct jwt_keys *k);
+void jwt_keys_free(struct jwt_keys *k); /* NULL is fine */
+CLEANUP_DEFINE(struct jwt_keys, jwt_keys_free)
 size_t jwt_keys_count(const struct jwt_keys *k);
 
 struct jwt_expect {
