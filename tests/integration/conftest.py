@@ -66,6 +66,8 @@ def bridge(request):
     for one in reversed(running):
         try:
             if failed:
+                if one.process.poll() is not None:
+                    print(f"the bridge had ended with {one.process.returncode}")
                 print("\n".join(one.lines[-60:]))
                 one.kill()
             else:

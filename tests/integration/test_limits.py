@@ -191,7 +191,7 @@ def test_eight_thousand_tunnels_at_once(bridge, stack):
     if hard < 2.3 * wanted:
         pytest.skip(f"{hard} descriptors are not enough for {wanted} tunnels")
     mass = stack.enter_context(Mass("echo"))
-    one = bridge(mass, ping_interval="0", first_data_timeout="0", log_level="warn", rate_per_ip="0")
+    one = bridge(mass, ping_interval="0", first_data_timeout="0", rate_per_ip="0")
     poll = select.epoll()
     stack.callback(poll.close)
     socks = {}
@@ -270,7 +270,7 @@ def test_nothing_is_left_after_thousands_of_mixed_ends(bridge, target, dns):
     block = os.urandom(300_000)
     there = {"echo": target(echo), "sink": target(sink), "fin": target(fin_after(block)), "rst": target(reset_after(block, gated=False))}
     holder, port = refused_port()
-    one = bridge(*there.values(), f"127.0.0.1:{port}", "nobody.test:1", dns_servers=dns({}).server, log_level="warn", handshake_timeout="2s")
+    one = bridge(*there.values(), f"127.0.0.1:{port}", "nobody.test:1", dns_servers=dns({}).server, handshake_timeout="2s")
 
     def visit(i):
         kind = i % 12

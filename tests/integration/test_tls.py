@@ -49,10 +49,10 @@ def context(cert=None, client=None, least=ssl.TLSVersion.TLSv1_2, most=ssl.TLSVe
     return out
 
 
-def tls_dial(bridge, how, name="localhost"):
+def tls_dial(bridge, how, name="localhost", **more):
     sock = dial(bridge.address)
     try:
-        return how.wrap_socket(sock, server_hostname=name)
+        return how.wrap_socket(sock, server_hostname=name, **more)
     except BaseException:
         sock.close()
         raise
@@ -291,12 +291,14 @@ def test_early_data_is_not_offered(secure):
 def test_the_end_of_tls_is_orderly(secure, cert):
     """After the Close frames comes close_notify, not a truncation."""
     one = secure()
-    client = open_tunnel(one, context(cert))
-    client.send_close(1000)
-    assert client.until_close()[1] == 1000
-    with pytest.raises((Gone, ssl.SSLZeroReturnError)):
-        client.read(1)
-    client.close()
+    sock = tls_dial(one, context(cert), suppress_ragged_eofs=False)
+    with Client(None, one.there.query, sock=sock) as client:
+        client.send_close(1000)
+        assert client.until_close()[1] == 1000
+        try:
+            assert sock.recv(1) == b""
+        except ssl.SSLEOFError:
+            pytest.fail("the connection ended without close_notify")
 
 
 def test_a_tls_client_that_resets_is_a_client_that_resets(bridge, target, cert):

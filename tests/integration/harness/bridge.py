@@ -21,7 +21,7 @@ SANITIZER_REPORTS = (
     "CHECK failed",
     "check_failed",
 )
-LISTENING = re.compile(r"listening on ((?:\[[^\]\s]+\]|[^\s\",;\[\]:]+):(\d+)|unix:[^\s\",]+)")
+LISTENING = re.compile(r"listening on (?:wss )?((?:\[[^\]\s]+\]|[^\s\",;\[\]:]+):(\d+)|unix:[^\s\",]+)")
 
 # Limits that would get in the way of a test that is not about them.
 DEFAULTS = {
@@ -34,6 +34,8 @@ DEFAULTS = {
 # What a sanitizer's run-time needs is not what the program needs.
 if SANITIZER:
     DEFAULTS |= {"seccomp": "off", "landlock": "off"}
+# To look for the cause of a failure: POSTERN_OPTIONS="seccomp=off workers=1".
+DEFAULTS |= dict(pair.split("=", 1) for pair in os.environ.get("POSTERN_OPTIONS", "").split())
 
 
 def flags_of(options):
@@ -212,6 +214,13 @@ class Bridge:
     def tunnels(self):
         """How many tunnels the metrics say are there, whatever their state."""
         return int(self.metrics().total("atlas_proxy_tunnels"))
+
+    def debug_tunnels(self):
+        """What /debug/tunnels lists, each entry with the number of its worker."""
+        status, text = self.admin_get("/debug/tunnels")
+        assert status == 200, text
+        workers = json.loads(text)["workers"]
+        return [entry | {"worker": i} for i, entries in enumerate(workers) for entry in entries]
 
     def wait_tunnels(self, count, timeout=PATIENCE):
         eventually(lambda: self.tunnels() == count, f"{count} tunnels", timeout, pause=0.03)

@@ -124,8 +124,12 @@ class Dns:
         while True:
             try:
                 packet, source = self.udp.recvfrom(4096)
+                if not source:
+                    return  # it was shut down
             except OSError:
                 return
+            if len(packet) < 12:
+                continue
             threading.Thread(target=self._one_udp, args=(packet, source), daemon=True).start()
 
     def _one_udp(self, packet, source):
