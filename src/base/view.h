@@ -93,6 +93,13 @@ static inline size_t view_find_last(struct view v, uint8_t c)
     return v.len;
 }
 
+/* v holds needle somewhere. */
+static inline bool view_find_text(struct view v, struct view needle)
+{
+    return v.len >= needle.len && needle.len &&
+           memmem(v.at, v.len, needle.at, needle.len) != NULL;
+}
+
 /* Takes the piece before the next sep (or all that is left) out of *rest. False when *rest was
  * used up: "a,,b" gives "a", "", "b"; "" gives one empty piece. Start with rest->at not NULL. */
 static inline bool view_next(struct view *rest, uint8_t sep, struct view *piece)

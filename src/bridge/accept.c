@@ -62,7 +62,7 @@ static void turn_away(struct worker *w, int fd, const struct addr *peer, enum re
     close(fd);
 }
 
-static bool in_cidrs(const struct cidr *list, size_t count, const struct addr *a)
+bool in_cidrs(const struct cidr *list, size_t count, const struct addr *a)
 {
     for (size_t i = 0; i < count; i++)
         if (cidr_contains(&list[i], a))

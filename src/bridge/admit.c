@@ -202,6 +202,7 @@ static enum reason default_target(struct admission *a)
     a->out->requested = view_from(a->out->requested_bytes, len);
     a->out->target = p->default_target;
     a->out->entry = p->default_entry;
+    a->out->by_pattern = p->default_by_pattern;
     return REASON_NONE;
 }
 

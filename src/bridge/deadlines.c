@@ -13,8 +13,7 @@ static void nearer(uint64_t *due, uint64_t from_ms, uint64_t span_ms)
         *due = from_ms + span_ms;
 }
 
-/* Bytes wait in our memory for a reader. */
-static bool stalled(const struct tunnel *t)
+bool tunnel_stalled(const struct tunnel *t)
 {
     if (t->phase != TUNNEL_OPEN && t->phase != TUNNEL_ENDING)
         return false;
@@ -63,7 +62,7 @@ void deadlines_arm(struct tunnel *t)
     case TUNNEL_GONE:
         return;
     }
-    if (stalled(t)) {
+    if (tunnel_stalled(t)) {
         nearer(&due, t->progress_ms, c->stall_timeout_ms);
         if (t->pipe && t->pipe->bytes)
             nearer(&due, t->progress_ms, PIPE_HOLD_MS);
@@ -129,8 +128,6 @@ static void fire_ending(struct tunnel *t, uint64_t now)
         tunnel_target_gone(t, true);
     }
     if (t->client.fd >= 0 && t->end_ms && now >= t->end_ms) {
-        if (!t->window_ms)
-            t->window_bytes = 0;
         if (!kernel_still_sends(t, now))
             give_up_client(t);
     }
@@ -165,7 +162,7 @@ void deadlines_fire(struct loop *loop, struct timer *timer)
             deadlines_arm(t);
         return;
     }
-    if (stalled(t)) {
+    if (tunnel_stalled(t)) {
         if (passed(now, t->progress_ms, c->stall_timeout_ms)) {
             tunnel_end(t, REASON_STALL_TIMEOUT, BY_BRIDGE);
             t->flags |= T_CLIENT_RST;

@@ -139,7 +139,6 @@ static void opened(struct tunnel *t, int fd)
     struct worker *w = t->worker;
 
     t->dial = NULL;
-    metric_sub(&w->stats.dialling, 1);
     t->target.fd = fd;
     t->target.bits = IO_WRITABLE | IO_READABLE;
     if (!loop_watch(w->loop, &t->target, NULL) || !meter_make(t)) {
@@ -147,13 +146,11 @@ static void opened(struct tunnel *t, int fd)
         return;
     }
     t->pipe = NULL;
-    t->phase = TUNNEL_OPEN;
+    tunnel_phase_set(t, TUNNEL_OPEN);
     t->data_ms = t->heard_ms = t->progress_ms = t->window_ms = tunnel_now(t);
     tunnel_list_remove(&w->pending, t);
-    metric_sub(&w->stats.pending, 1);
     tunnel_list_add(&w->tunnels, t);
-    metric_add(&w->stats.open, 1);
-    t->flags |= T_COUNTED_OPEN | T_UPGRADED;
+    t->flags |= T_LISTED_OPEN | T_UPGRADED;
     t->message_bytes = w->config->message_max ? (uint32_t)w->config->message_max
                                               : (uint32_t)MESSAGE_BYTES_FIRST;
     if (!send_proxy_header(t)) {
@@ -179,7 +176,6 @@ static void dialled(void *context, const struct dial_result *r)
         opened(t, r->fd);
         return;
     }
-    metric_sub(&t->worker->stats.dialling, 1);
     failed(t, reason_of(r->outcome), r->err.text);
 }
 
@@ -200,7 +196,6 @@ static void dial_unix(struct tunnel *t, const char *path)
     }
     if (fd >= 0)
         close(fd);
-    metric_sub(&t->worker->stats.dialling, 1);
     failed(t, fd < 0 ? REASON_OVERLOADED : REASON_CONNECT_REFUSED,
            fd < 0 ? "out of descriptors" : "the target's Unix socket does not accept");
 }
@@ -209,8 +204,7 @@ void dialling_start(struct tunnel *t, const struct target *target)
 {
     struct worker *w = t->worker;
 
-    t->phase = TUNNEL_DIALLING;
-    metric_add(&w->stats.dialling, 1);
+    tunnel_phase_set(t, TUNNEL_DIALLING);
     if (target->kind != TARGET_NAME)
         t->flags |= T_TARGET_EXPLICIT;
     if (target->kind == TARGET_UNIX) {
@@ -220,8 +214,7 @@ void dialling_start(struct tunnel *t, const struct target *target)
     t->dial = dial_start(w->dialer, view_str(target->host), target->port, t->entry->pins,
                          t->entry->pin_count, judge_address, t, dialled, t);
     if (!t->dial) {
-        metric_sub(&w->stats.dialling, 1);
-        failed(t, REASON_OVERLOADED, "out of memory");
+            failed(t, REASON_OVERLOADED, "out of memory");
         return;
     }
     deadlines_arm(t);

@@ -63,20 +63,11 @@ static void close_target(struct tunnel *t, bool reset)
 
 static void leave_phase(struct tunnel *t)
 {
-    struct worker *w = t->worker;
-
-    if (t->phase == TUNNEL_OPEN)
-        metric_sub(&w->stats.open, 1);
-    if (t->phase == TUNNEL_DIALLING) {
-        if (t->dial) {
-            dial_cancel(take(t->dial));
-            metric_sub(&w->stats.dialling, 1);
-        }
-    }
+    if (t->phase == TUNNEL_DIALLING && t->dial)
+        dial_cancel(take(t->dial));
     if (t->phase != TUNNEL_OPEN)
         t->pipe = NULL;
-    t->phase = TUNNEL_ENDING;
-    metric_add(&w->stats.ending, 1);
+    tunnel_phase_set(t, TUNNEL_ENDING);
 }
 
 void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uint16_t close_code)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "bridge/probe.h"
 #include "bridge/proxyproto.h"
@@ -24,7 +25,8 @@ static void refused_quietly(struct tunnel *t, enum reason reason)
 
 static void end_refused(struct tunnel *t)
 {
-    t->phase = TUNNEL_ENDING;
+    tunnel_phase_set(t, TUNNEL_ENDING);
+    t->pipe = NULL; /* the dial's place before */
     t->flags |= T_CLIENT_DISCARD;
     t->end_ms = tunnel_now(t) + REFUSED_DRAIN_MS;
     deadlines_arm(t);
@@ -56,7 +58,7 @@ void greeting_refuse(struct tunnel *t, enum reason reason, int status, const cha
         (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n", reason_token(reason));
     t->reason = (uint8_t)reason;
     metric_add(&t->worker->stats.refused[reason], 1);
-    answer(t, status, extra_lines, view_str(body), false);
+    answer(t, status, extra_lines, view_str(body), t->head_only);
 }
 
 static const char *extra_for(const struct verdict *v, int status)
@@ -133,10 +135,10 @@ static enum reason count_client(struct tunnel *t)
 
     if (!tunnel_has(t, T_PEER_TRUSTED) || tunnel_has(t, T_COUNTED))
         return REASON_NONE;
-    for (size_t i = 0; i < w->policy->limit_exempt_count; i++)
-        if (cidr_contains(&w->policy->limit_exempt[i], &t->client_addr))
-            return REASON_NONE;
-    if (addr_ip_eq(&t->client_addr, &t->peer) || t->client_addr.family == AF_UNIX)
+    if (in_cidrs(w->policy->limit_exempt, w->policy->limit_exempt_count, &t->client_addr))
+        return REASON_NONE;
+    if (t->client_addr.family == AF_UNIX || in_cidrs(w->policy->trusted_proxies,
+                                                     w->policy->trusted_proxy_count, &t->client_addr))
         return REASON_NONE;
     switch (guests_enter(w->bridge->guests, &t->client_addr, tunnel_now(t))) {
     case GUEST_WELCOME:
@@ -209,6 +211,33 @@ static bool health(struct tunnel *t, const struct http_head *h)
     return false;
 }
 
+/* A bridge on loopback without --origins is open to every page that its user visits: say so once for
+ * each page's origin that is not itself local. */
+static void warn_of_page(struct tunnel *t, struct view origin)
+{
+    struct bridge *b = t->worker->bridge;
+    uint64_t mark = hash_bytes(origin, 0) | 1;
+
+    if (!b->on_loopback || view_find_text(origin, VIEW("://localhost")) ||
+        view_find_text(origin, VIEW("://127.0.0.1")) || view_find_text(origin, VIEW("://[::1]")))
+        return;
+    for (size_t i = 0; i < ORIGINS_SEEN_MAX; i++) {
+        uint64_t none = 0;
+
+        if (atomic_load_explicit(&b->origins_seen[i], memory_order_relaxed) == mark)
+            return;
+        if (atomic_compare_exchange_strong(&b->origins_seen[i], &none, mark)) {
+            log_event(t->worker->log, LOG_WARN, "origin.first_seen",
+                      "warning: a web page that is not local uses this bridge; name the pages that may "
+                      "with --origins",
+                      F_VIEW("origin", origin));
+            return;
+        }
+        if (none == mark)
+            return;
+    }
+}
+
 static void judge(struct tunnel *t, const struct http_head *h, struct view rest)
 {
     struct worker *w = t->worker;
@@ -223,12 +252,13 @@ static void judge(struct tunnel *t, const struct http_head *h, struct view rest)
     struct verdict v;
     enum reason over;
 
+    t->head_only = view_eq(h->method, VIEW("HEAD"));
     histogram_observe(&w->stats.handshake_us, (tunnel_now(t) - t->start_ms) * 1000);
     if (!http_field_count(h, VIEW("Upgrade")) && health(t, h))
         return;
     policy_admit(w->policy, &request, &v);
     t->client_addr = v.client;
-    if (atomic_load_explicit(&w->bridge->draining, memory_order_relaxed) && w->draining)
+    if (w->draining)
         over = REASON_DRAINING;
     else
         over = count_client(t);
@@ -237,10 +267,13 @@ static void judge(struct tunnel *t, const struct http_head *h, struct view rest)
         v.by_close = false;
         v.http_status = reason_http_status(over);
     }
-    if (v.reason != REASON_NONE)
+    if (v.reason != REASON_NONE) {
         refuse(t, &v);
-    else
-        admitted(t, &v, rest);
+        return;
+    }
+    if (v.origin.len && !w->policy->origins)
+        warn_of_page(t, v.origin);
+    admitted(t, &v, rest);
 }
 
 static void refuse_bytes(struct tunnel *t, const struct http_parser *parser)

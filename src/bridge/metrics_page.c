@@ -107,6 +107,8 @@ static void resources(const struct service *s, struct metrics_page *p)
     one(p, "atlas_proxy_buffer_bytes", "gauge", "Memory of those buffers", TOTAL(s, buffer_bytes));
     one(p, "atlas_proxy_buffer_waits_total", "counter",
         "Times that a tunnel waited for buffer memory", TOTAL(s, buffer_waits));
+    one(p, "atlas_proxy_stalled", "gauge", "Tunnels with bytes that their reader does not take",
+        TOTAL(s, stalled));
     one(p, "atlas_proxy_pipes_in_use", "gauge", "Splice pipes that hold bytes", TOTAL(s, pipes_in_use));
     one(p, "atlas_proxy_pipe_misses_total", "counter",
         "Times that no splice pipe was free", TOTAL(s, pipe_misses));

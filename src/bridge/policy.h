@@ -53,6 +53,7 @@ struct policy {
     bool has_default;
     struct target default_target;
     const struct allow_entry *default_entry;
+    bool default_by_pattern;
     struct origin_set *origins;   /* NULL: any */
     struct host_set *hosts;       /* NULL: any */
     char **subprotocols;          /* NULL-terminated; NULL: the first offered that is no credential */

@@ -131,12 +131,12 @@ static bool default_load(struct loading *l, struct err *err)
     struct policy *p = l->policy;
     char shown[TARGET_BYTES_MAX / 2];
     struct err sentence;
-    bool by_pattern, empty = allowlist_count(p->allow) == 0;
+    bool empty = allowlist_count(p->allow) == 0;
 
     if (!s->target)
         return true;
-    p->default_entry =
-        allowlist_match(p->allow, view_str(s->target), &p->default_target, &by_pattern);
+    p->default_entry = allowlist_match(p->allow, view_str(s->target), &p->default_target,
+                                       &p->default_by_pattern);
     p->has_default = p->default_entry != NULL;
     if (p->has_default)
         return true;

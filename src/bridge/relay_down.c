@@ -77,6 +77,7 @@ static void keep_residue(struct tunnel *t)
     struct chunk *c = t->down, *small;
     uint32_t n = chunk_len(c);
 
+    t->progress_ms = tunnel_now(t);
     if (c->pooled && n <= CHUNK_BYTES / 4) {
         small = chunk_copy(&t->worker->chunks, c->bytes + c->head, n, n);
         if (small) {
@@ -132,6 +133,7 @@ bool relay_send_client(struct tunnel *t, const void *at, size_t n)
         tunnel_free(t);
         return false;
     }
+    t->progress_ms = tunnel_now(t);
     deadlines_arm(t);
     return true;
 }
@@ -243,6 +245,7 @@ static bool pipe_waits(const struct tunnel *t)
 bool relay_down(struct tunnel *t)
 {
     uint64_t moved = 0;
+    bool spent = true; /* the turn, as long as nothing says that there is no more to do */
 
     if (t->client.fd >= 0 && t->down && !relay_down_flush(t))
         return false;
@@ -250,12 +253,14 @@ bool relay_down(struct tunnel *t)
     for (int i = 0; i < RELAY_TURN_READS && moved < RELAY_TURN_BYTES; i++) {
         if (pipe_waits(t) ||
             (tunnel_has(t, T_SPLICE) && !tunnel_has(t, T_TARGET_DISCARD) && may_read(t))) {
-            if (!relay_splice(t, &moved))
+            spent = relay_splice(t, &moved);
+            if (!spent)
                 break;
             continue;
         }
         control_flush(t);
-        if (t->phase == TUNNEL_GONE || !may_read(t) || !copy_once(t, &moved))
+        spent = t->phase != TUNNEL_GONE && may_read(t) && copy_once(t, &moved);
+        if (!spent)
             break;
     }
     if (t->phase == TUNNEL_GONE)
@@ -264,5 +269,5 @@ bool relay_down(struct tunnel *t)
         relay_splice_leave(t);
     if (!pipe_waits(t))
         control_flush(t);
-    return t->phase != TUNNEL_GONE && moved >= RELAY_TURN_BYTES && may_read(t);
+    return spent && t->phase != TUNNEL_GONE && may_read(t);
 }

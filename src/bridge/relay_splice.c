@@ -34,7 +34,7 @@ static bool fill(struct tunnel *t)
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         p->bytes = (uint32_t)n;
-        relay_count_down(t, PATH_SPLICE, (uint32_t)n);
+        relay_count_down(t, PATH_SPLICE, (uint32_t)n); /* progress_ms is now */
         t->bulk = n < SMALL_FILL_BYTES ? (uint8_t)(t->bulk + 1) : 0;
         if (t->bulk >= SMALL_FILLS_MAX && t->worker->config->splice == SPLICE_AUTO)
             stop_splicing(t);

@@ -41,6 +41,7 @@ uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want)
     tokens = up ? &m->up_tokens : &m->down_tokens;
     if (*tokens == 0) {
         t->flags |= T_METERED;
+        deadlines_arm(t);
         return 0;
     }
     if (want > *tokens)
@@ -106,6 +107,7 @@ static void keep_residue(struct tunnel *t, struct chunk *c)
     uint32_t n = chunk_len(c);
 
     t->up = c;
+    t->progress_ms = tunnel_now(t);
     if (c->pooled && n <= CHUNK_BYTES / 4) {
         struct chunk *small = chunk_copy(&t->worker->chunks, c->bytes + c->head, n, n);
 

@@ -46,7 +46,7 @@ static void count(struct tunnel *t)
 {
     struct worker_stats *s = &t->worker->stats;
 
-    if (!tunnel_has(t, T_COUNTED_OPEN))
+    if (!tunnel_has(t, T_LISTED_OPEN))
         return;
     metric_add(&s->closed[t->reason][t->by], 1);
     histogram_observe(&s->tunnel_us, (tunnel_now(t) - t->start_ms) * 1000);
@@ -57,7 +57,6 @@ void report_closed(struct tunnel *t)
     char client[ADDR_TEXT_BYTES], peer[ADDR_TEXT_BYTES], address[ADDR_TEXT_BYTES];
     bool spliced = tunnel_has(t, T_SPLICE);
 
-    metric_sub(&t->worker->stats.ending, 1);
     if (!t->label) /* refused: report_refused has told it */
         return;
     count(t);

@@ -12,7 +12,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 
-enum { BACKLOG = 4096, SPLICE_FDS = 64, SPARE_FDS = 64 };
+enum { BACKLOG = 4096, SPLICE_FDS = 64, SPARE_FDS = 64, STOP_WAIT_MS = 500 };
 
 /* Options that accepted sockets inherit: set once on the listener, not once a connection. */
 static void client_options(int fd)
@@ -73,9 +73,10 @@ static uint32_t connections_max(const struct config *c, uint64_t descriptors)
     return c->connections_max ? c->connections_max : (uint32_t)most;
 }
 
-static void say_capacity(struct service *s, uint64_t descriptors)
+static void say_capacity(struct service *s)
 {
     struct bridge *b = &s->bridge;
+    uint64_t descriptors = s->descriptors;
 
     if ((uint64_t)b->connections_max * 2 + SPLICE_FDS + SPARE_FDS > descriptors)
         log_event(s->log, LOG_WARN, "descriptors.few",
@@ -113,8 +114,11 @@ static bool make_workers(struct service *s, struct err *err)
             !worker_new(b, i, log, mine, count, s->policy, s->tls, &b->workers[i], err))
             return false;
     }
-    for (size_t i = 0; i < count; i++)
+    b->on_loopback = true;
+    for (size_t i = 0; i < count; i++) {
         b->listening[b->listening_count++] = first[i].addr;
+        b->on_loopback &= addr_classify(&first[i].addr) == ADDR_LOOPBACK;
+    }
     return true;
 }
 
@@ -128,7 +132,7 @@ static void say_listening(struct service *s)
         char message[LISTENER_NAME_BYTES + TARGET_BYTES_MAX + 64];
 
         (void)snprintf(message, sizeof message, "atlas-proxy listening on %s%s, default target %s",
-                       s->tls ? "wss " : "", l->name, target);
+                       l->name, s->tls ? " (wss)" : "", target);
         log_event(s->log, LOG_INFO, "listening", message, F_STR("address", l->name),
                   F_STR("default_target", target), F_BOOL("tls", s->tls != NULL));
         if (l->shared)
@@ -166,8 +170,7 @@ bool service_new(const struct service_source *source, struct service **out, stru
         return false;
     }
     listen_systemd_done();
-    say_listening(s);
-    say_capacity(s, descriptors);
+    s->descriptors = descriptors;
     *out = s;
     return true;
 }
@@ -328,6 +331,12 @@ static void drain_now(struct loop *loop, struct timer *timer)
     (void)loop;
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
         worker_drain(s->bridge.workers[i]);
+    /* Who reads "draining" on /readyz may rely on the port being closed. A stuck worker is not waited
+     * for longer than a moment. */
+    for (unsigned i = 0; i < s->bridge.worker_count; i++)
+        for (int n = 0; n < STOP_WAIT_MS && !atomic_load(&s->bridge.workers[i]->accepting_stopped); n++)
+            usleep(1000);
+    atomic_store(&s->bridge.draining, true);
 }
 
 static void stop_asked(struct service *s, int signo)
@@ -339,8 +348,12 @@ static void stop_asked(struct service *s, int signo)
     }
     log_event(s->log, LOG_INFO, "draining", "draining", F_STR("signal", strsignal(signo)),
               F_SECONDS("timeout", s->source.config->drain_timeout_ms));
-    atomic_store(&s->bridge.draining, true);
     notify_stopping("draining");
+    if (!s->source.config->drain_grace_ms) {
+        drain_now(s->loop, &s->grace);
+        return;
+    }
+    atomic_store(&s->bridge.draining, true); /* /readyz says so while we still accept */
     timer_set(s->loop, &s->grace, loop_now_ms(s->loop) + s->source.config->drain_grace_ms);
 }
 
@@ -426,6 +439,8 @@ bool service_run(struct service *s, struct err *err)
     if (!signals_watch(s->loop, signos, sizeof signos / sizeof signos[0], signal_came, s, err) ||
         !log_sink_start(s->source.sink, err))
         return false;
+    say_listening(s);
+    say_capacity(s);
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
         if (!worker_start(s->bridge.workers[i], err))
             return false;

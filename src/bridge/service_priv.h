@@ -18,7 +18,7 @@ struct service {
     struct serve_route routes[4];
     struct sandbox_report sandbox;
     struct timer watchdog, grace, tick;
-    uint64_t watchdog_ms, start_ms;
+    uint64_t watchdog_ms, start_ms, descriptors;
     uint64_t reloads_good, reloads_failed;
     unsigned stop_signals;
     bool draining, stopped;

@@ -116,6 +116,46 @@ static void evict_oldest(struct worker *w)
     tunnel_free(oldest);
 }
 
+static metric *gauge_of(struct worker_stats *s, enum tunnel_phase phase)
+{
+    switch (phase) {
+    case TUNNEL_GREETING:
+        return &s->pending;
+    case TUNNEL_DIALLING:
+        return &s->dialling;
+    case TUNNEL_OPEN:
+        return &s->open;
+    case TUNNEL_ENDING:
+        return &s->ending;
+    case TUNNEL_GONE:
+        break;
+    }
+    return NULL;
+}
+
+void tunnel_phase_set(struct tunnel *t, enum tunnel_phase phase)
+{
+    struct worker_stats *s = &t->worker->stats;
+
+    metric_sub(gauge_of(s, (enum tunnel_phase)t->phase), 1);
+    if (phase != TUNNEL_GONE)
+        metric_add(gauge_of(s, phase), 1);
+    t->phase = (uint8_t)phase;
+}
+
+static void count_stalled(struct tunnel *t)
+{
+    bool stalled = tunnel_stalled(t);
+
+    if (stalled == tunnel_has(t, (uint32_t)T_STALLED))
+        return;
+    t->flags ^= (uint32_t)T_STALLED;
+    if (stalled)
+        metric_add(&t->worker->stats.stalled, 1);
+    else
+        metric_sub(&t->worker->stats.stalled, 1);
+}
+
 struct tunnel *tunnel_new(struct worker *w, int fd, const struct addr *peer)
 {
     struct tunnel *t;
@@ -183,7 +223,10 @@ void tunnel_run(struct loop *loop, struct task *task)
     if (t->phase == TUNNEL_GONE)
         return;
     tunnel_advance(t);
-    if (more && t->phase != TUNNEL_GONE)
+    if (t->phase == TUNNEL_GONE)
+        return;
+    count_stalled(t);
+    if (more)
         tunnel_wake(t);
 }
 
@@ -256,12 +299,9 @@ static void leave_lists(struct tunnel *t)
 {
     struct worker *w = t->worker;
 
-    if (tunnel_has(t, T_COUNTED_OPEN)) {
-        tunnel_list_remove(&w->tunnels, t);
-    } else {
-        tunnel_list_remove(&w->pending, t);
-        metric_sub(&w->stats.pending, 1);
-    }
+    tunnel_list_remove(tunnel_has(t, T_LISTED_OPEN) ? &w->tunnels : &w->pending, t);
+    if (tunnel_has(t, (uint32_t)T_STALLED))
+        metric_sub(&w->stats.stalled, 1);
     if (tunnel_has(t, T_WAITING))
         unwait(t);
     if (tunnel_has(t, T_COUNTED))
@@ -298,7 +338,7 @@ void tunnel_free(struct tunnel *t)
     CHECK(t->phase != TUNNEL_GONE);
     leave_lists(t);
     give_back(t);
-    t->phase = TUNNEL_GONE;
+    tunnel_phase_set(t, TUNNEL_GONE);
     task_cancel(w->loop, &t->task);
     timer_cancel(&t->timer);
     if (t->client.fd >= 0) {

@@ -57,7 +57,8 @@ enum tunnel_flag {
     T_HEADER_DONE = 1 << 27,    /* the PROXY header has been dealt with */
     T_PEER_TRUSTED = 1 << 28,   /* the socket's other end is a trusted proxy */
     T_METERED = 1 << 29,        /* a direction waits for its rate */
-    T_COUNTED_OPEN = 1 << 30,   /* in the list and the statistics as open */
+    T_LISTED_OPEN = 1 << 30,    /* in worker.tunnels, not in worker.pending */
+    T_STALLED = (int)(1u << 31), /* counted as stalled */
 };
 
 enum {
@@ -125,6 +126,7 @@ struct tunnel {
     uint16_t control_count, empty_count;
     uint16_t close_code;                /* to send; WS_CLOSE_NO_STATUS: an empty Close */
     uint16_t close_received;            /* 0: none yet */
+    bool head_only;                     /* the request was HEAD: refusals have no body */
     uint8_t phase, reason, by, bulk;    /* bulk: reads in a row that argue for (or against) splice */
     uint32_t connect_us;
     struct addr peer, client_addr, target_addr;
@@ -132,6 +134,7 @@ struct tunnel {
 _Static_assert(sizeof(struct tunnel) <= 640, "8,000 idle tunnels fit in 5 MiB, labels left out");
 
 /* tunnel.c */
+void tunnel_phase_set(struct tunnel *t, enum tunnel_phase phase); /* keeps the gauges */
 struct tunnel *tunnel_new(struct worker *w, int fd, const struct addr *peer);
 void tunnel_wake(struct tunnel *t); /* run it soon */
 void tunnel_run(struct loop *loop, struct task *task);
@@ -182,6 +185,7 @@ void tunnel_target_gone(struct tunnel *t, bool reset);
 /* deadlines.c */
 void deadlines_arm(struct tunnel *t);
 void deadlines_fire(struct loop *loop, struct timer *timer);
+bool tunnel_stalled(const struct tunnel *t); /* bytes wait in our memory for a reader */
 
 /* report.c */
 void report_admitted(const struct tunnel *t);

@@ -208,17 +208,6 @@ void worker_reload(struct worker *w, struct policy *policy, struct tls_config *t
     order_give(w, carry_reload, policy_ref(policy), tls ? tls_config_ref(tls) : NULL);
 }
 
-static void carry_stop_accepting(struct worker *w, struct order *o)
-{
-    (void)o;
-    accept_stop(w);
-}
-
-void worker_stop_accepting(struct worker *w)
-{
-    order_give(w, carry_stop_accepting, NULL, NULL);
-}
-
 static void carry_stop(struct worker *w, struct order *o)
 {
     (void)o;
@@ -282,6 +271,7 @@ static void carry_drain(struct worker *w, struct order *o)
     (void)o;
     w->draining = true;
     accept_stop(w);
+    atomic_store(&w->accepting_stopped, true);
     w->drain_start_ms = loop_now_ms(w->loop);
     w->drain_end_ms = w->drain_start_ms + w->config->drain_timeout_ms;
     drain_step(w->loop, &w->drain_timer);

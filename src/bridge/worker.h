@@ -16,7 +16,7 @@
 #include "net/loop.h"
 #include "tls/tls.h"
 
-enum { WORKERS_MAX = 256, LOCAL_ADDRESSES_MAX = 128 };
+enum { WORKERS_MAX = 256, LOCAL_ADDRESSES_MAX = 128, ORIGINS_SEEN_MAX = 64 };
 
 struct bridge;
 struct tunnel;
@@ -63,6 +63,7 @@ struct worker {
     uint32_t pending_max;
     _Atomic uint32_t load;            /* tunnels here: for the hand-over at accept */
     bool draining;
+    _Atomic bool accepting_stopped;
     struct timer drain_timer;
     uint64_t drain_start_ms, drain_end_ms;
     struct worker_stats stats;
@@ -81,6 +82,8 @@ struct bridge {
     _Atomic bool draining;
     struct addr listening[2 * LISTENERS_MAX]; /* our own addresses: a tunnel to them would be a loop */
     size_t listening_count;
+    bool on_loopback;                 /* every listener is on a loopback address */
+    _Atomic uint64_t origins_seen[ORIGINS_SEEN_MAX]; /* hashes of pages already warned of */
     struct addr local[LOCAL_ADDRESSES_MAX]; /* this machine's addresses, as far as known */
     size_t local_count;
 };
@@ -92,7 +95,6 @@ MUST_USE bool worker_new(struct bridge *bridge, unsigned index, struct log *log,
 MUST_USE bool worker_start(struct worker *w, struct err *err); /* makes the thread */
 /* Orders from the main thread; each is run on the worker's own. */
 void worker_reload(struct worker *w, struct policy *policy, struct tls_config *tls);
-void worker_stop_accepting(struct worker *w);
 void worker_drain(struct worker *w);     /* stop accepting, close tunnels by and by, then end */
 void worker_stop(struct worker *w);      /* at once */
 void worker_join(struct worker *w);
@@ -101,6 +103,7 @@ void worker_free(struct worker *w);
 MUST_USE bool worker_describe(struct worker *w, struct buf *out, struct err *err);
 
 /* accept.c */
+bool in_cidrs(const struct cidr *list, size_t count, const struct addr *a);
 MUST_USE bool accept_start(struct worker *w, struct err *err);
 void accept_stop(struct worker *w);      /* takes what the queue still holds, then closes */
 void accept_resume(struct worker *w);    /* a descriptor came free */

@@ -146,8 +146,9 @@ bool cidr_parse(struct view text, struct cidr *out, struct err *err)
     struct cidr c;
     uint64_t bits;
     unsigned most;
+    bool brackets = text.len && text.at[0] == '[';
 
-    if (!addr_parse_ip(view_first(text, slash), false, &c.base))
+    if (!addr_parse_ip(view_first(text, slash), brackets, &c.base))
         return err_set(err, ERR_SYNTAX, "no IP address stands before the prefix length");
     most = c.base.family == AF_INET ? 32 : 128;
     bits = most;

@@ -38,7 +38,7 @@ struct cidr {
     struct addr base;
     unsigned bits;
 };
-/* "10.0.0.0/8", "fd00::/8", or an address alone (all bits). Host bits beyond the mask are an error.
+/* "10.0.0.0/8", "fd00::/8" or "[fd00::]/8", or an address alone (all bits). Host bits beyond the mask are an error.
  * A range of IPv4-mapped addresses becomes the IPv4 range. */
 MUST_USE bool cidr_parse(struct view text, struct cidr *out, struct err *err);
 bool cidr_contains(const struct cidr *c, const struct addr *a); /* IPv4-mapped counts as IPv4 */

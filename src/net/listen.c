@@ -354,7 +354,7 @@ static bool open_systemd(struct view name, struct opening *o, struct err *err)
         pid != (uint64_t)getpid() ||
         !text_u64(view_str(getenv("LISTEN_FDS")), LISTENERS_MAX, false, &count))
         return err_set(err, ERR_CONFIG,
-                       "systemd handed over no sockets; start the .socket unit, not the .service");
+                       "systemd handed over no sockets (LISTEN_FDS); start the .socket unit, not the .service");
     for (int fd = 3; fd < 3 + (int)count; fd++) {
         if (!view_next(&names, ':', &fd_name))
             fd_name = VIEW("unknown");
@@ -367,7 +367,7 @@ static bool open_systemd(struct view name, struct opening *o, struct err *err)
     if (any)
         return true;
     if (!name.at)
-        return err_set(err, ERR_CONFIG, "systemd handed over no sockets");
+        return err_set(err, ERR_CONFIG, "systemd handed over no sockets (LISTEN_FDS)");
     return err_set(err, ERR_CONFIG, "none of systemd's sockets has FileDescriptorName=%.*s",
                    VIEW_ARG(view_first(name, 64)));
 }
