@@ -135,8 +135,8 @@ static bool default_load(struct loading *l, struct err *err)
 
     if (!s->target)
         return true;
-    p->default_entry = allowlist_match(p->allow, view_str(s->target), &p->default_target,
-                                       &p->default_by_pattern);
+    p->default_entry =
+        allowlist_match(p->allow, view_str(s->target), &p->default_target, &p->default_by_pattern);
     p->has_default = p->default_entry != NULL;
     if (p->has_default)
         return true;
