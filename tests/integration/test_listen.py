@@ -325,6 +325,7 @@ def test_root_is_given_up(bridge, there):
     if os.geteuid() != 0:
         pytest.skip("only root can give root up")
     one = bridge(there, user="nobody")
+    works(one.address, there)
     fields = _status(one.pid)
     nobody = str(pwd.getpwnam("nobody").pw_uid)
     assert fields["Uid"].split() == [nobody] * 4
@@ -341,4 +342,5 @@ def test_the_process_cannot_be_dumped(bridge, there):
     if os.geteuid() != 0:
         pytest.skip("needs another user to run as")
     one = bridge(there, user="nobody")
+    works(one.address, there)
     assert os.stat(f"/proc/{one.pid}/mem").st_uid == 0

@@ -8,7 +8,7 @@ import pytest
 from harness.base import eventually
 from harness.bridge import http_get
 from harness.targets import echo, fin_after, sink
-from harness.wire import BINARY, PING, PONG, Client, Stream, ask, dial, frame, request
+from harness.wire import BINARY, PING, PONG, Client, Stream, ask, dial, frame, read_answer, request
 
 NASTY = [
     'x"} {"event":"forged"}', "x\\nINFO forged line", "\x1b[31mred\x1b[0m", "caf\xe9", "\xff\xfe", "a" * 3000, "quote\"back\\slash", "{}[]:,",
@@ -234,7 +234,9 @@ def test_the_admin_side_is_no_bridge(bridge, target):
     there = target(echo)
     one = bridge(there)
     admin = ("127.0.0.1", one.admin_port)
-    assert ask(admin, request(there.query)).status in (400, 404, 426)
+    with Stream(dial(admin)) as stream:
+        stream.send(request(there.query))
+        assert read_answer(stream).status in (400, 404, 426)
     assert http_get(admin, "/nothing")[0] == 404
     assert http_get(admin, "/metrics", method="POST", headers=["Content-Length: 0"])[0] in (400, 404, 405)
     assert not there.peers
