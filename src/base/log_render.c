@@ -53,8 +53,8 @@ static bool put_json_text(struct log_line *line, struct view v)
             n = 1;
         } else if (c == '"' || c == '\\') {
             good = put(line, (const char[]){'\\', (char)c}, 2);
-        } else if (c < 0x20 || c == 0x7F) {
-            (void)snprintf(escaped, sizeof escaped, "\\u%04x", c);
+        } else if (text_hidden(view_skip(v, used), n)) {
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", n == 1 ? c : 0xFFFD);
             good = puts_(line, escaped);
         } else {
             good = put(line, (const char *)v.at + used, n);

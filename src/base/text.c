@@ -121,21 +121,36 @@ static size_t character(struct view v)
     return 0;
 }
 
+bool text_hidden(struct view v, size_t n)
+{
+    const uint8_t *c = v.at;
+
+    if (n == 1)
+        return c[0] < 0x20 || c[0] == 0x7F;
+    if (n == 2)
+        return c[0] == 0xC2 && (c[1] < 0xA0 || c[1] == 0xAD); /* U+0080–009F, soft hyphen */
+    if (n != 3)
+        return n == 4 && c[0] == 0xF3; /* tags and private use */
+    if (c[0] == 0xE2 && c[1] == 0x80)
+        return (c[2] >= 0x8B && c[2] <= 0x8F) || (c[2] >= 0xA8 && c[2] <= 0xAE);
+    if (c[0] == 0xE2 && c[1] == 0x81)
+        return c[2] >= 0xA0 && c[2] <= 0xAF;
+    return (c[0] == 0xEF && c[1] == 0xBB && c[2] == 0xBF) || c[0] == 0xEE ||
+           (c[0] == 0xEF && c[1] < 0xA4);
+}
+
 /* One character of v, escaped, into out. Returns the bytes of v that it stands for. */
 static size_t escape_one(struct view v, char out[static 8], size_t *len)
 {
     uint8_t c = v.at[0];
     size_t n = character(v);
     const char *pair = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : c == '"' ? "\\\"" : c == '\\' ? "\\\\" : NULL;
-    bool c1 = n == 2 && c == 0xC2 && v.at[1] < 0xA0; /* U+0080–009F: controls too */
-    bool separator = n == 3 && c == 0xE2 && v.at[1] == 0x80 &&
-                     (v.at[2] == 0xA8 || v.at[2] == 0xA9 || (v.at[2] >= 0xAA && v.at[2] <= 0xAE));
 
     if (pair) {
         *len = (size_t)snprintf(out, 8, "%s", pair);
         return 1;
     }
-    if (!n || c < 0x20 || c == 0x7F || c1 || separator) {
+    if (!n || text_hidden(v, n)) {
         *len = (size_t)snprintf(out, 8, "\\x%02x", c);
         return 1;
     }

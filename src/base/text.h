@@ -24,6 +24,10 @@ char *text_size_format(uint64_t bytes, char out[static 24]);
  * max bytes of input. One line stays one line. Returns the length written. */
 size_t text_escape(struct view v, size_t max, char *out, size_t size);
 
+/* The first character of v (n bytes of UTF-8) does not show, or changes how others show: controls, line
+ * separators, marks of direction, zero-width characters. */
+bool text_hidden(struct view v, size_t n);
+
 /* v without Unicode white space at both ends: ASCII blanks (space, \t \r \n \v \f), U+0085, U+00A0,
  * U+1680, U+2000–200A, U+2028, U+2029, U+202F, U+205F, U+3000. */
 struct view text_trim(struct view v);

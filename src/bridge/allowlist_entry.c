@@ -50,7 +50,7 @@ static bool main_parse(struct view text, struct allow_entry *e, bool patterns, s
 {
     size_t colon = view_find_last(text, ':');
 
-    if (view_starts(text, VIEW("unix:")))
+    if (view_starts(text, VIEW("unix:/")))
         return target_parse(text, &e->target, err);
     if (text.len > TARGET_BYTES_MAX)
         return err_set(err, ERR_CONFIG, "is longer than %d bytes", TARGET_BYTES_MAX);

@@ -127,7 +127,8 @@ static void send_close(struct tunnel *t)
     t->end_ms = tunnel_now(t) + (t->reason == REASON_PROTOCOL_ERROR
                                      ? (uint64_t)REFUSED_DRAIN_MS
                                      : t->worker->config->close_timeout_ms);
-    t->window_bytes = 0; /* from here on: what the kernel still had to send at the last deadline */
+    t->down_queued = UINT32_MAX;
+    t->progress_ms = tunnel_now(t);
     metric_add(&t->worker->stats.down_frames[FRAME_CLOSE], 1);
     (void)relay_send_client(t, out, n);
 }

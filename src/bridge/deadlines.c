@@ -1,8 +1,5 @@
 /* One timer a tunnel, armed for the nearest of its deadlines. Activity only stores a time; a timer that
  * fires early looks again. */
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include "bridge/tunnel.h"
 
 enum { METER_STEP_MS = 50, NEVER = 0 };
@@ -97,24 +94,24 @@ static void fire_open(struct tunnel *t, uint64_t now)
     t->flags &= ~(uint32_t)T_METERED;
 }
 
-/* The kernel still sends what we gave it: closing would be too early while that moves. */
-static bool kernel_still_sends(struct tunnel *t, uint64_t now)
+/* Whether a reader that leaves bytes with us has taken any of what the kernel holds for it: slow is not
+ * stalled. */
+static bool moved(struct tunnel *t, int fd, uint32_t *queued_before)
 {
-    int queued = 0;
+    uint32_t queued = relay_queued(fd);
+    bool less = queued < *queued_before;
 
-    if (ioctl(t->client.fd, SIOCOUTQ, &queued) < 0 || queued <= 0)
-        return false;
-    if (t->window_bytes && (uint32_t)queued >= t->window_bytes)
-        return false;
-    t->window_bytes = (uint32_t)queued;
-    t->end_ms = now + t->worker->config->close_timeout_ms;
-    return true;
+    *queued_before = queued;
+    if (less)
+        t->progress_ms = tunnel_now(t);
+    return less;
 }
 
-static void give_up_client(struct tunnel *t)
+static uint64_t patience(const struct tunnel *t)
 {
-    t->flags |= T_CLIENT_RST;
-    tunnel_client_gone(t, true);
+    const struct config *c = t->worker->config;
+
+    return c->stall_timeout_ms ? c->stall_timeout_ms : c->close_timeout_ms;
 }
 
 static void fire_ending(struct tunnel *t, uint64_t now)
@@ -124,13 +121,38 @@ static void fire_ending(struct tunnel *t, uint64_t now)
         t->flags |= T_CLOSE_DUE | T_TARGET_DISCARD;
         t->end_ms = now + t->worker->config->close_timeout_ms;
     }
-    if (t->target.fd >= 0 && tunnel_has(t, T_TARGET_SHUT) && now >= t->target_end_ms) {
-        tunnel_target_gone(t, true);
+    if (t->target.fd >= 0 && tunnel_has(t, T_TARGET_SHUT) && now >= t->target_end_ms)
+        tunnel_give_up_target(t);
+    if (t->client.fd < 0 || !t->end_ms || now < t->end_ms)
+        return;
+    /* Our Close is in the kernel behind what a slow client still reads: while that moves, we wait. */
+    if (tunnel_has(t, T_CLOSE_SENT) && relay_queued(t->client.fd) &&
+        (moved(t, t->client.fd, &t->down_queued) || now < t->progress_ms + patience(t)))
+        t->end_ms = now + t->worker->config->close_timeout_ms;
+    else
+        tunnel_give_up_client(t);
+}
+
+/* Each side that has left bytes with us for too long is given up; the other hears of it in order. */
+static void fire_stalled(struct tunnel *t, uint64_t now)
+{
+    bool up = t->up != NULL, down = t->down || (t->pipe && t->pipe->bytes);
+
+    if (t->pipe && t->pipe->bytes && passed(now, t->progress_ms, PIPE_HOLD_MS))
+        relay_splice_spill(t);
+    if (!passed(now, t->progress_ms, t->worker->config->stall_timeout_ms))
+        return;
+    if ((up && moved(t, t->target.fd, &t->up_queued)) ||
+        (down && moved(t, t->client.fd, &t->down_queued)))
+        return;
+    if (down) {
+        tunnel_end(t, REASON_STALL_TIMEOUT, BY_BRIDGE);
+        tunnel_give_up_client(t);
+    } else {
+        tunnel_end_code(t, REASON_STALL_TIMEOUT, BY_BRIDGE, WS_CLOSE_BAD_GATEWAY);
     }
-    if (t->client.fd >= 0 && t->end_ms && now >= t->end_ms) {
-        if (!kernel_still_sends(t, now))
-            give_up_client(t);
-    }
+    if (up)
+        tunnel_give_up_target(t);
 }
 
 static void greeting_late(struct tunnel *t)
@@ -162,15 +184,8 @@ void deadlines_fire(struct loop *loop, struct timer *timer)
             deadlines_arm(t);
         return;
     }
-    if (tunnel_stalled(t)) {
-        if (passed(now, t->progress_ms, c->stall_timeout_ms)) {
-            tunnel_end(t, REASON_STALL_TIMEOUT, BY_BRIDGE);
-            t->flags |= T_CLIENT_RST;
-            tunnel_client_gone(t, true);
-        } else if (t->pipe && t->pipe->bytes && passed(now, t->progress_ms, PIPE_HOLD_MS)) {
-            relay_splice_spill(t);
-        }
-    }
+    if (tunnel_stalled(t))
+        fire_stalled(t, now);
     if (t->phase == TUNNEL_OPEN)
         fire_open(t, now);
     else if (t->phase == TUNNEL_ENDING)

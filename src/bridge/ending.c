@@ -126,6 +126,19 @@ void tunnel_client_gone(struct tunnel *t, bool reset)
     tunnel_wake(t);
 }
 
+void tunnel_give_up_client(struct tunnel *t)
+{
+    t->flags |= T_CLIENT_EOF;
+    close_client(t, true);
+    tunnel_wake(t);
+}
+
+void tunnel_give_up_target(struct tunnel *t)
+{
+    close_target(t, true);
+    tunnel_wake(t);
+}
+
 void tunnel_target_gone(struct tunnel *t, bool reset)
 {
     t->flags |= T_TARGET_EOF;

@@ -78,6 +78,7 @@ static void keep_residue(struct tunnel *t)
     uint32_t n = chunk_len(c);
 
     t->progress_ms = tunnel_now(t);
+    t->down_queued = relay_queued(t->client.fd);
     if (c->pooled && n <= CHUNK_BYTES / 4) {
         small = chunk_copy(&t->worker->chunks, c->bytes + c->head, n, n);
         if (small) {
@@ -134,6 +135,7 @@ bool relay_send_client(struct tunnel *t, const void *at, size_t n)
         return false;
     }
     t->progress_ms = tunnel_now(t);
+    t->down_queued = relay_queued(t->client.fd);
     deadlines_arm(t);
     return true;
 }

@@ -20,6 +20,13 @@ uint32_t relay_room(int fd, uint32_t want)
                : (uint32_t)(RELAY_UNSENT_BYTES - unsent);
 }
 
+uint32_t relay_queued(int fd)
+{
+    int queued = 0;
+
+    return fd >= 0 && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint32_t)queued : 0;
+}
+
 uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want)
 {
     const struct config *c = t->worker->config;
@@ -108,6 +115,7 @@ static void keep_residue(struct tunnel *t, struct chunk *c)
 
     t->up = c;
     t->progress_ms = tunnel_now(t);
+    t->up_queued = relay_queued(t->target.fd);
     if (c->pooled && n <= CHUNK_BYTES / 4) {
         struct chunk *small = chunk_copy(&t->worker->chunks, c->bytes + c->head, n, n);
 

@@ -8,6 +8,8 @@
 
 #include "bridge/service_priv.h"
 
+enum { RELOAD_WAIT_MS = 500 };
+
 void reload_warning(void *context, const char *sentence)
 {
     log_event(context, LOG_WARN, "configuration.warning", sentence);
@@ -34,6 +36,16 @@ bool reload_tls(const struct config *c, struct tls_config **out, struct err *err
 
     *out = NULL;
     return !c->tls_cert || tls_config_load(&options, out, err);
+}
+
+bool service_check_tls(const struct config *c, struct err *err)
+{
+    struct tls_config *tls;
+
+    if (!reload_tls(c, &tls, err))
+        return false;
+    tls_config_unref(tls);
+    return true;
 }
 
 /* Complaints of the settings go to the log, a line each. */
@@ -71,6 +83,14 @@ static bool read_again(struct service *s, struct config *config, struct settings
     return good;
 }
 
+/* Whoever reads "reloaded" may rely on it. A stuck worker is not waited for longer than a moment. */
+static void wait_for_workers(const struct service *s, uint64_t generation)
+{
+    for (unsigned i = 0; i < s->bridge.worker_count; i++)
+        for (int n = 0; n < RELOAD_WAIT_MS && atomic_load(&s->bridge.workers[i]->generation) < generation; n++)
+            usleep(1000);
+}
+
 static bool reload(struct service *s, struct err *err)
 {
     struct config config;
@@ -88,6 +108,7 @@ static bool reload(struct service *s, struct err *err)
     log_sink_level(s->source.sink, (enum log_level)config.log_level);
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
         worker_reload(s->bridge.workers[i], policy, tls);
+    wait_for_workers(s, policy->generation);
     policy_unref(s->policy);
     s->policy = take(policy);
     tls_config_unref(s->tls);

@@ -27,6 +27,8 @@ MUST_USE bool service_confine(struct service *s, struct err *err);
 MUST_USE bool service_run(struct service *s, struct err *err);
 void service_free(struct service *s);
 
+/* The certificates that these settings name can be used: for --check. */
+MUST_USE bool service_check_tls(const struct config *c, struct err *err);
 /* The policy that these settings make: for --check. */
 MUST_USE bool service_policy(const struct config *c, const struct settings *settings, struct log *log,
                              struct policy **out, struct err *err);

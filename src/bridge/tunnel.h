@@ -119,6 +119,7 @@ struct tunnel {
     uint64_t start_ms, data_ms, heard_ms, ping_ms, progress_ms, end_ms, target_end_ms;
     uint64_t window_ms;                 /* of the measurement of the client's speed */
     uint32_t window_bytes;
+    uint32_t up_queued, down_queued;    /* what the kernel still had to send when a residue began */
     uint32_t up_want, down_want;        /* bytes to read next: grows while reads fill it */
     uint32_t message_bytes;             /* largest frame to send now */
     uint32_t flags;
@@ -168,6 +169,7 @@ bool relay_down_flush(struct tunnel *t); /* true: nothing waits any more */
 bool relay_send_client(struct tunnel *t, const void *at, size_t n);
 /* How many of want bytes fd would take now without leaving us a residue; at least RELAY_PROBE_BYTES. */
 uint32_t relay_room(int fd, uint32_t want);
+uint32_t relay_queued(int fd); /* bytes that the kernel has not been acknowledged yet */
 
 /* control.c */
 MUST_USE bool control_piece(struct tunnel *t, struct view piece, unsigned phase); /* false: ended */
@@ -181,6 +183,8 @@ void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uin
 void tunnel_advance(struct tunnel *t);
 void tunnel_client_gone(struct tunnel *t, bool reset); /* reading or writing it failed, or EOF */
 void tunnel_target_gone(struct tunnel *t, bool reset);
+void tunnel_give_up_client(struct tunnel *t); /* with RST; ends the tunnel's hold on it */
+void tunnel_give_up_target(struct tunnel *t);
 
 /* deadlines.c */
 void deadlines_arm(struct tunnel *t);

@@ -199,6 +199,7 @@ static void carry_reload(struct worker *w, struct order *o)
     if (w->tls)
         tls_config_unref(w->tls);
     w->tls = o->tls;
+    atomic_store(&w->generation, w->policy->generation);
     if (w->config->on_revoke == REVOKE_CLOSE)
         revoke_tunnels(w);
 }

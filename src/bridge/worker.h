@@ -64,6 +64,7 @@ struct worker {
     _Atomic uint32_t load;            /* tunnels here: for the hand-over at accept */
     bool draining;
     _Atomic bool accepting_stopped;
+    _Atomic uint64_t generation;      /* of the policy in force here */
     struct timer drain_timer;
     uint64_t drain_start_ms, drain_end_ms;
     struct worker_stats stats;

@@ -24,7 +24,7 @@ static int check(const struct config *config, const struct settings *settings, s
     CLEANUP(policy_unref_cleanup) struct policy *policy = NULL;
     struct err err = {0};
 
-    if (!service_policy(config, settings, log, &policy, &err) ||
+    if (!service_policy(config, settings, log, &policy, &err) || !service_check_tls(config, &err) ||
         !listen_check(view_str(config->listen), &err))
         return fail(&err);
     if (config_review(config, say_finding, log) && config->profile == PROFILE_PROD) {
