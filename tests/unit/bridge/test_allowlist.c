@@ -179,7 +179,7 @@ static void refuses_entries_that_could_never_match_and_says_why(void **state)
         {"127.1:80", PLAIN, "number"},
         {"a..b:443", PLAIN, "neither"},
         {"-a:443", PLAIN, "neither"},
-        {"unix:relative", PLAIN, "absolute path"},
+        {"unix:relative", PLAIN, "1 to 65535"},
         {"*.example.com:443", PLAIN, "needs --allow-patterns"},
         {"*:443", PLAIN, "needs --allow-patterns"},
         {"10.0.0.0/8:80", PLAIN, "needs --allow-patterns"},

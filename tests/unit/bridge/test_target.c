@@ -47,6 +47,7 @@ static void reads_every_kind_into_its_canonical_form(void **state)
         {"[::ffff:127.0.0.1]:80", TARGET_IP, "::ffff:127.0.0.1", 80, "[::ffff:127.0.0.1]:80"},
         {"[::ffff:7f00:1]:80", TARGET_IP, "::ffff:127.0.0.1", 80, "[::ffff:127.0.0.1]:80"},
         {"unix:/run/app.sock", TARGET_UNIX, "/run/app.sock", 0, "unix:/run/app.sock"},
+        {"Unix:28", TARGET_NAME, "unix", 28, "unix:28"},
         {"unix:/a:1", TARGET_UNIX, "/a:1", 0, "unix:/a:1"},
     };
 
@@ -237,7 +238,8 @@ static void errors_say_what_to_do(void **state)
         {"0x7f.1:80", "four decimal numbers"},
         {"te e:1", "neither a DNS name"},
         {":1", "host is missing"},
-        {"unix:x", "absolute path"},
+        {"unix:x", "1 to 65535"},
+        {"unix:/a b", "visible ASCII"},
     };
 
     (void)state;
