@@ -1,5 +1,6 @@
 """Fixtures: bridges, targets and tools that are gone when the test is."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -69,6 +70,7 @@ def bridge(request):
                 if one.process.poll() is not None:
                     print(f"the bridge had ended with {one.process.returncode}")
                 print("\n".join(one.lines[-60:]))
+                print("events:", dict(collections.Counter((e.get("event"), e.get("reason")) for e in one.events)))
                 one.kill()
             else:
                 one.stop()

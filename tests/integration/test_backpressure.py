@@ -119,7 +119,7 @@ def test_a_thousand_stalled_tunnels_cost_the_process_little(bridge, readable, st
     # Twice the buffers (two workers) and the tunnels themselves.
     assert grown < 2 * limit + STALLED * 2048, f"{grown >> 10} KiB for {STALLED} stalled tunnels"
     for client in clients:
-        client.close()
+        client.reset()
     one.wait_tunnels(0, timeout=PATIENCE * 3)
     assert one.metrics().total("atlas_proxy_buffers_in_use") == 0
     assert one.metrics().total("atlas_proxy_pipes_in_use") == 0

@@ -175,9 +175,12 @@ def test_the_tunnel_of_the_bridge_to_itself_is_denied(bridge):
     from harness.base import free_port
     port = free_port()
     one = bridge(allow=[f"127.0.0.1:{port}", f"localhost:{port}"], listen=f"127.0.0.1:{port}")
-    for host in ("127.0.0.1", "localhost"):
-        with Client(one.address, f"/?target={host}:{port}") as client:
-            client.expect_close(1014, "address-denied")
+    with Client(one.address, f"/?target=127.0.0.1:{port}") as client:
+        client.expect_close(1014, "address-denied")
+    with Client(one.address, f"/?target=localhost:{port}") as client:
+        _, code, reason = client.until_close()
+        # On [::1] nobody listens, and that may be what is told.
+        assert (code, reason) in ((1014, "address-denied"), (1014, "connect-refused"))
 
 
 def test_the_bridge_that_listens_everywhere_knows_itself_too(bridge):
