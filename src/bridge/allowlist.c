@@ -181,7 +181,7 @@ bool allowlist_names(const struct allowlist *list, void (*visit)(void *context, 
         if (e->kind == ALLOW_EXACT && e->target.kind == TARGET_NAME && !e->pins)
             named[count++] = e;
     }
-    qsort(named, count, sizeof *named, by_host);
+    qsort(named, count, sizeof *named, by_host); /* pointers: NOLINT(bugprone-sizeof-expression) */
     for (size_t i = 0; i < count; i++)
         if (i == 0 || by_host(&named[i - 1], &named[i]) != 0)
             visit(context, view_str(named[i]->target.host));

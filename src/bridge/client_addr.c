@@ -48,13 +48,18 @@ static bool is_trusted(const struct addr *a, struct proxies trusted)
 /* Takes the element behind the last comma out of *list. False: none is left. */
 static bool last_element(struct view *list, struct view *element)
 {
-    size_t comma;
+    struct view none = {0}, whole = *list;
+    size_t comma = view_find_last(whole, ',');
 
-    if (!list->at)
+    if (!whole.at)
         return false;
-    comma = view_find_last(*list, ',');
-    *element = view_trim_ows(comma == list->len ? *list : view_skip(*list, comma + 1));
-    *list = comma == list->len ? (struct view){0} : view_first(*list, comma);
+    if (comma == whole.len) {
+        *element = view_trim_ows(whole);
+        *list = none;
+    } else {
+        *element = view_trim_ows(view_skip(whole, comma + 1));
+        *list = view_first(whole, comma);
+    }
     return true;
 }
 

@@ -76,7 +76,7 @@ static bool tokens_read(struct view text, const char *name, struct credentials *
 /* What stands there may be a token in the clear: no error repeats it. */
 static bool token_read(struct view line, struct credential_token *out, struct err *err)
 {
-    struct view prefix = VIEW("sha256:"), hash = line, label;
+    struct view prefix = VIEW("sha256:"), hash, label;
     size_t end = 0;
 
     while (end < line.len && line.at[end] != ' ' && line.at[end] != '\t')

@@ -28,7 +28,7 @@ static bool text_is(const struct json_doc *doc, uint32_t token, const char *text
 bool jwt_verify(const struct jwt_keys *keys, struct view token, const struct jwt_expect *expect,
                 struct jwt *out, struct err *err)
 {
-    enum jwt_algorithm algorithm;
+    enum jwt_algorithm algorithm = JWT_ES256;
     char id[JWT_KEY_ID_BYTES];
     uint32_t subject;
     struct parts p;
