@@ -54,7 +54,7 @@ static bool put_json_text(struct log_line *line, struct view v)
         } else if (c == '"' || c == '\\') {
             good = put(line, (const char[]){'\\', (char)c}, 2);
         } else if (text_hidden(view_skip(v, used), n)) {
-            (void)snprintf(escaped, sizeof escaped, "\\u%04x", n == 1 ? c : 0xFFFD);
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", n == 1 ? c : 0xFFFDu);
             good = puts_(line, escaped);
         } else {
             good = put(line, (const char *)v.at + used, n);

@@ -26,7 +26,7 @@ static inline enum stream_result stream_recv_plain(struct io *io, void *at, size
     }
     if (got == 0)
         return STREAM_EOF;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    if (errno == EAGAIN) {
         io->bits &= ~(uint32_t)IO_READABLE;
         return STREAM_AGAIN;
     }
@@ -45,7 +45,7 @@ static inline enum stream_result stream_send_plain(struct io *io, const void *at
         *n = (size_t)sent;
         return STREAM_OK;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    if (errno == EAGAIN) {
         io->bits &= ~(uint32_t)IO_WRITABLE;
         return STREAM_AGAIN;
     }

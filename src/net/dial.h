@@ -7,7 +7,7 @@
  * tried first for ten minutes.
  *
  * judge may be called from inside dial_start. When attempts fail differently, the most telling is
- * reported: no resources, refused, no ports, unreachable, timed out, denied. With fast_open, DIAL_OK may
+ * reported: no resources, denied, refused, no ports, unreachable, timed out. With fast_open, DIAL_OK may
  * come before the target has answered: the SYN then leaves with the first bytes, and a refusal shows
  * at the first read.
  *
