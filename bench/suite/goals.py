@@ -1,0 +1,118 @@
+"""The performance goals, and whether a run reached them."""
+
+from .metrics import VALUES
+from .stats import ratio
+
+
+class Goal:
+    """ours `key` of `metric` against `versus`: a role or a system's name, or None for absolute."""
+
+    def __init__(self, number, text, metric, key, versus, bound):
+        self.number, self.text, self.metric, self.key = number, text, metric, key
+        self.versus, self.bound = versus, bound
+
+    @property
+    def high(self):
+        return VALUES[self.key].better == "high"
+
+
+U, PEER, HAPROXY, HAPROXY_COPY = "upstream", "websocket", "haproxy-splice", "haproxy-copy"
+SPLICE, COPY = "bare-splice", "bare-copy256"
+
+
+def _echo(tunnels):
+    metric = f"echo{tunnels}"
+    return [
+        Goal("G5", f"echo, {tunnels} tunnels, rate", metric, "ops", U, 1.5),
+        Goal("G5", f"echo, {tunnels} tunnels, rate", metric, "ops", PEER, 1.15),
+        Goal("G5", f"echo, {tunnels} tunnels, rate", metric, "ops", HAPROXY, 1.1),
+        Goal("G5", f"echo, {tunnels} tunnels, p99", metric, "p99", U, 0.5),
+        Goal("G5", f"echo, {tunnels} tunnels, p99", metric, "p99", PEER, 0.7),
+    ]
+
+
+GOALS = [
+    Goal("G1", "bulk down", "down", "gb_s", U, 2.3),
+    Goal("G1", "bulk down", "down", "gb_s", PEER, 1.8),
+    Goal("G1", "bulk down", "down", "gb_s", HAPROXY, 1.8),
+    Goal("G1", "bulk down", "down", "gb_s", SPLICE, 0.9),
+    Goal("G2", "bulk up", "up", "gb_s", U, 2.0),
+    Goal("G2", "bulk up", "up", "gb_s", PEER, 2.0),
+    Goal("G2", "bulk up", "up", "gb_s", HAPROXY, 1.5),
+    Goal("G2", "bulk up", "up", "gb_s", COPY, 0.9),
+    Goal("G3", "CPU per byte down", "down", "cpu_gib", U, 0.35),
+    Goal("G3", "CPU per byte down", "down", "cpu_gib", PEER, 0.45),
+    Goal("G3", "CPU per byte down", "down", "cpu_gib", HAPROXY, 0.4),
+    Goal("G3", "CPU per byte up", "up", "cpu_gib", U, 0.5),
+    Goal("G3", "CPU per byte up", "up", "cpu_gib", PEER, 0.45),
+    Goal("G3", "CPU per byte up", "up", "cpu_gib", HAPROXY, 0.6),
+    Goal("G4", "echo, 1 tunnel, p50", "echo1", "p50", U, 0.95),
+    Goal("G4", "echo, 1 tunnel, p50", "echo1", "p50", PEER, 1.0),
+    Goal("G4", "echo, 1 tunnel, p50", "echo1", "p50", HAPROXY, 1.0),
+    Goal("G4", "echo, 1 tunnel, p99", "echo1", "p99", U, 0.9),
+    Goal("G4", "echo, 1 tunnel, p99", "echo1", "p99", PEER, 1.0),
+    Goal("G4", "echo, 1 tunnel, p99", "echo1", "p99", HAPROXY, 1.0),
+    *_echo(64),
+    *_echo(1000),
+    Goal("G6", "connections", "conn", "ops", U, 2.0),
+    Goal("G6", "connections", "conn", "ops", PEER, 1.5),
+    Goal("G6", "connections", "conn", "ops", HAPROXY, 0.9),
+    Goal("G7", "user memory of an idle tunnel", "idle", "pss", U, 0.05),
+    Goal("G7", "user memory of an idle tunnel", "idle", "pss", PEER, 0.07),
+    Goal("G7", "user memory of an idle tunnel", "idle", "pss", HAPROXY, 0.3),
+    Goal("G7", "user memory of an idle tunnel", "idle", "pss", None, 1024),
+    Goal("G8", "CPU of idle tunnels with pings", "idle", "idle_cpu", U, 0.3),
+    Goal("G8", "CPU of idle tunnels with pings, % of a core", "idle", "idle_cpu", None, 0.5),
+    Goal("G9", "RSS growth under churn, KiB", "churn", "growth", None, 256),
+    Goal("G10", "stripped size, KiB", "start", "stripped", None, 400),
+    Goal("G10", "ready, ms", "start", "ready_ms", None, 5),
+    Goal("G11", "echo p99 beside bulk", "fair", "p99", U, 0.3),
+    Goal("G11", "echo p99 beside bulk, µs", "fair", "p99", None, 2000),
+]
+
+
+def _other(goal, results, systems):
+    """The name of what the goal compares with: the named one, or the best of the role."""
+    measured = [s for s in systems if goal.key in results.get(s.name, {})]
+    for system in measured:
+        if system.name == goal.versus:
+            return system.name
+    of_role = [s.name for s in measured if s.role == goal.versus]
+    if not of_role:
+        return None
+    pick = max if goal.high else min
+    return pick(of_role, key=lambda name: results[name][goal.key].median)
+
+
+def _bound(goal):
+    sign = "≥" if goal.high else "≤"
+    return f"{sign} {goal.bound:,g}" + (" ×" if goal.versus else "")
+
+
+def _row(goal, ours, other, value, verdict):
+    return {"goal": goal.number, "what": goal.text, "bound": _bound(goal),
+            "versus": other or goal.versus or "absolute", "ours": ours, "value": value,
+            "verdict": verdict}
+
+
+def judge(goal, metrics, systems):
+    """metrics: metric → system → value key → Series."""
+    results = metrics.get(goal.metric, {})
+    ours = next((results[s.name].get(goal.key) for s in systems
+                 if s.role == "ours" and s.name in results), None)
+    if ours is None:
+        return _row(goal, None, None, None, "not measured")
+    if goal.versus is None:
+        verdict = "noisy" if ours.noisy else "reached" if ours.median <= goal.bound else "not reached"
+        return _row(goal, ours.median, None, ours.median, verdict)
+    other = _other(goal, results, systems)
+    if other is None:
+        return _row(goal, ours.median, None, None, f"no {goal.versus} measured")
+    theirs = results[other][goal.key]
+    value = ratio(ours, theirs)
+    if value is None:
+        return _row(goal, ours.median, other, None,
+                    f"noisy (ours {ours.median:.3g} ± {ours.iqr_percent:.0f} %, "
+                    f"theirs {theirs.median:.3g} ± {theirs.iqr_percent:.0f} %)")
+    reached = value >= goal.bound if goal.high else value <= goal.bound
+    return _row(goal, ours.median, other, value, "reached" if reached else "not reached")

@@ -1,0 +1,130 @@
+"""The systems under test: the scripts of bench/peers, --peer commands, and no relay at all."""
+
+import os
+import shlex
+import subprocess
+
+from . import process
+
+
+class Absent(Exception):
+    """The system cannot run here; the text says why."""
+
+
+class System:
+    def __init__(self, name, kind, role, script=None, command=None, idle_max=None, build=None):
+        self.name = name
+        self.kind = kind  # ws or raw
+        self.role = role  # ours, websocket, upstream, yardstick, bare, direct
+        self.script = script
+        self.template = command
+        self.idle_max = idle_max
+        self.build = build  # None, quick or slow
+        self.process = None
+        self.address = None
+        self._log = None
+
+    def _environment(self, bench, target, port, workers):
+        work = os.path.join(bench.out, "work", self.name)
+        os.makedirs(work, exist_ok=True)
+        host, target_port = target.rsplit(":", 1)
+        return dict(os.environ, LISTEN_HOST="127.0.0.1", LISTEN_PORT=str(port), TARGET_HOST=host,
+                    TARGET_PORT=target_port, WORKERS=str(workers), WORK=work, BENCH=bench.out,
+                    ROOT=bench.root, ATLS_PROXY_LISTEN=f"127.0.0.1:{port}",
+                    ATLS_PROXY_TARGET=target, ATLS_PROXY_ALLOWLIST=target)
+
+    def ask(self, verb, bench, target="127.0.0.1:1", port=1, workers=1):
+        return subprocess.run([self.script, verb], capture_output=True, text=True, check=False,
+                              env=self._environment(bench, target, port, workers))
+
+    def require(self, bench):
+        """Raises Absent unless the system can run; builds what is built quickly."""
+        if not self.script:
+            return
+        answer = self.ask("check", bench)
+        if answer.returncode and self.build == "quick":
+            built = self.ask("build", bench)
+            if built.returncode:
+                raise Absent("cannot be built: " + " ".join((built.stderr or built.stdout).split())[-200:])
+            answer = self.ask("check", bench)
+        if answer.returncode:
+            raise Absent((answer.stdout or answer.stderr).strip())
+
+    def command(self, bench, target, port, workers):
+        if self.template:
+            text = self.template.replace("{listen}", f"127.0.0.1:{port}")
+            text = text.replace("{port}", str(port)).replace("{target}", target)
+            return shlex.split(text)
+        answer = self.ask("command", bench, target, port, workers)
+        if answer.returncode:
+            raise Absent(answer.stderr.strip())
+        return answer.stdout.splitlines()
+
+    def start(self, bench, placement):
+        """Starts it before bench.target and waits until it accepts."""
+        if self.role == "direct":
+            self.address = bench.target
+            return
+        port = process.free_port()
+        argv = self.command(bench, bench.target, port, placement.workers)
+        environment = self._environment(bench, bench.target, port, placement.workers)
+        self.address = f"127.0.0.1:{port}"
+        self._log = open(os.path.join(environment["WORK"], "log"), "wb")
+        try:
+            self.process = process.spawn(argv, placement.relay, self._log, env=environment)
+        except OSError as error:
+            self.stop()
+            raise Absent(str(error)) from error
+        if not process.wait_listening(self.address, self.process):
+            path = self._log.name
+            self.stop()
+            raise Absent(f"did not start: {_tail(path)}")
+
+    def stop(self):
+        if self.process:
+            process.stop(self.process)
+        if self._log:
+            self._log.close()
+        self.process = self._log = None
+
+    def cpu_seconds(self):
+        return process.cpu_seconds(self.process.pid) if self.process else 0.0
+
+    def switches(self):
+        return process.switches(self.process.pid) if self.process else 0
+
+    def alive(self):
+        return not self.process or self.process.poll() is None
+
+
+def _tail(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return " ".join(f.read().split())[-300:] or "no word from it"
+
+
+def _from_script(path):
+    answer = subprocess.run([path, "about"], capture_output=True, text=True, check=True)
+    about = dict(line.split(None, 1) for line in answer.stdout.splitlines())
+    idle_max = about.get("idle-max")
+    return System(os.path.basename(path), about["kind"], about["role"], script=path,
+                  idle_max=int(idle_max) if idle_max else None, build=about.get("build"))
+
+
+ORDER = {"ours": 0, "upstream": 1, "websocket": 2, "yardstick": 3, "bare": 4, "direct": 5}
+
+
+def discover(folder, peers):
+    """All systems, ours first. peers: the --peer arguments, NAME[:raw]=COMMAND."""
+    found = [System("direct", "raw", "direct")]
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            found.append(_from_script(path))
+    for text in peers:
+        name, _, command = text.partition("=")
+        if not command:
+            raise SystemExit(f'--peer {text}: write NAME=COMMAND with {{listen}} and {{target}}')
+        name, _, kind = name.partition(":")
+        role = "upstream" if name == "upstream" else "yardstick" if kind == "raw" else "websocket"
+        found.append(System(name, kind or "ws", role, command=command))
+    return sorted(found, key=lambda s: (ORDER[s.role], s.name))
