@@ -148,9 +148,8 @@ static void opened(struct tunnel *t, int fd)
     t->pipe = NULL;
     tunnel_phase_set(t, TUNNEL_OPEN);
     t->data_ms = t->heard_ms = t->progress_ms = t->window_ms = tunnel_now(t);
-    tunnel_list_remove(&w->pending, t);
-    tunnel_list_add(&w->tunnels, t);
-    t->flags |= T_LISTED_OPEN | T_UPGRADED;
+    tunnel_listed(t);
+    t->flags |= T_UPGRADED;
     t->message_bytes = w->config->message_max ? (uint32_t)w->config->message_max
                                               : (uint32_t)MESSAGE_BYTES_FIRST;
     if (!send_proxy_header(t)) {

@@ -182,6 +182,7 @@ static void admitted(struct tunnel *t, const struct verdict *v, struct view rest
         if (!relay_send_client(t, out, n))
             return;
         t->flags |= T_UPGRADED;
+        tunnel_listed(t);
     }
     dialling_start(t, &v->target);
 }

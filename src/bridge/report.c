@@ -46,7 +46,7 @@ static void count(struct tunnel *t)
 {
     struct worker_stats *s = &t->worker->stats;
 
-    if (!tunnel_has(t, T_LISTED_OPEN))
+    if (!tunnel_has(t, T_LISTED))
         return;
     metric_add(&s->closed[t->reason][t->by], 1);
     histogram_observe(&s->tunnel_us, (tunnel_now(t) - t->start_ms) * 1000);

@@ -69,6 +69,15 @@ void tunnel_list_remove(struct tunnel_list *list, struct tunnel *t)
     list->count--;
 }
 
+void tunnel_listed(struct tunnel *t)
+{
+    if (tunnel_has(t, T_LISTED))
+        return;
+    tunnel_list_remove(&t->worker->pending, t);
+    tunnel_list_add(&t->worker->tunnels, t);
+    t->flags |= T_LISTED;
+}
+
 static void bits_of(struct io *io, uint32_t events)
 {
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -299,7 +308,7 @@ static void leave_lists(struct tunnel *t)
 {
     struct worker *w = t->worker;
 
-    tunnel_list_remove(tunnel_has(t, T_LISTED_OPEN) ? &w->tunnels : &w->pending, t);
+    tunnel_list_remove(tunnel_has(t, T_LISTED) ? &w->tunnels : &w->pending, t);
     if (tunnel_has(t, (uint32_t)T_STALLED))
         metric_sub(&w->stats.stalled, 1);
     if (tunnel_has(t, T_WAITING))

@@ -57,7 +57,7 @@ enum tunnel_flag {
     T_HEADER_DONE = 1 << 27,    /* the PROXY header has been dealt with */
     T_PEER_TRUSTED = 1 << 28,   /* the socket's other end is a trusted proxy */
     T_METERED = 1 << 29,        /* a direction waits for its rate */
-    T_LISTED_OPEN = 1 << 30,    /* in worker.tunnels, not in worker.pending */
+    T_LISTED = 1 << 30,         /* in worker.tunnels, no longer in worker.pending */
     T_STALLED = (int)(1u << 31), /* counted as stalled */
 };
 
@@ -141,6 +141,7 @@ void tunnel_wake(struct tunnel *t); /* run it soon */
 void tunnel_run(struct loop *loop, struct task *task);
 void tunnel_free(struct tunnel *t); /* both sockets, at once; memory after the batch */
 void tunnel_list_add(struct tunnel_list *list, struct tunnel *t);
+void tunnel_listed(struct tunnel *t); /* its handshake is complete: from pending to tunnels */
 void tunnel_list_remove(struct tunnel_list *list, struct tunnel *t);
 void tunnel_wait_for_memory(struct tunnel *t);
 void tunnel_release_waiting(struct chunk_pool *pool); /* memory came back: wake the first in line */
