@@ -129,7 +129,7 @@ static struct worker *choose(struct worker *w)
     struct worker *least = w;
     uint32_t own = atomic_load_explicit(&w->load, memory_order_relaxed), total = 0, low = own;
 
-    if (b->worker_count == 1)
+    if (b->worker_count == 1 || atomic_load_explicit(&b->stopping, memory_order_relaxed))
         return w;
     for (unsigned i = 0; i < b->worker_count; i++) {
         uint32_t load = atomic_load_explicit(&b->workers[i]->load, memory_order_relaxed);

@@ -91,7 +91,7 @@ static bool make_workers(struct service *s, struct err *err)
 {
     const struct config *c = s->source.config;
     struct bridge *b = &s->bridge;
-    struct listener first[LISTENERS_MAX], mine[LISTENERS_MAX];
+    struct listener *first = s->first, *mine = s->mine;
     size_t count = 0;
     unsigned wanted = c->workers ? c->workers : cpus_usable();
     struct listen_options options = {
@@ -320,6 +320,7 @@ bool service_confine(struct service *s, struct err *err)
 
 static void stop_all(struct service *s)
 {
+    atomic_store(&s->bridge.stopping, true);
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
         worker_stop(s->bridge.workers[i]);
 }
@@ -329,6 +330,7 @@ static void drain_now(struct loop *loop, struct timer *timer)
     struct service *s = (struct service *)(void *)((char *)timer - offsetof(struct service, grace));
 
     (void)loop;
+    atomic_store(&s->bridge.stopping, true);
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
         worker_drain(s->bridge.workers[i]);
     /* Who reads "draining" on /readyz may rely on the port being closed. A stuck worker is not waited
@@ -389,12 +391,6 @@ static void signal_came(void *context, int signo)
 }
 
 /* Says "alive" only while every worker's loop still turns. An idle loop is woken to prove it. */
-static void nothing(struct loop *loop, struct post *post)
-{
-    (void)loop;
-    free(post);
-}
-
 static void watchdog_step(struct loop *loop, struct timer *timer)
 {
     struct service *s = (struct service *)(void *)((char *)timer - offsetof(struct service, watchdog));
@@ -402,14 +398,9 @@ static void watchdog_step(struct loop *loop, struct timer *timer)
     bool alive = true;
 
     for (unsigned i = 0; i < s->bridge.worker_count; i++) {
-        struct post *knock = calloc(1, sizeof *knock);
-
         if (loop_alive_ms(s->bridge.workers[i]->loop) + 2 * s->watchdog_ms < now)
             alive = false;
-        if (!knock)
-            continue;
-        knock->run = nothing;
-        loop_post(s->bridge.workers[i]->loop, knock);
+        worker_knock(s->bridge.workers[i]);
     }
     if (alive)
         notify_watchdog();

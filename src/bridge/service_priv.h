@@ -16,6 +16,7 @@ struct service {
     struct tls_config *tls;
     struct server *admin;
     struct serve_route routes[4];
+    struct listener first[LISTENERS_MAX], mine[LISTENERS_MAX]; /* while workers are made */
     struct sandbox_report sandbox;
     struct timer watchdog, grace, tick;
     uint64_t watchdog_ms, start_ms, descriptors;

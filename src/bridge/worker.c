@@ -209,9 +209,11 @@ void worker_reload(struct worker *w, struct policy *policy, struct tls_config *t
     order_give(w, carry_reload, policy_ref(policy), tls ? tls_config_ref(tls) : NULL);
 }
 
-static void carry_stop(struct worker *w, struct order *o)
+static void carry_stop(struct loop *loop, struct post *post)
 {
-    (void)o;
+    struct worker *w = CONTAINER(post, struct worker, stop_order);
+
+    (void)loop;
     accept_stop(w);
     free_all(&w->pending);
     free_all(&w->tunnels);
@@ -220,7 +222,11 @@ static void carry_stop(struct worker *w, struct order *o)
 
 void worker_stop(struct worker *w)
 {
-    order_give(w, carry_stop, NULL, NULL);
+    if (w->stop_ordered)
+        return;
+    w->stop_ordered = true;
+    w->stop_order.run = carry_stop;
+    loop_post(w->loop, &w->stop_order);
 }
 
 static uint32_t still_serving(const struct worker *w)
@@ -267,9 +273,11 @@ static void drain_step(struct loop *loop, struct timer *timer)
     timer_set(loop, timer, now + DRAIN_STEP_MS);
 }
 
-static void carry_drain(struct worker *w, struct order *o)
+static void carry_drain(struct loop *loop, struct post *post)
 {
-    (void)o;
+    struct worker *w = CONTAINER(post, struct worker, drain_order);
+
+    (void)loop;
     w->draining = true;
     accept_stop(w);
     atomic_store(&w->accepting_stopped, true);
@@ -280,7 +288,25 @@ static void carry_drain(struct worker *w, struct order *o)
 
 void worker_drain(struct worker *w)
 {
-    order_give(w, carry_drain, NULL, NULL);
+    if (w->drain_ordered)
+        return;
+    w->drain_ordered = true;
+    w->drain_order.run = carry_drain;
+    loop_post(w->loop, &w->drain_order);
+}
+
+static void answer_knock(struct loop *loop, struct post *post)
+{
+    (void)loop;
+    atomic_store(&CONTAINER(post, struct worker, knock)->knocked, false);
+}
+
+void worker_knock(struct worker *w)
+{
+    if (atomic_exchange(&w->knocked, true))
+        return; /* the last one is still unanswered */
+    w->knock.run = answer_knock;
+    loop_post(w->loop, &w->knock);
 }
 
 /* --- what the admin page shows -------------------------------------------------------------- */

@@ -65,6 +65,9 @@ struct worker {
     bool draining;
     _Atomic bool accepting_stopped;
     _Atomic uint64_t generation;      /* of the policy in force here */
+    struct post drain_order, stop_order, knock; /* posted at most once at a time: nothing to free */
+    bool drain_ordered, stop_ordered;
+    _Atomic bool knocked;
     struct timer drain_timer;
     uint64_t drain_start_ms, drain_end_ms;
     struct worker_stats stats;
@@ -81,6 +84,7 @@ struct bridge {
     uint32_t connections_max;
     _Atomic uint32_t connections;     /* accepted and not yet gone, all workers */
     _Atomic bool draining;
+    _Atomic bool stopping;            /* no more hand-overs: the other worker may be gone */
     struct addr listening[2 * LISTENERS_MAX]; /* our own addresses: a tunnel to them would be a loop */
     size_t listening_count;
     bool on_loopback;                 /* every listener is on a loopback address */
@@ -98,6 +102,7 @@ MUST_USE bool worker_start(struct worker *w, struct err *err); /* makes the thre
 void worker_reload(struct worker *w, struct policy *policy, struct tls_config *tls);
 void worker_drain(struct worker *w);     /* stop accepting, close tunnels by and by, then end */
 void worker_stop(struct worker *w);      /* at once */
+void worker_knock(struct worker *w);     /* makes an idle loop turn, for the watchdog */
 void worker_join(struct worker *w);
 void worker_free(struct worker *w);
 /* Writes a JSON array of this worker's tunnels; runs on the worker's thread. */
