@@ -5,6 +5,7 @@ import os
 import struct
 import termios
 import threading
+import time
 
 import pytest
 
@@ -395,3 +396,47 @@ def test_the_head_is_never_lost_upwards(pair, size):
             client.sock.shutdown(1)
             peer = one.there.peer(i).wait()
             assert peer.received == data and peer.end == "fin"
+
+
+# --- no waiting without need --------------------------------------------------------------------
+
+
+def idle_client(one, query):
+    client = Client(one.address, query)
+    client.send_data(b"x")
+    assert client.data(1) == b"x"
+    return client
+
+
+@pytest.mark.parametrize("how", ["refused", "no target", "unreachable", "utf8", "too big", "violation", "idle", "lifetime", "flood", "bytes"])
+def test_an_answered_close_ends_the_connection_without_a_time_out(bridge, target, how):
+    """Once both Close frames have crossed nothing is waited for, whatever the reason was: all time-outs here are a minute."""
+    there = target(echo)
+    options = {
+        "utf8": dict(strict_text=True), "too big": dict(max_frame="200"), "idle": dict(idle_timeout="200ms"),
+        "lifetime": dict(max_lifetime="200ms"), "bytes": dict(max_bytes="1000"),
+    }.get(how, {})
+    one = bridge(there.name, "127.0.0.1:1", close_timeout="60s", handshake_timeout="60s", connect_timeout="60s", stall_timeout="60s", **options)
+    page = "https://page.test"
+    if how == "refused":
+        client = Client(one.address, "/?target=a.test:1", origin=page)
+    elif how == "no target":
+        client = Client(one.address, "/", origin=page)
+    elif how == "unreachable":
+        client = Client(one.address, "/?target=127.0.0.1:1")
+    else:
+        client = idle_client(one, there.query)
+    raw = {
+        "utf8": frame(1, b"\xff"), "too big": frame(BINARY, b"x" * 201), "violation": frame(3, b""), "flood": frame(9, b"") * 5000,
+        "bytes": frame(BINARY, b"x" * 500) * 2,
+    }.get(how, b"")
+    with client:
+        client.send(raw)
+        _, code, reason = client.until_close()
+        assert code != 1000 and reason
+        client.send_close(code)
+        began = time.monotonic()
+        client.sock.settimeout(PATIENCE)
+        client.rest()
+        assert time.monotonic() - began < PATIENCE
+    one.wait_tunnels(0)

@@ -1,5 +1,6 @@
 """wss: the bridge's own TLS."""
 
+import re
 import socket
 import ssl
 import struct
@@ -360,3 +361,9 @@ def test_a_client_that_reads_late_over_tls(bridge, target, cert):
         there.peer().done.wait(0.3)  # gone, or stopped by full buffers
         got, code, _ = client.until_close()
         assert got == data and code == 1000
+
+
+def test_the_listening_line_is_the_same_with_tls(secure):
+    """Scripts wait for 'listening on ADDR', with the address right behind it."""
+    one = secure()
+    assert re.search(r"listening on 127\.0\.0\.1:\d+", one.log), one.log

@@ -93,6 +93,8 @@ class Bridge:
             merged["admin"] = admin
         if allow is not None:
             merged["allowlist"] = allow
+        elif SANITIZER:
+            env = {"ATLS_PROXY_SECCOMP": "off", "ATLS_PROXY_LANDLOCK": "off"} | (env or {})
         merged.update(options)
         self.exit_status = exit_status
         self.may_be_internal = False
