@@ -12,7 +12,7 @@
 
 #include "base/poison.h"
 
-enum { LIMITED_PER_SECOND = 10, LIMITED_NAMES = 64 };
+enum { LIMITED_PER_SECOND = 10, LIMITED_NAMES = 64, GATHER_US = 2000 };
 
 /* How often one event name was seen in this second. */
 struct limit {
@@ -132,6 +132,9 @@ static void *writer_main(void *argument)
             continue;
         }
         (void)!read(s->wake_fd, &ignored, sizeof ignored);
+        /* Lines come in bursts: one wake-up for all of a moment, not one for each. */
+        if (!atomic_load(&s->stopping))
+            usleep(GATHER_US);
     }
     return NULL;
 }

@@ -186,9 +186,11 @@ void deadlines_fire(struct loop *loop, struct timer *timer)
     }
     if (tunnel_stalled(t))
         fire_stalled(t, now);
-    if (t->phase == TUNNEL_OPEN)
+    if (t->phase == TUNNEL_OPEN) {
+        dialling_lived(t);
         fire_open(t, now);
-    else if (t->phase == TUNNEL_ENDING)
+    }
+    if (t->phase == TUNNEL_ENDING)
         fire_ending(t, now);
     if (t->phase == TUNNEL_GONE)
         return;

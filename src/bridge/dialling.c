@@ -65,18 +65,30 @@ static enum reason reason_of(enum dial_outcome outcome)
     return REASON_OVERLOADED;
 }
 
-static void target_options(int fd)
+void dialling_lived(struct tunnel *t)
 {
     const int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S,
-              probes = KEEPALIVE_PROBES, unsent = RELAY_UNSENT_BYTES, patience = USER_TIMEOUT_MS;
+              probes = KEEPALIVE_PROBES, patience = USER_TIMEOUT_MS;
+    int fd = t->target.fd;
 
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    if (t->lived || fd < 0)
+        return;
+    t->lived = true;
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+}
+
+void dialling_bulk(struct tunnel *t)
+{
+    const int unsent = RELAY_UNSENT_BYTES;
+
+    if (t->bounded || t->target.fd < 0)
+        return;
+    t->bounded = true;
+    (void)setsockopt(t->target.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 /* The first bytes on the target connection; a fresh socket has room for them. */
@@ -164,6 +176,7 @@ static void opened(struct tunnel *t, int fd)
 
 static void dialled(void *context, const struct dial_result *r)
 {
+    const int on = 1;
     struct tunnel *t = context;
 
     t->dial = NULL;
@@ -171,7 +184,7 @@ static void dialled(void *context, const struct dial_result *r)
     t->connect_us = (uint32_t)r->connect_us;
     PROBE3(connect, t->id, r->outcome, r->connect_us);
     if (r->outcome == DIAL_OK) {
-        target_options(r->fd);
+        (void)setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         opened(t, r->fd);
         return;
     }

@@ -26,7 +26,7 @@ static void close_socket(struct tunnel *t, struct io *io, bool reset)
         return;
     if (reset)
         (void)setsockopt(io->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    loop_forget(t->worker->loop, io);
+    loop_closing(t->worker->loop, io);
     close(io->fd);
     io->fd = -1;
     io->bits = 0;
@@ -161,6 +161,10 @@ static void advance_target(struct tunnel *t)
 {
     if (t->target.fd < 0)
         return;
+    if (tunnel_has(t, T_TARGET_FIN_DUE) && tunnel_has(t, T_TARGET_EOF) && !t->up) {
+        close_target(t, false); /* its FIN has come: closing sends ours */
+        return;
+    }
     if (tunnel_has(t, T_TARGET_FIN_DUE) && !tunnel_has(t, T_TARGET_SHUT) && !t->up) {
         shutdown(t->target.fd, SHUT_WR);
         t->flags |= T_TARGET_SHUT;

@@ -307,9 +307,11 @@ static bool read_once(struct tunnel *t, uint64_t *moved)
     allowance_return(t, want - (uint32_t)n);
     t->heard_ms = tunnel_now(t);
     t->flags &= ~(uint32_t)T_PINGED;
-    if (n == t->up_want && t->up_want < CHUNK_BYTES)
+    if (n == t->up_want && t->up_want < CHUNK_BYTES) {
         t->up_want *= 2;
-    else if (n < t->up_want / 8 && t->up_want > RELAY_READ_FIRST)
+        dialling_bulk(t);
+    }
+    if (n < t->up_want / 8 && t->up_want > RELAY_READ_FIRST)
         t->up_want /= 2;
     if (discarding) {
         bool here = discard(t, c, n);

@@ -351,11 +351,11 @@ void tunnel_free(struct tunnel *t)
     task_cancel(w->loop, &t->task);
     timer_cancel(&t->timer);
     if (t->client.fd >= 0) {
-        loop_forget(w->loop, &t->client);
+        loop_closing(w->loop, &t->client);
         close(t->client.fd);
     }
     if (t->target.fd >= 0) {
-        loop_forget(w->loop, &t->target);
+        loop_closing(w->loop, &t->target);
         close(t->target.fd);
     }
     t->retired.free = memory_reuse;

@@ -127,6 +127,7 @@ struct tunnel {
     uint16_t control_count, empty_count;
     uint16_t close_code;                /* to send; WS_CLOSE_NO_STATUS: an empty Close */
     uint16_t close_received;            /* 0: none yet */
+    bool lived, bounded;                /* socket options set: see dialling_lived, dialling_bulk */
     bool head_only;                     /* the request was HEAD: refusals have no body */
     uint8_t phase, reason, by, bulk;    /* bulk: reads in a row that argue for (or against) splice */
     uint32_t connect_us;
@@ -155,6 +156,11 @@ void greeting_refuse(struct tunnel *t, enum reason reason, int status, const cha
 
 /* dialling.c */
 void dialling_start(struct tunnel *t, const struct target *target);
+/* Options that only a tunnel that lasts needs (dead-peer detection on the target's side): set when its
+ * first timer fires, so that short ones do not pay for them. */
+void dialling_lived(struct tunnel *t);
+/* Before bulk towards the target: bounds what waits unsent in the kernel. */
+void dialling_bulk(struct tunnel *t);
 
 /* relay_*.c: each returns true when its budget is spent and there is more to do */
 MUST_USE bool relay_up(struct tunnel *t);

@@ -79,6 +79,17 @@ bool worker_new(struct bridge *bridge, unsigned index, struct log *log,
     return true;
 }
 
+static void prefetch(void *context, struct view name)
+{
+    resolve_prefetch(((struct worker *)context)->resolver, name);
+}
+
+/* Names of the allowlist are looked up before anybody asks, so that no tunnel waits for DNS. */
+static void prefetch_names(struct worker *w)
+{
+    allowlist_names(w->policy->allow, prefetch, w);
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *w = argument;
@@ -89,6 +100,7 @@ static void *worker_main(void *argument)
     (void)pthread_setname_np(pthread_self(), name);
     if (w->config->pin && !cpu_pin(w->index, &err))
         log_event(w->log, LOG_WARN, "worker.unpinned", err.text);
+    prefetch_names(w);
     if (!loop_run(w->loop, &err)) {
         log_event(w->log, LOG_ERROR, "worker.failed", err.text, F_U64("worker", w->index));
         abort();
@@ -199,6 +211,7 @@ static void carry_reload(struct worker *w, struct order *o)
     if (w->tls)
         tls_config_unref(w->tls);
     w->tls = o->tls;
+    prefetch_names(w);
     atomic_store(&w->generation, w->policy->generation);
     if (w->config->on_revoke == REVOKE_CLOSE)
         revoke_tunnels(w);

@@ -106,6 +106,11 @@ void loop_forget(struct loop *loop, struct io *io)
 {
     /* Fails when the descriptor was never watched: then there is nothing to take out. */
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+    loop_closing(loop, io);
+}
+
+void loop_closing(struct loop *loop, struct io *io)
+{
     for (int i = loop->event_at + 1; i < loop->event_count; i++)
         if (loop->events[i].data.ptr == io)
             loop->events[i].data.ptr = NULL;

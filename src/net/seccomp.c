@@ -153,7 +153,9 @@ static const char *const sanitizers[] = {
     "clone",   "ptrace",    "wait4",       "kill",    "tkill",          "tgkill",
     "prctl",   "prlimit64", "setrlimit",   "mmap",    "mprotect",       "process_vm_readv",
     "openat",  "open",      "personality", "mlock",   "munlock",        "arch_prctl",
-    "getpgrp", "getpgid",   "ioctl",       "getppid", "sched_getparam", NULL,
+    "getpgrp", "getpgid",   "ioctl",       "getppid", "sched_getparam", "getdents64",
+    "getdents", "readlink", "readlinkat",  "waitid",  "lseek",          "pread64",
+    NULL,
 };
 #endif
 
