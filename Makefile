@@ -44,14 +44,16 @@ lazy = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call lazy,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
 PKG_LIBS   = $(call lazy,PKG_LIBS,$(shell pkg-config --libs $(PKGS)))
 
+# Sanitizers put red zones into frames.
+FRAME_MAX := $(if $(filter debug tsan fuzz,$(BUILD)),65536,16384)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wold-style-definition -Wpointer-arith -Wcast-qual -Wcast-align -Wwrite-strings -Wformat=2 \
             -Wundef -Wvla -Wswitch-enum -Wimplicit-fallthrough -Wnull-dereference -Wdouble-promotion \
-            -Wframe-larger-than=16384
-# clang 14 takes initialisation to zero for an experiment and wants a flag that newer ones refuse.
+            -Wframe-larger-than=$(FRAME_MAX)
 WARNINGS_gcc  := -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wformat-signedness
 HARDENING     := -fno-common -fPIE -fno-strict-aliasing -fno-delete-null-pointer-checks \
                  -fstack-protector-strong -fstack-clash-protection -ffunction-sections -fdata-sections
+# clang 14 takes this for an experiment and wants a flag that newer ones refuse.
 HARDENING_gcc := -ftrivial-auto-var-init=zero
 HARDENING    += $(if $(filter x86_64,$(CPU)),-fcf-protection)$(if $(filter aarch64,$(CPU)),-mbranch-protection=standard)
 
@@ -122,6 +124,10 @@ $(eval $(call stamp,flags,$$(LINK)))
 $(eval $(call stamp,version,$$(VERSION_TEXT)))
 $(eval $(call stamp,sources,$$(SRCS)))
 
+$(B)/tests/%.o: private CFLAGS += -Itests
+# Nobody declares LLVMFuzzerTestOneInput.
+$(B)/tests/fuzz/%.o: private CFLAGS += -Wno-missing-prototypes
+
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  CC  $<"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
@@ -151,7 +157,8 @@ $(B)/tests/diff/%: $(B)/tests/diff/%.o $(B)/libsupport.a $(B)/libpostern.a
 	$(Q)$(LINK) -o $@ $^ -lhttp_parser -lwslay -lcmocka $(PKG_LIBS) -pthread
 
 # With libFuzzer in BUILD=fuzz, with a plain main that replays files in the others.
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/fuzz/replay.o) $(B)/libpostern.a
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/fuzz/replay.o) \
+                   $(B)/libsupport.a $(B)/libpostern.a
 	@mkdir -p $(@D); echo "  LD  $@"
 	$(Q)$(LINK) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) -o $@ $^ $(PKG_LIBS) -pthread
 
