@@ -17,6 +17,16 @@ bool tunnel_stalled(const struct tunnel *t)
     return t->up || t->down || (t->pipe && t->pipe->bytes);
 }
 
+/* How long a reader may take nothing. A tunnel that is ending does not wait for ever, whatever is set. */
+static uint64_t patience(const struct tunnel *t)
+{
+    const struct config *c = t->worker->config;
+
+    if (c->stall_timeout_ms || t->phase != TUNNEL_ENDING)
+        return c->stall_timeout_ms;
+    return c->close_timeout_ms ? c->close_timeout_ms : (uint64_t)TARGET_DRAIN_MS;
+}
+
 static void open_deadlines(const struct tunnel *t, uint64_t *due)
 {
     const struct config *c = t->worker->config;
@@ -60,7 +70,7 @@ void deadlines_arm(struct tunnel *t)
         return;
     }
     if (tunnel_stalled(t)) {
-        nearer(&due, t->progress_ms, c->stall_timeout_ms);
+        nearer(&due, t->progress_ms, patience(t));
         if (t->pipe && t->pipe->bytes)
             nearer(&due, t->progress_ms, PIPE_HOLD_MS);
     }
@@ -107,13 +117,6 @@ static bool moved(struct tunnel *t, int fd, uint32_t *queued_before)
     return less;
 }
 
-static uint64_t patience(const struct tunnel *t)
-{
-    const struct config *c = t->worker->config;
-
-    return c->stall_timeout_ms ? c->stall_timeout_ms : c->close_timeout_ms;
-}
-
 static void fire_ending(struct tunnel *t, uint64_t now)
 {
     if (tunnel_has(t, T_LINGER) && t->end_ms && now >= t->end_ms) {
@@ -140,7 +143,7 @@ static void fire_stalled(struct tunnel *t, uint64_t now)
 
     if (t->pipe && t->pipe->bytes && passed(now, t->progress_ms, PIPE_HOLD_MS))
         relay_splice_spill(t);
-    if (!passed(now, t->progress_ms, t->worker->config->stall_timeout_ms))
+    if (!passed(now, t->progress_ms, patience(t)))
         return;
     if ((up && moved(t, t->target.fd, &t->up_queued)) ||
         (down && moved(t, t->client.fd, &t->down_queued)))

@@ -87,7 +87,8 @@ static void prefetch(void *context, struct view name)
 /* Names of the allowlist are looked up before anybody asks, so that no tunnel waits for DNS. */
 static void prefetch_names(struct worker *w)
 {
-    allowlist_names(w->policy->allow, prefetch, w);
+    if (!allowlist_names(w->policy->allow, prefetch, w))
+        log_event(w->log, LOG_WARN, "prefetch.failed", "out of memory: names are looked up when asked for");
 }
 
 static void *worker_main(void *argument)
