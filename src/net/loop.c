@@ -165,10 +165,7 @@ void loop_post(struct loop *loop, struct post *p)
 
 uint64_t loop_lag_us(struct loop *loop)
 {
-    uint64_t lag = loop->lag_us;
-
-    loop->lag_us = 0;
-    return lag;
+    return atomic_exchange_explicit(&loop->lag_us, 0, memory_order_relaxed);
 }
 
 uint64_t loop_alive_ms(const struct loop *loop)
@@ -292,8 +289,8 @@ static void loop_turn_ended(struct loop *loop, uint64_t start_us)
 
     loop->turn_end_us = clock_monotonic_us();
     turn_us = loop->turn_end_us - start_us;
-    if (turn_us > loop->lag_us)
-        loop->lag_us = turn_us;
+    if (turn_us > atomic_load_explicit(&loop->lag_us, memory_order_relaxed))
+        atomic_store_explicit(&loop->lag_us, turn_us, memory_order_relaxed);
     atomic_store_explicit(&loop->alive_ms, loop->now_ms + turn_us / 1000, memory_order_relaxed);
 }
 

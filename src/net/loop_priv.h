@@ -29,7 +29,8 @@ struct loop {
     struct retired *retired;
     struct timer_wheel wheel;
 
-    uint64_t turn_end_us, lag_us;
+    uint64_t turn_end_us;
+    _Atomic uint64_t lag_us; /* taken by the metrics' reader */
     _Atomic uint64_t alive_ms;
     atomic_bool stop;
 

@@ -80,7 +80,7 @@ struct resolve_query *resolve_ask(struct resolver *r, struct view name, resolve_
     q->entry->asked_ms = loop_now_ms(r->loop);
     entry_look_up(q->entry);
     if (entry_known(q->entry))
-        r->stats.hits++;
+        metric_add(&r->stats.hits, 1);
     task_queue(r->loop, &q->task);
     return q;
 }
@@ -106,7 +106,13 @@ void resolve_prefetch(struct resolver *r, struct view name)
 
 struct resolve_stats resolver_stats(const struct resolver *r)
 {
-    return r->stats;
+    return (struct resolve_stats){
+        .queries = metric_get(&r->stats.queries),
+        .hits = metric_get(&r->stats.hits),
+        .stale_hits = metric_get(&r->stats.stale_hits),
+        .failures = metric_get(&r->stats.failures),
+        .entries = metric_get(&r->stats.entries),
+    };
 }
 
 void query_wake(struct entry *e)
@@ -222,7 +228,7 @@ static void query_take(struct resolve_query *q, struct resolve_answer *answer)
     take_family(q, v4, RESOLVE_ADDRESSES_MAX - answer->count, answer);
     answer->more = !q->told[FAMILY_V4] || !q->told[FAMILY_V6];
     if (answer->stale)
-        q->resolver->stats.stale_hits++;
+        metric_add(&q->resolver->stats.stale_hits, 1);
 }
 
 static void take_family(struct resolve_query *q, const struct family *f, size_t room,
@@ -247,7 +253,7 @@ static bool nothing_found(const struct resolve_query *q, struct err *err)
 
     if (!q->entry)
         return err_set(err, ERR_NAME, "this is not a host name");
-    q->resolver->stats.failures++;
+    metric_add(&q->resolver->stats.failures, 1);
     v4 = &q->entry->families[FAMILY_V4];
     v6 = &q->entry->families[FAMILY_V6];
     if (v4->state == FAMILY_LATE || v6->state == FAMILY_LATE)

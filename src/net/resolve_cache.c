@@ -125,7 +125,7 @@ static struct entry *cache_add(struct resolver *r, struct view name, uint64_t ha
 {
     struct entry *e = NULL;
 
-    if (r->stats.entries >= RESOLVE_CACHE_MAX && !cache_evict(r)) {
+    if (metric_get(&r->stats.entries) >= RESOLVE_CACHE_MAX && !cache_evict(r)) {
         (void)err_set(err, ERR_LIMIT, "more than %d names are being resolved", RESOLVE_CACHE_MAX);
         return NULL;
     }
@@ -144,7 +144,7 @@ static struct entry *cache_add(struct resolver *r, struct view name, uint64_t ha
     e->next = r->buckets[hash % RESOLVE_BUCKETS];
     r->buckets[hash % RESOLVE_BUCKETS] = e;
     age_link(r, e);
-    r->stats.entries++;
+    metric_add(&r->stats.entries, 1);
     return e;
 }
 
@@ -171,7 +171,7 @@ static void entry_free(struct entry *e)
     *at = e->next;
     age_unlink(r, e);
     timer_cancel(&e->timer);
-    r->stats.entries--;
+    metric_sub(&r->stats.entries, 1);
     free(e);
 }
 

@@ -87,7 +87,7 @@ void dns_ask(struct resolver *r, struct family *f)
 
     f->asked = true;
     r->asked++;
-    r->stats.queries++;
+    metric_add(&r->stats.queries, 1);
     /* Search domains are for names without a dot only: others are what they say. */
     if (strchr(name, '.'))
         ares_query(r->channel, name, ns_c_in, type, dns_answered, f);

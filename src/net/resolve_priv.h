@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "net/owner.h"
+#include "base/metrics.h"
 #include "net/resolve.h"
 #include "net/resolve_hosts.h"
 
@@ -105,7 +106,9 @@ struct resolver {
     struct resolve_query *spare; /* pool */
     struct entry *newest, *oldest;
     uint64_t seed;
-    struct resolve_stats stats;
+    struct {
+        metric queries, hits, stale_hits, failures, entries;
+    } stats; /* read by other threads */
     struct entry *buckets[RESOLVE_BUCKETS];
 };
 
