@@ -257,8 +257,8 @@ static void answers_are_the_same_however_a_request_is_cut(void **state)
     static const char *const requests[] = {
         GET("/hello?you"),
         "PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
-        "PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n",
+        ("PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n"),
     };
 
     (void)state;
