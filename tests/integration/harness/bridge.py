@@ -23,8 +23,10 @@ SANITIZER_REPORTS = (
 )
 LISTENING = re.compile(r"listening on (?:wss )?((?:\[[^\]\s]+\]|[^\s\",;\[\]:]+):(\d+)|unix:[^\s\",]+)")
 
-# Limits that would get in the way of a test that is not about them.
+# Limits that would get in the way of a test that is not about them, and a name server that nobody runs:
+# what a test does not script is not asked for on any network.
 DEFAULTS = {
+    "dns_servers": "127.0.0.1:9",
     "listen": "127.0.0.1:0",
     "log": "json",
     "max_per_ip": "0",
