@@ -20,15 +20,15 @@ enum {
 #define BENCH_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* What a connection to `wstarget any` asks for with its first byte. */
-#define BENCH_SERVICES(X)                                                                          \
-    X(SINK, 'K', "sink")                                                                           \
-    X(SOURCE, 'S', "source")                                                                       \
-    X(ECHO, 'E', "echo")                                                                           \
-    X(CHECK, 'C', "check")                                                                         \
-    X(TOKENS, 'T', "tokens")                                                                       \
-    X(STALL, 'X', "stall")                                                                         \
-    X(SLOW, 'L', "slow")                                                                           \
-    X(RST, 'R', "rst")                                                                             \
+#define BENCH_SERVICES(X)    \
+    X(SINK, 'K', "sink")     \
+    X(SOURCE, 'S', "source") \
+    X(ECHO, 'E', "echo")     \
+    X(CHECK, 'C', "check")   \
+    X(TOKENS, 'T', "tokens") \
+    X(STALL, 'X', "stall")   \
+    X(SLOW, 'L', "slow")     \
+    X(RST, 'R', "rst")       \
     X(FIN, 'F', "fin-after")
 
 enum bench_service {
@@ -63,5 +63,5 @@ void bench_mask(uint8_t *at, size_t len, const uint8_t mask[static 4], unsigned 
 uint32_t bench_random(uint32_t *state); /* xorshift: repeatable, state never 0 */
 
 /* The one key that our generator sends, so that neither side needs SHA-1 (RFC 6455, 1.3). */
-#define BENCH_WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define BENCH_WS_KEY    "dGhlIHNhbXBsZSBub25jZQ=="
 #define BENCH_WS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -65,16 +65,23 @@ static const struct role *role_of(uint32_t index)
     if (load.o.verify)
         return &role_verify;
     switch (load.o.mode) {
-    case MODE_UP: return &role_up;
-    case MODE_DOWN: return &role_down;
-    case MODE_TOKENS: return &role_tokens;
-    case MODE_IDLE: return &role_idle;
-    case MODE_MIX: return index < load.o.bulk ? &role_down : &role_echo;
+    case MODE_UP:
+        return &role_up;
+    case MODE_DOWN:
+        return &role_down;
+    case MODE_TOKENS:
+        return &role_tokens;
+    case MODE_IDLE:
+        return &role_idle;
+    case MODE_MIX:
+        return index < load.o.bulk ? &role_down : &role_echo;
     case MODE_CONN:
-    case MODE_CHURN: return &role_conn;
+    case MODE_CHURN:
+        return &role_conn;
     case MODE_ECHO:
     case MODE_START:
-    default: return &role_echo;
+    default:
+        return &role_echo;
     }
 }
 

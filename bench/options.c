@@ -138,26 +138,66 @@ static uint32_t read_count(const char *text, const char *what, uint32_t most)
 static void read_option(struct options *o, int option, const char *value)
 {
     switch (option) {
-    case OPT_URL: read_url(o, value); break;
-    case OPT_CONNECT: read_address(o, value); break;
-    case OPT_TARGET: add_target(o, value); break;
-    case OPT_RAW: o->raw = true; break;
-    case OPT_HEADER: add_header(o, value); break;
-    case OPT_ANY: o->any = true; break;
-    case OPT_TUNNELS: o->tunnels = read_count(value, "--tunnels", 100000); break;
-    case OPT_SIZE: o->size = read_count(value, "--size", 1u << 26); break;
-    case OPT_SECONDS: o->seconds = read_seconds(value); break;
-    case OPT_WARMUP: o->warmup = read_seconds(value); break;
-    case OPT_RATE: o->rate = bench_number(value, "--rate"); break;
-    case OPT_BULK: o->bulk = read_count(value, "--bulk", 10000); break;
-    case OPT_COUNT: o->count = bench_number(value, "--count"); break;
-    case OPT_PENDING: o->pending = read_count(value, "--pending", 4096); break;
-    case OPT_SOURCES: o->source_addresses = read_count(value, "--source-addrs", 250); break;
-    case OPT_VERIFY: o->verify = true; break;
-    case OPT_BYTES: o->bytes = bench_number(value, "--bytes"); break;
-    case OPT_JSON: o->json = true; break;
-    case OPT_HELP: fputs(help, stdout); exit(0);
-    default: fputs("wsload --help lists what there is\n", stderr); exit(2);
+    case OPT_URL:
+        read_url(o, value);
+        break;
+    case OPT_CONNECT:
+        read_address(o, value);
+        break;
+    case OPT_TARGET:
+        add_target(o, value);
+        break;
+    case OPT_RAW:
+        o->raw = true;
+        break;
+    case OPT_HEADER:
+        add_header(o, value);
+        break;
+    case OPT_ANY:
+        o->any = true;
+        break;
+    case OPT_TUNNELS:
+        o->tunnels = read_count(value, "--tunnels", 100000);
+        break;
+    case OPT_SIZE:
+        o->size = read_count(value, "--size", 1u << 26);
+        break;
+    case OPT_SECONDS:
+        o->seconds = read_seconds(value);
+        break;
+    case OPT_WARMUP:
+        o->warmup = read_seconds(value);
+        break;
+    case OPT_RATE:
+        o->rate = bench_number(value, "--rate");
+        break;
+    case OPT_BULK:
+        o->bulk = read_count(value, "--bulk", 10000);
+        break;
+    case OPT_COUNT:
+        o->count = bench_number(value, "--count");
+        break;
+    case OPT_PENDING:
+        o->pending = read_count(value, "--pending", 4096);
+        break;
+    case OPT_SOURCES:
+        o->source_addresses = read_count(value, "--source-addrs", 250);
+        break;
+    case OPT_VERIFY:
+        o->verify = true;
+        break;
+    case OPT_BYTES:
+        o->bytes = bench_number(value, "--bytes");
+        break;
+    case OPT_JSON:
+        o->json = true;
+        break;
+    case OPT_HELP:
+        fputs(help, stdout);
+        exit(0);
+    default:
+        fputs("wsload --help lists what there is\n", stderr);
+        exit(2);
     }
 }
 

@@ -86,8 +86,8 @@ static int service_named(const char *name)
 {
     if (strcmp(name, "any") == 0)
         return 0;
-#define X(service, letter, text)                                                                   \
-    if (strcmp(name, text) == 0)                                                                   \
+#define X(service, letter, text) \
+    if (strcmp(name, text) == 0) \
         return letter;
     BENCH_SERVICES(X)
 #undef X

@@ -1,7 +1,7 @@
 """The report as Markdown and as plain data."""
 
 from . import goals
-from .metrics import METRICS, VALUES
+from .metrics import BULK, METRICS, VALUES
 
 
 def table(head, rows):
@@ -19,7 +19,7 @@ def _cell(key, series):
     return text
 
 
-def metric_table(name, results, failures, systems):
+def metric_table(name, placement, results, failures, systems):
     metric = METRICS[name]
     keys = [k for k in metric.values if any(k in r for r in results.values())] or ["ops"]
     rows = []
@@ -30,13 +30,18 @@ def metric_table(name, results, failures, systems):
             rows.append([system.name, "failed"] + [""] * (len(keys) - 1))
     head = [metric.title] + [VALUES[k].title for k in keys]
     why = [f"- {system} failed: {text}" for (of, system), text in failures.items() if of == name]
+    starved = [system for system, values in results.items()
+               if metric.values is BULK and goals.starved(placement, values)]
+    if starved:
+        why.append("- something else had the CPUs, for neither the system nor the load side was busy: "
+                   + ", ".join(starved))
     return "\n".join([table(head, rows), *([""] if why else []), *why])
 
 
-def goal_table(metrics, systems):
+def goal_table(placement, metrics, systems):
     rows, without = [], []
     for goal in goals.GOALS:
-        row = goals.judge(goal, metrics, systems)
+        row = goals.judge(goal, placement, metrics, systems)
         value = "–" if row["value"] is None else f"{row['value']:,.3g}"
         if row["ours"] is None:
             without.append(row["goal"])
@@ -62,9 +67,9 @@ def markdown(run):
     for placement, metrics in run["placements"].items():
         parts += [f"## Placement {placement}", ""]
         for name, results in metrics.items():
-            parts += [metric_table(name, results, run["failures"].get(placement, {}),
+            parts += [metric_table(name, placement, results, run["failures"].get(placement, {}),
                                    run["systems"]), ""]
-        parts += [f"### Goals, placement {placement}", "", goal_table(metrics, run["systems"]), ""]
+        parts += [f"### Goals, placement {placement}", "", goal_table(placement, metrics, run["systems"]), ""]
     return "\n".join(parts)
 
 
@@ -79,6 +84,6 @@ def plain(run):
             placement: {m: {s: {k: series.plain() for k, series in values.items()}
                             for s, values in results.items()} for m, results in metrics.items()}
             for placement, metrics in run["placements"].items()},
-        "goals": {placement: [goals.judge(g, metrics, run["systems"]) for g in goals.GOALS]
+        "goals": {placement: [goals.judge(g, placement, metrics, run["systems"]) for g in goals.GOALS]
                   for placement, metrics in run["placements"].items()},
     }

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 
 from . import process
@@ -39,6 +40,8 @@ class System:
 
     def require(self, bench):
         """Raises Absent unless the system can run; builds what is built quickly."""
+        if self.template and not shutil.which(shlex.split(self.template)[0]):
+            raise Absent(f"{shlex.split(self.template)[0]} is not a program here")
         if not self.script:
             return
         answer = self.ask("check", bench)
