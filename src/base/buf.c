@@ -70,13 +70,13 @@ void buf_eat(struct buf *b, size_t n)
 
 bool buf_append(struct buf *b, struct view bytes, struct err *err)
 {
-    uint8_t *room;
+    uint8_t *room = NULL;
 
     if (!bytes.len)
         return true;
     if (!buf_room(b, bytes.len, &room, err))
         return false;
-    memcpy(room, bytes.at, bytes.len);
+    memcpy(room, bytes.at, bytes.len); /* NOLINT(clang-analyzer-core.NonNullParamChecker): room */
     buf_wrote(b, bytes.len);
     return true;
 }
@@ -94,7 +94,7 @@ bool buf_append_byte(struct buf *b, uint8_t byte, struct err *err)
 bool buf_appendf(struct buf *b, struct err *err, const char *fmt, ...)
 {
     va_list args, again;
-    uint8_t *room;
+    uint8_t *room = NULL;
     int n;
 
     va_start(args, fmt);

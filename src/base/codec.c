@@ -41,7 +41,7 @@ static int value_of(uint8_t c, const char *alphabet)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == alphabet[62] ? 62 : c == alphabet[63] ? 63 : -1;
+    return c == (uint8_t)alphabet[62] ? 62 : c == (uint8_t)alphabet[63] ? 63 : -1;
 }
 
 /* text: the significant characters, without padding. */

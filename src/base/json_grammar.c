@@ -134,7 +134,7 @@ static bool key(struct grammar *g)
 }
 
 /* After a value: closes what ends here and says whether another value must follow. */
-static bool after_value(struct grammar *g, char *open, unsigned *depth, bool *more)
+static bool after_value(struct grammar *g, const char *open, unsigned *depth, bool *more)
 {
     while (*depth) {
         int c;

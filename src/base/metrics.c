@@ -100,9 +100,9 @@ char *metrics_label(const char *name, struct view value, char *out, size_t size)
 
         if (c == '\\' || c == '"' || c == '\n') {
             out[at++] = '\\';
-            out[at++] = c == '\n' ? 'n' : (char)c;
+            out[at++] = (char)(c == '\n' ? 'n' : c);
         } else {
-            out[at++] = c >= 0x80 && !text ? '?' : (char)c;
+            out[at++] = (char)(c >= 0x80 && !text ? '?' : c);
         }
     }
     if (at + 2 <= size) {

@@ -73,7 +73,7 @@ void settings_help(const struct settings_program *p, FILE *out)
               "Durations: 250ms, 5s, 10m, 1h, 1d; a bare number is seconds. Sizes: 65536, 64KiB, 1MiB.",
               0);
     for (size_t i = 0; i < p->count; i++) {
-        if (!group || strcmp(group, p->rows[i].group)) {
+        if (!group || strcmp(group, p->rows[i].group) != 0) {
             group = p->rows[i].group;
             (void)fprintf(out, "\n%s:\n", group);
         }

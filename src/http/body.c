@@ -43,6 +43,7 @@ bool http_body_plan(const struct http_head *h, bool response, struct view reques
     if (given && chunked)
         return err_set(err, ERR_SYNTAX, "Content-Length beside Transfer-Encoding");
     *out = (struct http_body){.kind = HTTP_BODY_NONE};
+    /* One rule of RFC 9112, 6.3 a branch. NOLINTNEXTLINE(bugprone-branch-clone) */
     if (bodyless(h, response, request_method)) {
         out->done = true;
     } else if (chunked) {

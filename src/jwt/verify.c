@@ -29,7 +29,7 @@ bool jwt_verify(const struct jwt_keys *keys, struct view token, const struct jwt
                 struct jwt *out, struct err *err)
 {
     enum jwt_algorithm algorithm = JWT_ES256;
-    char id[JWT_KEY_ID_BYTES];
+    char id[JWT_KEY_ID_BYTES] = "";
     uint32_t subject;
     struct parts p;
 

@@ -177,6 +177,7 @@ static bool load_client_ca(SSL_CTX *context, const struct tls_options *o, struct
 
 /* A service has nobody to ask: a key with a passphrase is an error and not a prompt.
  * context: a bool to set, or NULL. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is OpenSSL's */
 static int no_passphrase(char *out, int size, int writing, void *context)
 {
     bool *locked = context;
@@ -189,6 +190,7 @@ static int no_passphrase(char *out, int size, int writing, void *context)
     return -1;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is OpenSSL's */
 static int choose_certificate(SSL *ssl, int *alert, void *context)
 {
     const struct tls_config *c = context;
