@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define MUST_USE __attribute__((warn_unused_result))
+#define CLEANUP(fn)       __attribute__((cleanup(fn)))
+#define MUST_USE          __attribute__((warn_unused_result))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* where: the address of a pointer of any object type. Returns the pointer and leaves NULL. */
@@ -23,8 +23,8 @@ static inline void *take_from(void *where)
 #define take(p) ((__typeof__(p))take_from(&(p)))
 
 /* Defines NAME_cleanup for CLEANUP from a free function that accepts NULL. */
-#define CLEANUP_DEFINE(type, free_fn)             \
+#define CLEANUP_DEFINE(type, free_fn)              \
     static inline void free_fn##_cleanup(type **p) \
-    {                                             \
-        free_fn(*p);                              \
+    {                                              \
+        free_fn(*p);                               \
     }

@@ -12,20 +12,20 @@
 #include "base/cleanup.h"
 
 /* code, stable name, exit status, HTTP status. Enum and tables all come from here. */
-#define ERR_LIST(X)                            \
-    X(NONE, "none", 0, 200)                    \
-    X(USAGE, "usage", 2, 400)                  \
-    X(CONFIG, "bad_configuration", 2, 500)     \
-    X(MEMORY, "out_of_memory", 70, 503)        \
-    X(INTERNAL, "internal", 70, 500)           \
-    X(SYNTAX, "bad_syntax", 65, 400)           \
-    X(LIMIT, "limit_exceeded", 69, 413)        \
-    X(DENIED, "denied", 77, 403)               \
-    X(IO, "input_output", 74, 502)             \
-    X(NAME, "name_not_resolved", 68, 502)      \
-    X(REFUSED, "connection_refused", 69, 502)  \
-    X(TIMEOUT, "timed_out", 75, 504)           \
-    X(TLS, "tls", 76, 502)                     \
+#define ERR_LIST(X)                           \
+    X(NONE, "none", 0, 200)                   \
+    X(USAGE, "usage", 2, 400)                 \
+    X(CONFIG, "bad_configuration", 2, 500)    \
+    X(MEMORY, "out_of_memory", 70, 503)       \
+    X(INTERNAL, "internal", 70, 500)          \
+    X(SYNTAX, "bad_syntax", 65, 400)          \
+    X(LIMIT, "limit_exceeded", 69, 413)       \
+    X(DENIED, "denied", 77, 403)              \
+    X(IO, "input_output", 74, 502)            \
+    X(NAME, "name_not_resolved", 68, 502)     \
+    X(REFUSED, "connection_refused", 69, 502) \
+    X(TIMEOUT, "timed_out", 75, 504)          \
+    X(TLS, "tls", 76, 502)                    \
     X(NOT_FOUND, "not_found", 66, 404)
 
 enum err_code {

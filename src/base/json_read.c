@@ -28,7 +28,8 @@ static enum json_kind kind_of(const jsmntok_t *t, struct view text)
 }
 
 /* A value's tokens end where the first token begins that starts behind it. */
-static void copy_tokens(const jsmntok_t *from, uint32_t count, struct view text, struct json_token *to)
+static void copy_tokens(const jsmntok_t *from, uint32_t count, struct view text,
+                        struct json_token *to)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t next = i + 1;
@@ -224,7 +225,8 @@ bool json_integer(const struct json_doc *doc, uint32_t token, int64_t *out)
         return false;
     v = json_span(doc, token);
     negative = v.at[0] == '-';
-    if (!text_u64(view_skip(v, negative), negative ? (uint64_t)INT64_MAX + 1 : INT64_MAX, false, &n))
+    if (!text_u64(view_skip(v, negative), negative ? (uint64_t)INT64_MAX + 1 : INT64_MAX, false,
+                  &n))
         return false;
     *out = negative ? (int64_t)(0 - n) : (int64_t)n;
     return true;

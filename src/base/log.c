@@ -127,7 +127,8 @@ static void *writer_main(void *argument)
         if (atomic_load(&s->stopping))
             break;
         atomic_store(&s->asleep, true);
-        if (empty_all(s) || atomic_load(&s->stopping)) { /* something came just before we lay down */
+        if (empty_all(s) ||
+            atomic_load(&s->stopping)) { /* something came just before we lay down */
             atomic_store(&s->asleep, false);
             continue;
         }
@@ -253,7 +254,8 @@ static void render_and_emit(struct log *log, enum log_level level, const char *e
     struct log_sink *s = log->sink;
     struct log_line line;
 
-    log_render(&line, s->json, s->colour, clock_wall_ms(s->clock), level, event, message, fields, count);
+    log_render(&line, s->json, s->colour, clock_wall_ms(s->clock), level, event, message, fields,
+               count);
     emit(log, &line);
 }
 

@@ -41,11 +41,11 @@ struct log_field {
     };
 };
 
-#define F_VIEW(n, v) ((struct log_field){.name = (n), .kind = LOG_F_TEXT, .text = (v)})
-#define F_STR(n, s) F_VIEW(n, view_str(s))
-#define F_U64(n, v) ((struct log_field){.name = (n), .kind = LOG_F_U64, .u64 = (v)})
-#define F_I64(n, v) ((struct log_field){.name = (n), .kind = LOG_F_I64, .i64 = (v)})
-#define F_BOOL(n, v) ((struct log_field){.name = (n), .kind = LOG_F_BOOL, .boolean = (v)})
+#define F_VIEW(n, v)    ((struct log_field){.name = (n), .kind = LOG_F_TEXT, .text = (v)})
+#define F_STR(n, s)     F_VIEW(n, view_str(s))
+#define F_U64(n, v)     ((struct log_field){.name = (n), .kind = LOG_F_U64, .u64 = (v)})
+#define F_I64(n, v)     ((struct log_field){.name = (n), .kind = LOG_F_I64, .i64 = (v)})
+#define F_BOOL(n, v)    ((struct log_field){.name = (n), .kind = LOG_F_BOOL, .boolean = (v)})
 #define F_SECONDS(n, v) ((struct log_field){.name = (n), .kind = LOG_F_SECONDS, .ms = (v)})
 
 struct log_sink; /* where lines go: one a process */
@@ -69,13 +69,13 @@ void log_fields(struct log *log, enum log_level level, bool limited, const char 
                 const char *message, const struct log_field *fields, size_t count);
 
 /* event: a literal, "noun.verb"; message: a short sentence for a person. log may be NULL. */
-#define log_event(log, level, event, message, ...)                                             \
+#define log_event(log, level, event, message, ...) \
     log_emit_(log, level, false, event, message, ((struct log_field[]){{0}, ##__VA_ARGS__}))
-#define log_event_limited(log, level, event, message, ...)                                     \
+#define log_event_limited(log, level, event, message, ...) \
     log_emit_(log, level, true, event, message, ((struct log_field[]){{0}, ##__VA_ARGS__}))
-#define log_emit_(log, level, limited, event, message, fields)                                 \
-    (log_wants(log, level) ? log_fields(log, level, limited, event, message, (fields) + 1,     \
-                                        sizeof(fields) / sizeof(struct log_field) - 1)         \
+#define log_emit_(log, level, limited, event, message, fields)                             \
+    (log_wants(log, level) ? log_fields(log, level, limited, event, message, (fields) + 1, \
+                                        sizeof(fields) / sizeof(struct log_field) - 1)     \
                            : (void)0)
 
 MUST_USE bool log_level_parse(struct view text, enum log_level *out);

@@ -106,7 +106,8 @@ static bool put_value(struct log_line *line, bool json, const struct log_field *
     return false;
 }
 
-static void put_fields(struct log_line *line, bool json, const struct log_field *fields, size_t count)
+static void put_fields(struct log_line *line, bool json, const struct log_field *fields,
+                       size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct log_field *f = &fields[i];
@@ -120,8 +121,9 @@ static void put_fields(struct log_line *line, bool json, const struct log_field 
     }
 }
 
-void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms, enum log_level level,
-                const char *event, const char *message, const struct log_field *fields, size_t count)
+void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms,
+                enum log_level level, const char *event, const char *message,
+                const struct log_field *fields, size_t count)
 {
     char time[CLOCK_RFC3339_BYTES];
     size_t before;

@@ -8,5 +8,6 @@ struct log_line {
     size_t len; /* with the newline */
 };
 
-void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms, enum log_level level,
-                const char *event, const char *message, const struct log_field *fields, size_t count);
+void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms,
+                enum log_level level, const char *event, const char *message,
+                const struct log_field *fields, size_t count);

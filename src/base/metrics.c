@@ -41,7 +41,8 @@ void metrics_family(struct metrics_page *page, const char *name, const char *typ
                            type);
 }
 
-static void sample(struct metrics_page *page, const char *name, const char *labels, const char *value)
+static void sample(struct metrics_page *page, const char *name, const char *labels,
+                   const char *value)
 {
     bool some = labels && *labels;
 

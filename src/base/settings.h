@@ -32,25 +32,25 @@ enum setting_kind {
 };
 
 struct setting {
-    const char *name;        /* "idle-timeout" */
-    const char *group;       /* heading in --help: rows of a group stand together */
+    const char *name;  /* "idle-timeout" */
+    const char *group; /* heading in --help: rows of a group stand together */
     enum setting_kind kind;
-    size_t offset;           /* of the field in the program's struct */
-    const char *fallback;    /* the default, as the user would write it; NULL: none */
-    uint64_t least, most;    /* bounds of U32, U64, SIZE, DURATION; most 0: no upper bound */
-    const char *choices;     /* "auto|on|off" */
-    const char *value_name;  /* in --help: "ADDR", "SECONDS"; NULL: from the kind */
-    const char *help;        /* one sentence, without a full stop */
+    size_t offset;          /* of the field in the program's struct */
+    const char *fallback;   /* the default, as the user would write it; NULL: none */
+    uint64_t least, most;   /* bounds of U32, U64, SIZE, DURATION; most 0: no upper bound */
+    const char *choices;    /* "auto|on|off" */
+    const char *value_name; /* in --help: "ADDR", "SECONDS"; NULL: from the kind */
+    const char *help;       /* one sentence, without a full stop */
 };
 
 enum setting_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
 
 struct settings_program {
-    const char *name;        /* "atlas-proxy" */
-    const char *prefix;      /* "ATLS_PROXY_" */
-    const char *summary;     /* first paragraph of --help */
-    const char *usage;       /* after "Usage: " */
-    const char *epilogue;    /* last part of --help: examples, exit codes; may be NULL */
+    const char *name;     /* "atlas-proxy" */
+    const char *prefix;   /* "ATLS_PROXY_" */
+    const char *summary;  /* first paragraph of --help */
+    const char *usage;    /* after "Usage: " */
+    const char *epilogue; /* last part of --help: examples, exit codes; may be NULL */
     const struct setting *rows;
     size_t count;
 };
@@ -58,7 +58,13 @@ struct settings_program {
 struct settings;
 
 /* What the command line asked for besides settings. */
-enum settings_action { SETTINGS_RUN, SETTINGS_HELP, SETTINGS_VERSION, SETTINGS_CHECK, SETTINGS_PRINT };
+enum settings_action {
+    SETTINGS_RUN,
+    SETTINGS_HELP,
+    SETTINGS_VERSION,
+    SETTINGS_CHECK,
+    SETTINGS_PRINT
+};
 
 /* Reads everything into *target (zeroed first). argv may hold --config FILE (PREFIXCONFIG), --help,
  * -h, --version, -V, --check, --print-config, and --NAME VALUE, --NAME=VALUE. Positional arguments

@@ -73,7 +73,8 @@ static bool value_of(struct view text, char *out, size_t size)
         return bracketed(&text, out, size) && at_end(text);
     /* A bare value ends at " #": a '#' inside a word belongs to it. */
     for (comment = 0; comment < text.len; comment++)
-        if (text.at[comment] == '#' && (comment == 0 || text.at[comment - 1] == ' ' || text.at[comment - 1] == '\t'))
+        if (text.at[comment] == '#' &&
+            (comment == 0 || text.at[comment - 1] == ' ' || text.at[comment - 1] == '\t'))
             break;
     text = text_trim(view_first(text, comment));
     if (text.len >= size || memchr(text.len ? (const void *)text.at : "", 0, text.len))
@@ -105,8 +106,9 @@ static void line_of(struct settings *s, struct view line, const char *name, unsi
     }
     value = malloc(line.len + 1);
     if (!value || !value_of(text_trim(view_skip(line, equals + 1)), value, line.len + 1)) {
-        settings_complain(s, "%s:%u: %s: the value does not end properly; write \"text\" or [\"a\", \"b\"]",
-                          name, number, s->program->rows[row].name);
+        settings_complain(
+            s, "%s:%u: %s: the value does not end properly; write \"text\" or [\"a\", \"b\"]", name,
+            number, s->program->rows[row].name);
     } else {
         (void)snprintf(where, sizeof where, "%s:%u: %s", name, number, s->program->rows[row].name);
         settings_take(s, row, view_str(value), SOURCE_FILE, where);

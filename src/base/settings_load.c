@@ -61,8 +61,8 @@ void settings_take(struct settings *s, size_t row, struct view value, enum setti
                    const char *where)
 {
     struct setting_state *state = &s->states[row];
-    bool grow = state->text && state->source == source && s->program->rows[row].kind == SETTING_LIST &&
-                source == SOURCE_FLAG;
+    bool grow = state->text && state->source == source &&
+                s->program->rows[row].kind == SETTING_LIST && source == SOURCE_FLAG;
     size_t before = grow ? strlen(state->text) + 1 : 0;
     char *text;
     struct err err;
@@ -122,7 +122,8 @@ static bool special(struct flags *f, struct view name, bool has_value)
 }
 
 /* The value behind "--name=" or in the next word; false, with a complaint, when there is none. */
-static bool flag_value(struct flags *f, struct view name, const char *inline_value, const char **out)
+static bool flag_value(struct flags *f, struct view name, const char *inline_value,
+                       const char **out)
 {
     if (inline_value) {
         *out = inline_value;
@@ -148,8 +149,9 @@ static void unknown_flag(struct flags *f, struct view name)
 {
     const char *near = settings_nearest(f->s->program, name);
 
-    settings_complain(f->s, "unknown option --%.*s%s%s%s; see --help", VIEW_ARG(view_first(name, 64)),
-                      near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+    settings_complain(f->s, "unknown option --%.*s%s%s%s; see --help",
+                      VIEW_ARG(view_first(name, 64)), near ? "; did you mean --" : "",
+                      near ? near : "", near ? "?" : "");
 }
 
 static void long_flag(struct flags *f, const char *word)
@@ -200,8 +202,8 @@ static void read_flags(struct flags *f)
         else if (!strncmp(word, "--", 2) && word[2])
             long_flag(f, word + 2);
         else
-            settings_complain(f->s, "unexpected argument \"%.64s\"; options begin with --, see --help",
-                              word);
+            settings_complain(
+                f->s, "unexpected argument \"%.64s\"; options begin with --, see --help", word);
     }
 }
 
@@ -215,8 +217,8 @@ static void unknown_variable(struct settings *s, struct view name)
     unsigned least = NEAR_ENOUGH + 1;
 
     for (size_t i = 0; i < p->count; i++) {
-        unsigned d = text_distance(name, view_str(settings_variable(p, &p->rows[i], variable,
-                                                                    sizeof variable)));
+        unsigned d = text_distance(
+            name, view_str(settings_variable(p, &p->rows[i], variable, sizeof variable)));
 
         if (d < least) {
             least = d;
@@ -280,7 +282,8 @@ static void apply_all(struct settings *s, void *target)
     for (size_t i = 0; i < s->program->count; i++) {
         struct err err;
 
-        if (!setting_apply(&s->program->rows[i], s->states[i].text, target, &err) && !s->states[i].text)
+        if (!setting_apply(&s->program->rows[i], s->states[i].text, target, &err) &&
+            !s->states[i].text)
             settings_complain(s, "%s: %s", s->program->rows[i].name, err.text);
     }
 }
@@ -289,18 +292,18 @@ static void apply_all(struct settings *s, void *target)
 static void zero_fields(const struct settings_program *p, void *target)
 {
     static const size_t sizes[] = {
-        [SETTING_BOOL] = sizeof(bool),        [SETTING_U32] = sizeof(uint32_t),
-        [SETTING_U64] = sizeof(uint64_t),     [SETTING_SIZE] = sizeof(uint64_t),
+        [SETTING_BOOL] = sizeof(bool),         [SETTING_U32] = sizeof(uint32_t),
+        [SETTING_U64] = sizeof(uint64_t),      [SETTING_SIZE] = sizeof(uint64_t),
         [SETTING_DURATION] = sizeof(uint64_t), [SETTING_TEXT] = sizeof(char *),
-        [SETTING_LIST] = sizeof(char *),      [SETTING_CHOICE] = sizeof(int),
+        [SETTING_LIST] = sizeof(char *),       [SETTING_CHOICE] = sizeof(int),
     };
 
     for (size_t i = 0; i < p->count; i++)
         memset((char *)target + p->rows[i].offset, 0, sizes[p->rows[i].kind]);
 }
 
-bool settings_load(const struct settings_program *program, int argc, char **argv, char **environment,
-                   void *target, FILE *complaints, struct settings **out,
+bool settings_load(const struct settings_program *program, int argc, char **argv,
+                   char **environment, void *target, FILE *complaints, struct settings **out,
                    enum settings_action *action, struct err *err)
 {
     CLEANUP(settings_free_cleanup) struct settings *s = calloc(1, sizeof *s);

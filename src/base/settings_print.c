@@ -67,11 +67,12 @@ void settings_help(const struct settings_program *p, FILE *out)
     (void)fprintf(out, "Usage: %s\n\n", p->usage);
     paragraph(out, p->summary, 0);
     (void)fputc('\n', out);
-    paragraph(out,
-              "Every option is also an environment variable (in brackets) and a key of the "
-              "configuration file. Precedence: option, then environment, then file, then default. "
-              "Durations: 250ms, 5s, 10m, 1h, 1d; a bare number is seconds. Sizes: 65536, 64KiB, 1MiB.",
-              0);
+    paragraph(
+        out,
+        "Every option is also an environment variable (in brackets) and a key of the "
+        "configuration file. Precedence: option, then environment, then file, then default. "
+        "Durations: 250ms, 5s, 10m, 1h, 1d; a bare number is seconds. Sizes: 65536, 64KiB, 1MiB.",
+        0);
     for (size_t i = 0; i < p->count; i++) {
         if (!group || strcmp(group, p->rows[i].group) != 0) {
             group = p->rows[i].group;

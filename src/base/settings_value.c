@@ -37,8 +37,8 @@ static bool number(const struct setting *row, const char *text, uint64_t *out, s
     switch (row->kind) {
     case SETTING_U32:
         if (!text_u64(v, UINT32_MAX, true, out))
-            return err_set(err, ERR_USAGE, "\"%s\" is not a whole number; write for example %s", text,
-                           row->fallback && *row->fallback ? row->fallback : "10");
+            return err_set(err, ERR_USAGE, "\"%s\" is not a whole number; write for example %s",
+                           text, row->fallback && *row->fallback ? row->fallback : "10");
         break;
     case SETTING_U64:
         if (!text_u64(v, UINT64_MAX, true, out))
@@ -46,13 +46,14 @@ static bool number(const struct setting *row, const char *text, uint64_t *out, s
         break;
     case SETTING_SIZE:
         if (!text_size(v, out))
-            return err_set(err, ERR_USAGE, "\"%s\" is not a size; write for example 65536, 64KiB or 1MiB",
-                           text);
+            return err_set(err, ERR_USAGE,
+                           "\"%s\" is not a size; write for example 65536, 64KiB or 1MiB", text);
         break;
     case SETTING_DURATION:
         if (!text_duration_ms(v, 1000, out))
             return err_set(err, ERR_USAGE,
-                           "\"%s\" is not a duration; write for example 250ms, 5s, 10m or 1h", text);
+                           "\"%s\" is not a duration; write for example 250ms, 5s, 10m or 1h",
+                           text);
         break;
     case SETTING_BOOL:
     case SETTING_TEXT:

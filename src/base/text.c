@@ -34,10 +34,20 @@ static const struct unit durations[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
 };
 static const struct unit sizes[] = {
-    {"kib", 1ull << 10}, {"mib", 1ull << 20}, {"gib", 1ull << 30}, {"tib", 1ull << 40},
-    {"kb", 1ull << 10},  {"mb", 1ull << 20},  {"gb", 1ull << 30},  {"tb", 1ull << 40},
-    {"k", 1ull << 10},   {"m", 1ull << 20},   {"g", 1ull << 30},   {"t", 1ull << 40},
-    {"b", 1},            {NULL, 0},
+    {"kib", 1ull << 10},
+    {"mib", 1ull << 20},
+    {"gib", 1ull << 30},
+    {"tib", 1ull << 40},
+    {"kb", 1ull << 10},
+    {"mb", 1ull << 20},
+    {"gb", 1ull << 30},
+    {"tb", 1ull << 40},
+    {"k", 1ull << 10},
+    {"m", 1ull << 20},
+    {"g", 1ull << 30},
+    {"t", 1ull << 40},
+    {"b", 1},
+    {NULL, 0},
 };
 
 static bool with_unit(struct view v, const struct unit *units, uint64_t bare, uint64_t *out)
@@ -74,7 +84,8 @@ bool text_size(struct view v, uint64_t *out)
 
 bool text_bool(struct view v, bool *out)
 {
-    static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
+    static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no",
+                                                                                "off", "0"};
 
     for (size_t i = 0; i < 4; i++) {
         if (view_eq_nocase(v, view_str(yes[i])))
@@ -144,7 +155,12 @@ static size_t escape_one(struct view v, char out[static 8], size_t *len)
 {
     uint8_t c = v.at[0];
     size_t n = character(v);
-    const char *pair = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : c == '"' ? "\\\"" : c == '\\' ? "\\\\" : NULL;
+    const char *pair = c == '\n'   ? "\\n"
+                       : c == '\t' ? "\\t"
+                       : c == '\r' ? "\\r"
+                       : c == '"'  ? "\\\""
+                       : c == '\\' ? "\\\\"
+                                   : NULL;
 
     if (pair) {
         *len = (size_t)snprintf(out, 8, "%s", pair);
@@ -191,10 +207,10 @@ size_t text_escape(struct view v, size_t max, char *out, size_t size)
 static size_t blank(struct view v)
 {
     static const char *const wide[] = {
-        "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81", "\xE2\x80\x82",
-        "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87", "\xE2\x80\x88",
-        "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F",
-        "\xE3\x80\x80",
+        "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81",
+        "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86",
+        "\xE2\x80\x87", "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8",
+        "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80",
     };
 
     if (!v.len)

@@ -96,8 +96,7 @@ static inline size_t view_find_last(struct view v, uint8_t c)
 /* v holds needle somewhere. */
 static inline bool view_find_text(struct view v, struct view needle)
 {
-    return v.len >= needle.len && needle.len &&
-           memmem(v.at, v.len, needle.at, needle.len) != NULL;
+    return v.len >= needle.len && needle.len && memmem(v.at, v.len, needle.at, needle.len) != NULL;
 }
 
 /* Takes the piece before the next sep (or all that is left) out of *rest. False when *rest was

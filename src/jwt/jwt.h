@@ -17,7 +17,8 @@ struct jwt_keys;
 
 /* JWKS document {"keys": […]} : EC P-256, OKP Ed25519, and oct (only when symmetric is true). Keys of
  * other kinds or uses are skipped; a set without any usable key is an error. */
-MUST_USE bool jwt_keys_parse(struct view json, bool symmetric, struct jwt_keys **out, struct err *err);
+MUST_USE bool jwt_keys_parse(struct view json, bool symmetric, struct jwt_keys **out,
+                             struct err *err);
 void jwt_keys_free(struct jwt_keys *k); /* NULL is fine */
 CLEANUP_DEFINE(struct jwt_keys, jwt_keys_free)
 size_t jwt_keys_count(const struct jwt_keys *k);
@@ -31,10 +32,10 @@ struct jwt_expect {
 };
 enum { JWT_TOKENS_MAX = 512 };
 struct jwt {
-    struct json_doc claims;                 /* of payload below */
+    struct json_doc claims; /* of payload below */
     struct json_token tokens[JWT_TOKENS_MAX];
-    char payload[JWT_BYTES_MAX];            /* decoded JSON */
-    char subject[128];                      /* sub, "" when there is none */
+    char payload[JWT_BYTES_MAX]; /* decoded JSON */
+    char subject[128];           /* sub, "" when there is none */
 };
 /* Verifies signature, then time, audience and issuer. out is large: keep it off small stacks. Errors
  * (ERR_DENIED) never hold the token. */

@@ -46,7 +46,7 @@ bool cidr_contains(const struct cidr *c, const struct addr *a); /* IPv4-mapped c
 /* What kind of place an address is (IANA special-purpose registries, RFC 6890). */
 enum addr_class {
     ADDR_GLOBAL,
-    ADDR_PRIVATE,    /* RFC 1918, fc00::/7, 100.64.0.0/10 */
+    ADDR_PRIVATE, /* RFC 1918, fc00::/7, 100.64.0.0/10 */
     ADDR_LOOPBACK,
     ADDR_LINK_LOCAL, /* 169.254/16, fe80::/10 */
     ADDR_METADATA,   /* 169.254.169.254, fd00:ec2::254, …: a cloud's instance metadata */

@@ -354,7 +354,8 @@ static bool open_systemd(struct view name, struct opening *o, struct err *err)
         pid != (uint64_t)getpid() ||
         !text_u64(view_str(getenv("LISTEN_FDS")), LISTENERS_MAX, false, &count))
         return err_set(err, ERR_CONFIG,
-                       "systemd handed over no sockets (LISTEN_FDS); start the .socket unit, not the .service");
+                       "systemd handed over no sockets (LISTEN_FDS); start the .socket unit, not "
+                       "the .service");
     for (int fd = 3; fd < 3 + (int)count; fd++) {
         if (!view_next(&names, ':', &fd_name))
             fd_name = VIEW("unknown");

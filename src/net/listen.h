@@ -16,18 +16,18 @@
 enum { LISTENERS_MAX = 64, LISTENER_NAME_BYTES = 128 };
 
 struct listener {
-    int fd;             /* non-blocking, close-on-exec, listening */
-    struct addr addr;   /* as bound, port filled in; AF_UNIX for Unix sockets */
-    bool inherited;     /* from fd: or systemd: cannot be opened once more per worker */
-    bool shared;        /* reuse_port found another program's socket on this address: warn */
+    int fd;           /* non-blocking, close-on-exec, listening */
+    struct addr addr; /* as bound, port filled in; AF_UNIX for Unix sockets */
+    bool inherited;   /* from fd: or systemd: cannot be opened once more per worker */
+    bool shared;      /* reuse_port found another program's socket on this address: warn */
     char name[LISTENER_NAME_BYTES]; /* "127.0.0.1:9000", "unix:/run/x.sock" */
 };
 
 struct listen_options {
     int backlog;
-    bool reuse_port;      /* several sockets on one address, one a worker */
+    bool reuse_port;         /* several sockets on one address, one a worker */
     unsigned defer_accept_s; /* TCP_DEFER_ACCEPT; 0: off */
-    unsigned fast_open;   /* TCP_FASTOPEN queue; 0: off */
+    unsigned fast_open;      /* TCP_FASTOPEN queue; 0: off */
 };
 
 /* Opens everything that spec (one element, or several separated by commas) names; appends to

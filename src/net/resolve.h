@@ -19,11 +19,11 @@
 enum { RESOLVE_ADDRESSES_MAX = 16, RESOLVE_CACHE_MAX = 1024 };
 
 struct resolve_options {
-    uint64_t ttl_max_ms;   /* 60 s */
-    uint64_t negative_ms;  /* 2 s */
-    uint64_t stale_ms;     /* 300 s */
-    uint64_t timeout_ms;   /* of one query with its retries */
-    const char *servers;   /* "127.0.0.1:5353,…" instead of resolv.conf; NULL: the system's */
+    uint64_t ttl_max_ms;  /* 60 s */
+    uint64_t negative_ms; /* 2 s */
+    uint64_t stale_ms;    /* 300 s */
+    uint64_t timeout_ms;  /* of one query with its retries */
+    const char *servers;  /* "127.0.0.1:5353,…" instead of resolv.conf; NULL: the system's */
 };
 
 struct resolver;
@@ -32,7 +32,7 @@ struct resolve_query; /* an asker's place in the line */
 struct resolve_answer {
     size_t count;
     struct addr addrs[RESOLVE_ADDRESSES_MAX]; /* port 0; only those not handed over before */
-    bool more;            /* the other family is still on its way: done will be called again, with
+    bool more; /* the other family is still on its way: done will be called again, with
                            * its addresses or with none */
     bool stale;
 };

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "net/owner.h"
 #include "base/metrics.h"
+#include "net/owner.h"
 #include "net/resolve.h"
 #include "net/resolve_hosts.h"
 

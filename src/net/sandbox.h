@@ -25,20 +25,21 @@
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_LOG, SANDBOX_REQUIRED };
 
 struct sandbox {
-    enum sandbox_mode seccomp;       /* LOG: let pass and log what would have been killed */
+    enum sandbox_mode seccomp; /* LOG: let pass and log what would have been killed */
     enum sandbox_mode landlock;
-    const char *const *read_paths;   /* files and folders that stay readable; NULL-terminated. Missing
+    const char *const *read_paths; /* files and folders that stay readable; NULL-terminated. Missing
                                         ones are skipped */
-    const char *const *write_paths;  /* folders where files may be made and removed (Unix sockets);
+    const char *const *write_paths; /* folders where files may be made and removed (Unix sockets);
                                         without any, files open for reading only */
-    const uint16_t *connect_ports;   /* TCP ports that may be connected to; NULL: any. DNS: 53 */
+    const uint16_t *connect_ports;  /* TCP ports that may be connected to; NULL: any. DNS: 53 */
     size_t connect_port_count;
 };
 
 struct sandbox_report {
     bool no_new_privs, seccomp, landlock_files, landlock_net;
-    int landlock_abi;                /* 0: the kernel has none */
-    char text[160];                  /* one line for the log */
+    int landlock_abi; /* 0: the kernel has none */
+    char text[160];   /* one line for the log */
 };
 
-MUST_USE bool sandbox_enter(const struct sandbox *s, struct sandbox_report *report, struct err *err);
+MUST_USE bool sandbox_enter(const struct sandbox *s, struct sandbox_report *report,
+                            struct err *err);

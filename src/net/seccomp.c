@@ -1,8 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -150,11 +150,11 @@ static const char *const allowed[] = {
 /* The leak checker stops all threads by tracing them from a clone; reports ask about the machine.
  */
 static const char *const sanitizers[] = {
-    "clone",   "ptrace",    "wait4",       "kill",    "tkill",          "tgkill",
-    "prctl",   "prlimit64", "setrlimit",   "mmap",    "mprotect",       "process_vm_readv",
-    "openat",  "open",      "personality", "mlock",   "munlock",        "arch_prctl",
-    "getpgrp", "getpgid",   "ioctl",       "getppid", "sched_getparam", "getdents64",
-    "getdents", "readlink", "readlinkat",  "waitid",  "lseek",          "pread64",
+    "clone",    "ptrace",    "wait4",       "kill",    "tkill",          "tgkill",
+    "prctl",    "prlimit64", "setrlimit",   "mmap",    "mprotect",       "process_vm_readv",
+    "openat",   "open",      "personality", "mlock",   "munlock",        "arch_prctl",
+    "getpgrp",  "getpgid",   "ioctl",       "getppid", "sched_getparam", "getdents64",
+    "getdents", "readlink",  "readlinkat",  "waitid",  "lseek",          "pread64",
     NULL,
 };
 #endif

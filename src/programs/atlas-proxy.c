@@ -58,8 +58,8 @@ static int serve(const struct config *config, const struct settings *settings,
     }
     if (!service_new(&source, &service, &err)) /* policy, certificates, every bind() */
         return fail(&err);
-    good = service_confine(service, &err) &&   /* no new rights, files or ports from here on */
-           service_run(service, &err);         /* until SIGTERM, and a drain */
+    good = service_confine(service, &err) && /* no new rights, files or ports from here on */
+           service_run(service, &err);       /* until SIGTERM, and a drain */
     service_free(service);
     return good ? 0 : fail(&err);
 }
@@ -75,7 +75,8 @@ int main(int argc, char **argv)
     struct err err = {0};
     int status;
 
-    if (!settings_load(&config_program, argc, argv, environ, &config, stderr, &settings, &action, &err))
+    if (!settings_load(&config_program, argc, argv, environ, &config, stderr, &settings, &action,
+                       &err))
         return err_exit_status(err.code);
     if (action == SETTINGS_HELP) {
         settings_help(&config_program, stdout);
@@ -93,9 +94,8 @@ int main(int argc, char **argv)
                       (enum log_level)config.log_level, &clock_system, &sink, &err) ||
         !log_new(sink, &log, &err))
         return fail(&err);
-    status = action == SETTINGS_CHECK
-                 ? check(&config, settings, log)
-                 : serve(&config, settings, sink, log, argc, argv, environ);
+    status = action == SETTINGS_CHECK ? check(&config, settings, log)
+                                      : serve(&config, settings, sink, log, argc, argv, environ);
     log_sink_free(sink);
     return status;
 }

@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (http_target_split(query, &target, NULL)) {
         CHECK(view_find(query, '#') == query.len);
-        CHECK(target.query.at == NULL || (target.query.at >= data && target.query.at <= data + size));
+        CHECK(target.query.at == NULL ||
+              (target.query.at >= data && target.query.at <= data + size));
     }
     return 0;
 }

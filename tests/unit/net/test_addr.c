@@ -230,7 +230,7 @@ static void refuses_bad_ranges(void **state)
 {
     static const char *const cases[] = {
         "",           "10.0.0.0/", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8/8", "10.0.0.0/-1",
-        "fd00::/129", "fd00::1/8", "name/8",      "[fd00::/8",   "10.0.0.0/08",  "/8"};
+        "fd00::/129", "fd00::1/8", "name/8",      "[fd00::/8",  "10.0.0.0/08",  "/8"};
     struct err err;
     struct cidr c;
 
