@@ -14,6 +14,8 @@ bool control_frame_counted(struct tunnel *t, bool empty)
 {
     uint32_t second = (uint32_t)(tunnel_now(t) / 1000);
 
+    if (t->reason)
+        return true; /* the end is decided already */
     if (second != t->control_second) {
         t->control_second = second;
         t->control_count = t->empty_count = 0;
@@ -69,7 +71,7 @@ bool control_end(struct tunnel *t)
         close_received(t, payload);
         if (c)
             c->in_len = 0;
-        return false; /* what follows a Close is not looked at (RFC 6455, 5.5.1) */
+        return false;
     case WS_PING:
         metric_add(&t->worker->stats.up_frames[FRAME_PING], 1);
         if (c) {

@@ -54,6 +54,8 @@ static enum reason reason_of(enum dial_outcome outcome)
         return REASON_ADDRESS_DENIED;
     case DIAL_REFUSED:
         return REASON_CONNECT_REFUSED;
+    case DIAL_RESET:
+        return REASON_TARGET_RESET;
     case DIAL_TIMEOUT:
         return REASON_CONNECT_TIMEOUT;
     case DIAL_UNREACHABLE:

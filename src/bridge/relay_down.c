@@ -175,8 +175,7 @@ static void adapt(struct tunnel *t, uint32_t want, uint32_t got)
     t->bulk = got >= SPLICE_WORTH_BYTES ? (uint8_t)(t->bulk + 1) : 0;
     if ((t->bulk >= SPLICE_AFTER_READS || t->worker->config->splice == SPLICE_ON) &&
         splice_possible(t)) {
-        t->flags |= T_SPLICE;
-        t->bulk = 0;
+        relay_splice_enter(t);
     }
 }
 
@@ -190,7 +189,7 @@ static bool copy_once(struct tunnel *t, uint64_t *moved)
     size_t n;
 
     if (!discarding) {
-        want = relay_room(t->client.fd, want);
+        want = relay_room(t->client.fd, want, RELAY_UNSENT_BYTES);
         want = relay_allowance(t, false, want);
         if (!want)
             return false;

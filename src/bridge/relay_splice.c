@@ -2,6 +2,7 @@
  * only the frame heads are written. A frame's length is known once its bytes are in the pipe. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "bridge/stream.h"
@@ -14,8 +15,23 @@ void relay_splice_leave(struct tunnel *t)
         pipe_give(&t->worker->pipes, take(t->pipe));
 }
 
+/* A whole pipe at a time keeps both ends of the socket busy; what the kernel may hold unsent grows with it,
+ * so that a pipe empties in one go. */
+static void unsent_bound(const struct tunnel *t, int bytes)
+{
+    (void)setsockopt(t->client.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
+void relay_splice_enter(struct tunnel *t)
+{
+    t->flags |= T_SPLICE;
+    t->bulk = 0;
+    unsent_bound(t, RELAY_UNSENT_SPLICE);
+}
+
 static void stop_splicing(struct tunnel *t)
 {
+    unsent_bound(t, RELAY_UNSENT_BYTES);
     t->flags &= ~(uint32_t)T_SPLICE;
     t->bulk = 0;
 }
@@ -24,11 +40,9 @@ static void stop_splicing(struct tunnel *t)
 static bool fill(struct tunnel *t)
 {
     struct pipe *p = t->pipe;
-    uint32_t want = relay_room(t->client.fd, RELAY_UNSENT_BYTES);
+    uint32_t want = relay_room(t->client.fd, p->size, RELAY_UNSENT_SPLICE);
     ssize_t n;
 
-    if (want > p->size)
-        want = p->size;
     do
         n = splice(t->target.fd, NULL, p->write_fd, NULL, want, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     while (n < 0 && errno == EINTR);

@@ -5,19 +5,21 @@
 
 #include "bridge/stream.h"
 
-uint32_t relay_room(int fd, uint32_t want)
+uint32_t relay_room(int fd, uint32_t want, uint32_t unsent_max)
 {
     int unsent;
+    uint32_t room;
 
-    if (want <= RELAY_READ_FIRST || ioctl(fd, SIOCOUTQNSD, &unsent) < 0)
-        return want < CHUNK_BYTES / 4 ? want : CHUNK_BYTES / 4;
-    if (unsent >= RELAY_UNSENT_BYTES)
-        return RELAY_PROBE_BYTES;
-    if (want <= (uint32_t)(RELAY_UNSENT_BYTES - unsent))
+    if (want <= RELAY_READ_FIRST)
         return want;
-    return (uint32_t)(RELAY_UNSENT_BYTES - unsent) < RELAY_READ_FIRST
-               ? (uint32_t)RELAY_READ_FIRST
-               : (uint32_t)(RELAY_UNSENT_BYTES - unsent);
+    if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0 || unsent < 0) /* not TCP */
+        return want < CHUNK_BYTES / 4 ? want : (uint32_t)CHUNK_BYTES / 4;
+    if ((uint32_t)unsent >= unsent_max)
+        return RELAY_PROBE_BYTES;
+    room = unsent_max - (uint32_t)unsent;
+    if (room < RELAY_READ_FIRST)
+        room = RELAY_READ_FIRST;
+    return want < room ? want : room;
 }
 
 uint32_t relay_queued(int fd)
@@ -171,7 +173,8 @@ static bool frame_ended(struct tunnel *t)
 }
 
 /* Decodes the bytes at c->bytes + from, n of them. keep: payload ends up contiguous in [head, tail);
- * otherwise only control frames are looked at. */
+ * otherwise only control frames are looked at. An end in the middle leaves the rest to be read for the
+ * client's Close, which must not be missed. */
 static void decode(struct tunnel *t, struct chunk *c, uint32_t from, size_t n, bool keep)
 {
     struct view in = view_from(c->bytes + from, n), piece;
@@ -186,11 +189,11 @@ static void decode(struct tunnel *t, struct chunk *c, uint32_t from, size_t n, b
             on = false;
             break;
         case WS_HEAD:
-            on = head_begun(t);
+            keep = head_begun(t) && keep;
             break;
         case WS_PAYLOAD:
             if (t->decoder.opcode >= WS_CLOSE) {
-                on = control_piece(t, piece, phase);
+                keep = control_piece(t, piece, phase) && keep;
                 break;
             }
             if (!keep)
@@ -199,12 +202,14 @@ static void decode(struct tunnel *t, struct chunk *c, uint32_t from, size_t n, b
             if (!to)
                 to = begin = at;
             ws_unmask_to(to, at, piece.len, t->decoder.mask, phase);
-            if (t->worker->config->strict_text)
-                on = text_piece(t, to, piece.len);
-            to += piece.len;
+            if (!t->worker->config->strict_text || text_piece(t, to, piece.len))
+                to += piece.len;
+            else
+                keep = false;
             break;
         case WS_FRAME_END:
-            on = frame_ended(t);
+            keep = frame_ended(t) && keep;
+            on = !tunnel_has(t, T_CLOSE_RECEIVED); /* what follows is not looked at (RFC 6455, 5.5.1) */
             break;
         case WS_FAILED:
             log_event_limited(t->worker->log, LOG_INFO, "tunnel.protocol_error", t->decoder.reason,
@@ -276,7 +281,7 @@ static bool read_once(struct tunnel *t, uint64_t *moved)
     size_t n;
 
     if (!discarding) {
-        want = relay_room(t->target.fd, want);
+        want = relay_room(t->target.fd, want, RELAY_UNSENT_BYTES);
         want = relay_allowance(t, true, want);
         if (!want)
             return false;

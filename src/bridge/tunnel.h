@@ -67,6 +67,7 @@ enum {
     RELAY_READ_FIRST = 16 * 1024,      /* first read; doubles while reads come back full */
     RELAY_PROBE_BYTES = 512,           /* what is read for a socket that looks full */
     RELAY_UNSENT_BYTES = 512 * 1024,   /* TCP_NOTSENT_LOWAT of both sockets */
+    RELAY_UNSENT_SPLICE = PIPE_BYTES,  /* … of a client that takes whole pipes */
     MESSAGE_BYTES_FIRST = 64 * 1024,   /* a browser delivers whole messages: small ones arrive sooner */
     MESSAGE_BYTES_MOST = 1024 * 1024,
     MESSAGE_TIME_MS = 20,              /* a message should take no longer than this to arrive */
@@ -167,7 +168,8 @@ MUST_USE bool relay_up(struct tunnel *t);
 MUST_USE bool relay_down(struct tunnel *t);
 MUST_USE bool relay_splice(struct tunnel *t, uint64_t *budget);
 void relay_splice_spill(struct tunnel *t); /* out of the pipe, into a residue */
-void relay_splice_leave(struct tunnel *t);
+void relay_splice_enter(struct tunnel *t);
+void relay_splice_leave(struct tunnel *t); /* gives the pipe back */
 /* Of want bytes, how many the tunnel's rate lets move now; 0: wait (T_METERED). */
 uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want);
 void relay_count_down(struct tunnel *t, enum stats_path path, uint32_t bytes);
@@ -175,7 +177,7 @@ bool relay_down_flush(struct tunnel *t); /* true: nothing waits any more */
 /* Sends bytes to the client now, or keeps what does not go out as residue. False: the client is gone. */
 bool relay_send_client(struct tunnel *t, const void *at, size_t n);
 /* How many of want bytes fd would take now without leaving us a residue; at least RELAY_PROBE_BYTES. */
-uint32_t relay_room(int fd, uint32_t want);
+uint32_t relay_room(int fd, uint32_t want, uint32_t unsent_max);
 uint32_t relay_queued(int fd); /* bytes that the kernel has not been acknowledged yet */
 
 /* control.c */

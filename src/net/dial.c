@@ -31,6 +31,7 @@ const char *dial_outcome_name(enum dial_outcome o)
         [DIAL_NAME] = "dns-failure",
         [DIAL_DENIED] = "address-denied",
         [DIAL_REFUSED] = "connect-refused",
+        [DIAL_RESET] = "target-reset",
         [DIAL_TIMEOUT] = "connect-timeout",
         [DIAL_UNREACHABLE] = "network-unreachable",
         [DIAL_NO_PORTS] = "no-local-ports",

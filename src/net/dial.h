@@ -24,6 +24,7 @@ enum dial_outcome {
     DIAL_NAME,         /* dns-failure */
     DIAL_DENIED,       /* address-denied: every address was refused by the judge */
     DIAL_REFUSED,      /* connect-refused */
+    DIAL_RESET,        /* target-reset: it accepted and reset at once */
     DIAL_TIMEOUT,      /* connect-timeout */
     DIAL_UNREACHABLE,  /* network-unreachable */
     DIAL_NO_PORTS,     /* EADDRNOTAVAIL on every source address */

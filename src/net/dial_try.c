@@ -251,8 +251,9 @@ static void failed_errno(struct dial *dial, const struct addr *a, int errnum)
 static enum dial_outcome outcome_of(const struct addr *a, int errnum)
 {
     switch (errnum) {
-    case ECONNREFUSED:
     case ECONNRESET:
+        return DIAL_RESET;
+    case ECONNREFUSED:
         return DIAL_REFUSED;
     case ETIMEDOUT:
         return DIAL_TIMEOUT;
@@ -285,7 +286,8 @@ static unsigned weight(enum dial_outcome o)
 {
     static const unsigned char weights[] = {
         [DIAL_OK] = 0,          [DIAL_NAME] = 1,     [DIAL_TIMEOUT] = 2, [DIAL_UNREACHABLE] = 3,
-        [DIAL_NO_PORTS] = 4,    [DIAL_REFUSED] = 5,  [DIAL_DENIED] = 6,  [DIAL_NO_RESOURCES] = 7,
+        [DIAL_NO_PORTS] = 4,    [DIAL_REFUSED] = 5,  [DIAL_RESET] = 6,   [DIAL_DENIED] = 7,
+        [DIAL_NO_RESOURCES] = 8,
     };
 
     return weights[o];
