@@ -568,6 +568,8 @@ static void pauses_when_there_are_no_descriptors_left(void **state)
     int fd, next;
 
     (void)state;
+    if (getenv("POSTERN_VALGRIND")) /* which has descriptors of its own */
+        skip();
     start(0);
     fd = client();
     next = dup(0);
