@@ -126,8 +126,10 @@ static bool drain(struct tunnel *t)
 {
     while (t->pipe->bytes) {
         if (!(t->client.bits & IO_WRITABLE) || !send_head(t) || !send_payload(t)) {
-            if (t->phase != TUNNEL_GONE)
-                deadlines_arm(t);
+            if (t->phase == TUNNEL_GONE || t->client.fd < 0)
+                return false;
+            t->down_queued = relay_queued(t->client.fd);
+            deadlines_arm(t);
             return false;
         }
     }
