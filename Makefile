@@ -239,7 +239,7 @@ DOCDIR  := $(DESTDIR)$(PREFIX)/share/doc/postern
 MAN     := $(sort $(wildcard docs/man/*.[1-8]))
 SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service deploy/*/*.socket))
 EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy -type f 2>/dev/null | sort))
-DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE)
+DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
 install: ## installs programs, man pages, systemd units and examples below DESTDIR and PREFIX
 	@$(MAKE) all BUILD=release
