@@ -126,7 +126,7 @@ static bool payload_came(struct session *s, struct view piece, unsigned phase)
 static bool feed(struct session *s, struct view in)
 {
     struct view piece;
-    unsigned phase;
+    unsigned phase = 0;
 
     for (;;) {
         switch (ws_decode(&s->decoder, &in, &piece, &phase)) {
