@@ -129,7 +129,7 @@ $(eval $(call stamp,version,$$(VERSION_TEXT)))
 $(eval $(call stamp,sources,$$(SRCS)))
 
 # Tests may lay out whole resolvers and bridges on the stack.
-$(B)/tests/%.o: private CFLAGS += -Itests -Wframe-larger-than=65536
+$(B)/tests/%: private CFLAGS += -Itests -Wframe-larger-than=65536
 # Nobody declares LLVMFuzzerTestOneInput.
 $(B)/tests/fuzz/%.o: private CFLAGS += -Wno-missing-prototypes
 
