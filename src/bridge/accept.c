@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "bridge/probe.h"
 #include "bridge/tunnel.h"
 
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 enum { ACCEPTS_PER_EVENT = 64 };
 
@@ -37,7 +38,8 @@ static const char answer_429[] = "HTTP/1.1 429 Too Many Requests\r\n"
                                  "\r\n"
                                  "{\"error\":\"too many requests\"}\n";
 _Static_assert(sizeof "{\"error\":\"overloaded\"}\n" - 1 == 23, "Content-Length of answer_503");
-_Static_assert(sizeof "{\"error\":\"too many requests\"}\n" - 1 == 30, "Content-Length of answer_429");
+_Static_assert(sizeof "{\"error\":\"too many requests\"}\n" - 1 == 30,
+               "Content-Length of answer_429");
 
 /* The cheapest refusal there is: no parsing, no tunnel. What the client sent is read once, so that
  * closing does not reset the connection under the answer. */
@@ -48,7 +50,8 @@ static void turn_away(struct worker *w, int fd, const struct addr *peer, enum re
 
     metric_add(&w->stats.refused[reason], 1);
     log_event_limited(w->log, LOG_WARN, "connection.refused", "connection refused",
-                      F_STR("peer", addr_format(peer, text)), F_STR("reason", reason_token(reason)));
+                      F_STR("peer", addr_format(peer, text)),
+                      F_STR("reason", reason_token(reason)));
     if (!w->tls) {
         if (recv(fd, scratch, sizeof scratch, MSG_DONTWAIT) < 0 && errno != EAGAIN) {
             close(fd);
@@ -78,6 +81,7 @@ void accept_adopt(struct worker *w, int fd, const struct addr *peer)
     struct tunnel *t;
 
     metric_add(&w->stats.accepted, 1);
+    PROBE1(accept, fd);
     if (atomic_fetch_add_explicit(&w->bridge->connections, 1, memory_order_relaxed) >=
         w->bridge->connections_max) {
         atomic_fetch_sub_explicit(&w->bridge->connections, 1, memory_order_relaxed);
@@ -85,7 +89,8 @@ void accept_adopt(struct worker *w, int fd, const struct addr *peer)
         return;
     }
     /* Behind a proxy the peer is not the client: greeting.c asks again when it knows who is. */
-    if (!trusted && peer->family != AF_UNIX && !in_cidrs(p->limit_exempt, p->limit_exempt_count, peer)) {
+    if (!trusted && peer->family != AF_UNIX &&
+        !in_cidrs(p->limit_exempt, p->limit_exempt_count, peer)) {
         enum guests_answer answer = guests_enter(w->bridge->guests, peer, loop_now_ms(w->loop));
 
         if (answer != GUEST_WELCOME) {

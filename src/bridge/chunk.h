@@ -11,16 +11,16 @@
 #include "bridge/stats.h"
 
 enum {
-    CHUNK_HEAD_ROOM = 16,               /* before the bytes: a frame's head goes there */
-    CHUNK_BYTES = 256 * 1024,           /* larger reads halve the cost of a byte, until L2 is full */
-    CHUNKS_KEPT = 4,                    /* idle pooled chunks that keep their pages */
+    CHUNK_HEAD_ROOM = 16,     /* before the bytes: a frame's head goes there */
+    CHUNK_BYTES = 256 * 1024, /* larger reads halve the cost of a byte, until L2 is full */
+    CHUNKS_KEPT = 4,          /* idle pooled chunks that keep their pages */
 };
 
 struct chunk {
     struct chunk *next;
     uint32_t head, tail, size; /* content is bytes[head, tail) */
     bool pooled;
-    uint8_t bytes[];           /* CHUNK_HEAD_ROOM + size */
+    uint8_t bytes[]; /* CHUNK_HEAD_ROOM + size */
 };
 
 struct chunk_pool {
@@ -28,7 +28,7 @@ struct chunk_pool {
     unsigned idle_count;
     uint64_t bytes_in_use, bytes_max;
     struct worker_stats *stats;
-    bool wanted;                          /* somebody waits: call freed when bytes come back */
+    bool wanted; /* somebody waits: call freed when bytes come back */
     void (*freed)(struct chunk_pool *pool);
 };
 

@@ -22,7 +22,7 @@
 #define SIZE(name, group, field, fallback, least, most, help) \
     {name, group, SETTING_SIZE, AT(field), fallback, least, most, NULL, NULL, help}
 
-enum { HOUR = 3600 * 1000 };
+#define HOUR (3600ull * 1000)
 #define YEAR (366ull * 24 * 3600 * 1000)
 #define DAYS (24ull * 3600 * 1000)
 
@@ -131,7 +131,8 @@ const struct settings_program config_program = {
         "\n"
         "Signals: SIGTERM and SIGINT drain (twice: stop at once), SIGHUP reloads, SIGUSR1 logs a\n"
         "summary.\n"
-        "Exit status: 0 after a drain, 2 for a configuration that cannot be used, 70 for a fault of\n"
+        "Exit status: 0 after a drain, 2 for a configuration that cannot be used, 70 for a fault "
+        "of\n"
         "this program, 74 when an address cannot be listened on.\n"
         "Manual: man atlas-proxy(8).\n",
     .rows = rows,

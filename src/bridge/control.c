@@ -54,7 +54,8 @@ static void close_received(struct tunnel *t, struct view payload)
     t->flags |= T_CLOSE_RECEIVED;
     t->close_received = (uint16_t)(good ? code : WS_CLOSE_NO_STATUS);
     if (!good && !t->reason) {
-        tunnel_end_code(t, code == WS_CLOSE_INVALID_DATA ? REASON_INVALID_UTF8 : REASON_PROTOCOL_ERROR,
+        tunnel_end_code(t,
+                        code == WS_CLOSE_INVALID_DATA ? REASON_INVALID_UTF8 : REASON_PROTOCOL_ERROR,
                         BY_CLIENT, (uint16_t)code);
         return;
     }
@@ -122,13 +123,14 @@ static void send_close(struct tunnel *t)
 {
     uint8_t out[2 + WS_CONTROL_MAX];
     bool echo = t->reason == REASON_CLIENT_CLOSED;
-    size_t n = ws_close_frame(t->close_code, echo ? NULL : reason_token((enum reason)t->reason), out);
+    size_t n =
+        ws_close_frame(t->close_code, echo ? NULL : reason_token((enum reason)t->reason), out);
 
     t->flags &= ~(uint32_t)(T_CLOSE_DUE | T_PING_DUE | T_PONG_DUE);
     t->flags |= T_CLOSE_SENT;
-    t->end_ms = tunnel_now(t) + (t->reason == REASON_PROTOCOL_ERROR
-                                     ? (uint64_t)REFUSED_DRAIN_MS
-                                     : t->worker->config->close_timeout_ms);
+    t->end_ms =
+        tunnel_now(t) + (t->reason == REASON_PROTOCOL_ERROR ? (uint64_t)REFUSED_DRAIN_MS
+                                                            : t->worker->config->close_timeout_ms);
     t->down_queued = UINT32_MAX;
     t->progress_ms = tunnel_now(t);
     metric_add(&t->worker->stats.down_frames[FRAME_CLOSE], 1);
@@ -142,7 +144,8 @@ void control_flush(struct tunnel *t)
         return;
     if (tunnel_has(t, T_PONG_DUE) && !tunnel_has(t, T_CLOSE_DUE))
         send_pong(t);
-    if (t->phase != TUNNEL_GONE && tunnel_has(t, T_PING_DUE) && !tunnel_has(t, T_CLOSE_DUE) && !t->down)
+    if (t->phase != TUNNEL_GONE && tunnel_has(t, T_PING_DUE) && !tunnel_has(t, T_CLOSE_DUE) &&
+        !t->down)
         send_ping(t);
     if (t->phase != TUNNEL_GONE && tunnel_has(t, T_CLOSE_DUE) && !t->down)
         send_close(t);

@@ -8,7 +8,12 @@
 #include "bridge/proxyproto.h"
 #include "bridge/stream.h"
 
-enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 10, KEEPALIVE_PROBES = 5, USER_TIMEOUT_MS = 30000 };
+enum {
+    KEEPALIVE_IDLE_S = 60,
+    KEEPALIVE_INTERVAL_S = 10,
+    KEEPALIVE_PROBES = 5,
+    USER_TIMEOUT_MS = 30000
+};
 
 static bool is_ours(const struct bridge *b, const struct addr *a)
 {
@@ -164,8 +169,8 @@ static void opened(struct tunnel *t, int fd)
     t->data_ms = t->heard_ms = t->progress_ms = t->window_ms = tunnel_now(t);
     tunnel_listed(t);
     t->flags |= T_UPGRADED;
-    t->message_bytes = w->config->message_max ? (uint32_t)w->config->message_max
-                                              : (uint32_t)MESSAGE_BYTES_FIRST;
+    t->message_bytes =
+        w->config->message_max ? (uint32_t)w->config->message_max : (uint32_t)MESSAGE_BYTES_FIRST;
     if (!send_proxy_header(t)) {
         tunnel_target_gone(t, true);
         tunnel_wake(t);
@@ -228,7 +233,7 @@ void dialling_start(struct tunnel *t, const struct target *target)
     t->dial = dial_start(w->dialer, view_str(target->host), target->port, t->entry->pins,
                          t->entry->pin_count, judge_address, t, dialled, t);
     if (!t->dial) {
-            failed(t, REASON_OVERLOADED, "out of memory");
+        failed(t, REASON_OVERLOADED, "out of memory");
         return;
     }
     deadlines_arm(t);

@@ -95,7 +95,8 @@ void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uin
     if (by == BY_TARGET)
         t->end_ms = 0;
     deadlines_arm(t);
-    tunnel_wake(t); /* whoever ends a tunnel may not be in its relay: the Close goes out from there */
+    tunnel_wake(
+        t); /* whoever ends a tunnel may not be in its relay: the Close goes out from there */
 }
 
 void tunnel_end(struct tunnel *t, enum reason reason, enum stats_by by)

@@ -33,7 +33,8 @@ static void end_refused(struct tunnel *t)
 }
 
 /* One whole answer by HTTP; then our FIN, a little patience, and the end. */
-static void answer(struct tunnel *t, int status, const char *extra, struct view body, bool head_only)
+static void answer(struct tunnel *t, int status, const char *extra, struct view body,
+                   bool head_only)
 {
     struct buf out;
 
@@ -137,8 +138,8 @@ static enum reason count_client(struct tunnel *t)
         return REASON_NONE;
     if (in_cidrs(w->policy->limit_exempt, w->policy->limit_exempt_count, &t->client_addr))
         return REASON_NONE;
-    if (t->client_addr.family == AF_UNIX || in_cidrs(w->policy->trusted_proxies,
-                                                     w->policy->trusted_proxy_count, &t->client_addr))
+    if (t->client_addr.family == AF_UNIX ||
+        in_cidrs(w->policy->trusted_proxies, w->policy->trusted_proxy_count, &t->client_addr))
         return REASON_NONE;
     switch (guests_enter(w->bridge->guests, &t->client_addr, tunnel_now(t))) {
     case GUEST_WELCOME:
@@ -228,10 +229,11 @@ static void warn_of_page(struct tunnel *t, struct view origin)
         if (atomic_load_explicit(&b->origins_seen[i], memory_order_relaxed) == mark)
             return;
         if (atomic_compare_exchange_strong(&b->origins_seen[i], &none, mark)) {
-            log_event(t->worker->log, LOG_WARN, "origin.first_seen",
-                      "warning: a web page that is not local uses this bridge; name the pages that may "
-                      "with --origins",
-                      F_VIEW("origin", origin));
+            log_event(
+                t->worker->log, LOG_WARN, "origin.first_seen",
+                "warning: a web page that is not local uses this bridge; name the pages that may "
+                "with --origins",
+                F_VIEW("origin", origin));
             return;
         }
         if (none == mark)
@@ -245,7 +247,11 @@ static void judge(struct tunnel *t, const struct http_head *h, struct view rest)
     struct admit_request request = {
         .head = h,
         .peer = t->peer,
-        .peer_trusted = tunnel_has(t, T_PEER_TRUSTED),
+        /* After a PROXY header the peer is its source: unless that is a proxy of ours too, what it
+         * says of others is the client's own word. */
+        .peer_trusted =
+            tunnel_has(t, T_PEER_TRUSTED) &&
+            in_cidrs(w->policy->trusted_proxies, w->policy->trusted_proxy_count, &t->peer),
         .tls = t->tls != NULL,
         .tls_client_verified = t->tls && tls_client_verified(t->tls),
         .wall_ms = clock_wall_ms(w->bridge->clock),
@@ -343,7 +349,8 @@ static enum step read_proxy_header(struct tunnel *t, struct view *bytes)
 }
 
 /* Looks at all bytes so far; *eaten counts those of the PROXY header. */
-static enum step parse(struct tunnel *t, struct view bytes, struct http_parser *parser, size_t *eaten)
+static enum step parse(struct tunnel *t, struct view bytes, struct http_parser *parser,
+                       size_t *eaten)
 {
     struct view at = bytes;
     struct http_head head;

@@ -11,8 +11,8 @@
 struct guests;
 
 struct guests_limits {
-    uint32_t tunnels_max;       /* at once from one address; 0: no limit */
-    uint32_t rate, rate_burst;  /* tokens a second, and at most; rate 0: no limit */
+    uint32_t tunnels_max;      /* at once from one address; 0: no limit */
+    uint32_t rate, rate_burst; /* tokens a second, and at most; rate 0: no limit */
 };
 
 enum guests_answer { GUEST_WELCOME, GUEST_TOO_MANY, GUEST_TOO_FAST };

@@ -4,7 +4,6 @@
 #include "base/version.h"
 #include "bridge/service_priv.h"
 
-
 static const char *const by_names[BY_COUNT] = {"client", "target", "bridge"};
 static const char *const path_names[PATH_COUNT] = {"copy", "splice", "tls"};
 static const char *const frame_names[FRAME_COUNT] = {"data", "ping", "pong", "close"};
@@ -38,8 +37,8 @@ static void states(const struct service *s, struct metrics_page *p)
     metrics_u64(p, "atlas_proxy_tunnels", "state=\"open\"", TOTAL(s, open));
     metrics_u64(p, "atlas_proxy_tunnels", "state=\"ending\"", TOTAL(s, ending));
     one(p, "atlas_proxy_accepted_total", "counter", "Connections accepted", TOTAL(s, accepted));
-    one(p, "atlas_proxy_handed_over_total", "counter",
-        "Connections given to a less loaded worker", TOTAL(s, handed_over));
+    one(p, "atlas_proxy_handed_over_total", "counter", "Connections given to a less loaded worker",
+        TOTAL(s, handed_over));
     one(p, "atlas_proxy_evicted_total", "counter",
         "Unfinished handshakes that gave way to newer ones", TOTAL(s, evicted));
     one(p, "atlas_proxy_accept_paused_total", "counter",
@@ -85,8 +84,9 @@ static void traffic(const struct service *s, struct metrics_page *p)
     metrics_u64(p, "atlas_proxy_bytes_total", "dir=\"up\",path=\"copy\"", TOTAL(s, up_bytes));
     for (int i = 0; i < PATH_COUNT; i++) {
         (void)snprintf(labels, sizeof labels, "dir=\"down\",path=\"%s\"", path_names[i]);
-        metrics_u64(p, "atlas_proxy_bytes_total", labels,
-                    total(s, offsetof(struct worker_stats, down_bytes) + (size_t)i * sizeof(metric)));
+        metrics_u64(
+            p, "atlas_proxy_bytes_total", labels,
+            total(s, offsetof(struct worker_stats, down_bytes) + (size_t)i * sizeof(metric)));
     }
     metrics_family(p, "atlas_proxy_frames_total", "counter", "WebSocket frames");
     for (int i = 0; i < FRAME_COUNT; i++) {
@@ -103,22 +103,25 @@ static void traffic(const struct service *s, struct metrics_page *p)
 
 static void resources(const struct service *s, struct metrics_page *p)
 {
-    one(p, "atlas_proxy_buffers_in_use", "gauge", "Buffers that hold bytes", TOTAL(s, buffers_in_use));
+    one(p, "atlas_proxy_buffers_in_use", "gauge", "Buffers that hold bytes",
+        TOTAL(s, buffers_in_use));
     one(p, "atlas_proxy_buffer_bytes", "gauge", "Memory of those buffers", TOTAL(s, buffer_bytes));
     one(p, "atlas_proxy_buffer_waits_total", "counter",
         "Times that a tunnel waited for buffer memory", TOTAL(s, buffer_waits));
     one(p, "atlas_proxy_stalled", "gauge", "Tunnels with bytes that their reader does not take",
         TOTAL(s, stalled));
-    one(p, "atlas_proxy_pipes_in_use", "gauge", "Splice pipes that hold bytes", TOTAL(s, pipes_in_use));
-    one(p, "atlas_proxy_pipe_misses_total", "counter",
-        "Times that no splice pipe was free", TOTAL(s, pipe_misses));
+    one(p, "atlas_proxy_pipes_in_use", "gauge", "Splice pipes that hold bytes",
+        TOTAL(s, pipes_in_use));
+    one(p, "atlas_proxy_pipe_misses_total", "counter", "Times that no splice pipe was free",
+        TOTAL(s, pipe_misses));
     one(p, "atlas_proxy_tls_handshakes_total", "counter", "TLS handshakes completed",
         TOTAL(s, tls_handshakes));
     one(p, "atlas_proxy_tls_on_plain_total", "counter", "TLS ClientHellos on a plain port",
         TOTAL(s, tls_on_plain));
-    one(p, "atlas_proxy_http2_preface_total", "counter", "HTTP/2 prefaces", TOTAL(s, http2_preface));
-    one(p, "atlas_proxy_log_dropped_total", "counter", "Log lines dropped because the ring was full",
-        log_sink_dropped(s->source.sink));
+    one(p, "atlas_proxy_http2_preface_total", "counter", "HTTP/2 prefaces",
+        TOTAL(s, http2_preface));
+    one(p, "atlas_proxy_log_dropped_total", "counter",
+        "Log lines dropped because the ring was full", log_sink_dropped(s->source.sink));
     metrics_family(p, "atlas_proxy_reloads_total", "counter", "Reloads, by result");
     metrics_u64(p, "atlas_proxy_reloads_total", "result=\"ok\"", s->reloads_good);
     metrics_u64(p, "atlas_proxy_reloads_total", "result=\"failed\"", s->reloads_failed);
@@ -141,7 +144,8 @@ static void names(const struct service *s, struct metrics_page *p)
         connected += metric_get(&d->connected);
         no_ports += metric_get(&d->no_ports);
     }
-    metrics_family(p, "atlas_proxy_dns_answers_total", "counter", "Name look-ups, by where they ended");
+    metrics_family(p, "atlas_proxy_dns_answers_total", "counter",
+                   "Name look-ups, by where they ended");
     metrics_u64(p, "atlas_proxy_dns_answers_total", "from=\"query\"", sum.queries);
     metrics_u64(p, "atlas_proxy_dns_answers_total", "from=\"cache\"", sum.hits);
     metrics_u64(p, "atlas_proxy_dns_answers_total", "from=\"stale\"", sum.stale_hits);
@@ -194,7 +198,8 @@ bool service_metrics(struct service *s, struct buf *out, struct err *err)
     one(&p, "atlas_proxy_uptime_seconds", "gauge", "Time since start",
         (clock_monotonic_ms(&clock_system) - s->start_ms) / 1000);
     one(&p, "atlas_proxy_workers", "gauge", "Worker threads", s->bridge.worker_count);
-    one(&p, "atlas_proxy_connections_max", "gauge", "Most tunnels at once", s->bridge.connections_max);
+    one(&p, "atlas_proxy_connections_max", "gauge", "Most tunnels at once",
+        s->bridge.connections_max);
     one(&p, "atlas_proxy_targets", "gauge", "Entries of the allowlist",
         allowlist_count(s->policy->allow));
     states(s, &p);

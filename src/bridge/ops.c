@@ -62,7 +62,8 @@ static void question_free(struct question *q)
 
 static void answer_question(struct loop *loop, struct post *post)
 {
-    struct question *q = (struct question *)(void *)((char *)post - offsetof(struct question, post));
+    struct question *q =
+        (struct question *)(void *)((char *)post - offsetof(struct question, post));
     bool abandoned;
 
     (void)loop;
@@ -145,7 +146,8 @@ bool ops_open(struct service *s, struct err *err)
     struct listen_options options = {.backlog = ADMIN_BACKLOG};
     struct listener listeners[LISTENERS_MAX];
     size_t count = 0;
-    struct serve_options serve = {.routes = s->routes, .route_count = 4, .answer_bytes_max = DESCRIBE_BYTES_MAX};
+    struct serve_options serve = {
+        .routes = s->routes, .route_count = 4, .answer_bytes_max = DESCRIBE_BYTES_MAX};
 
     s->routes[0] = (struct serve_route){"GET", "/metrics", metrics, s};
     s->routes[1] = (struct serve_route){"GET", "/healthz", healthz, s};
@@ -172,7 +174,8 @@ bool ops_open(struct service *s, struct err *err)
             return false;
         s->bridge.listening[s->bridge.listening_count++] = listeners[i].addr;
         (void)snprintf(message, sizeof message, "admin on %s", listeners[i].name);
-        log_event(s->log, LOG_INFO, "admin.listening", message, F_STR("address", listeners[i].name));
+        log_event(s->log, LOG_INFO, "admin.listening", message,
+                  F_STR("address", listeners[i].name));
     }
     return true;
 }

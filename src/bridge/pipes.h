@@ -14,9 +14,9 @@ enum { PIPE_BYTES = 1024 * 1024, PIPES_MAX = 16, PIPE_BYTES_USEFUL = 256 * 1024 
 struct pipe {
     struct pipe *next;
     int read_fd, write_fd;
-    uint32_t size;        /* as granted */
-    uint32_t bytes;       /* in the pipe now */
-    uint32_t frame_left;  /* of the frame whose head has gone out */
+    uint32_t size;       /* as granted */
+    uint32_t bytes;      /* in the pipe now */
+    uint32_t frame_left; /* of the frame whose head has gone out */
     uint8_t head[10], head_len, head_sent;
 };
 

@@ -2,6 +2,7 @@
  * logs and metrics, the codes, and the table of the manual come from here. */
 #pragma once
 
+/* clang-format off */
 /*   enum                  token                    Close  HTTP   meaning */
 #define REASON_LIST(X)                                                                              \
     X(NONE,                "none",                  1005,  200, "still open")                       \
@@ -45,12 +46,13 @@
     X(PROXY_HEADER,        "proxy-header",          1002,  400, "PROXY header missing, malformed or from an untrusted peer") \
     X(NOT_HTTP,            "not-http",              1002,  0,   "TLS, HTTP/2 or noise on a plain port") \
     X(TLS_FAILED,          "tls-failed",            1002,  0,   "the TLS handshake failed")
+/* clang-format on */
 
 enum reason {
 #define X(name, token, close_code, http_status, meaning) REASON_##name,
     REASON_LIST(X)
 #undef X
-    REASON_COUNT
+        REASON_COUNT
 };
 
 const char *reason_token(enum reason r);

@@ -209,7 +209,8 @@ static void decode(struct tunnel *t, struct chunk *c, uint32_t from, size_t n, b
             break;
         case WS_FRAME_END:
             keep = frame_ended(t) && keep;
-            on = !tunnel_has(t, T_CLOSE_RECEIVED); /* what follows is not looked at (RFC 6455, 5.5.1) */
+            on = !tunnel_has(
+                t, T_CLOSE_RECEIVED); /* what follows is not looked at (RFC 6455, 5.5.1) */
             break;
         case WS_FAILED:
             log_event_limited(t->worker->log, LOG_INFO, "tunnel.protocol_error", t->decoder.reason,

@@ -74,8 +74,8 @@ static bool read_again(struct service *s, struct config *config, struct settings
 
     if (!out)
         return err_set(err, ERR_MEMORY, "reading the configuration");
-    good = settings_load(&config_program, s->source.argc, s->source.argv, s->source.environment, config,
-                         out, settings, &action, err);
+    good = settings_load(&config_program, s->source.argc, s->source.argv, s->source.environment,
+                         config, out, settings, &action, err);
     (void)fclose(out);
     if (!good)
         log_complaints(s, complaints);
@@ -87,7 +87,8 @@ static bool read_again(struct service *s, struct config *config, struct settings
 static void wait_for_workers(const struct service *s, uint64_t generation)
 {
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
-        for (int n = 0; n < RELOAD_WAIT_MS && atomic_load(&s->bridge.workers[i]->generation) < generation; n++)
+        for (int n = 0;
+             n < RELOAD_WAIT_MS && atomic_load(&s->bridge.workers[i]->generation) < generation; n++)
             usleep(1000);
 }
 
@@ -162,7 +163,8 @@ static bool watch_file(struct service *s, const char *path, struct err *err)
               : snprintf(folder, sizeof folder, ".");
     if (n < 0 || (size_t)n >= sizeof folder)
         return err_set(err, ERR_CONFIG, "--watch: path too long: %.80s…", path);
-    if (inotify_add_watch(s->watch_fd, folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
+    if (inotify_add_watch(s->watch_fd, folder,
+                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
         return err_system(err, ERR_IO, errno, "--watch: %s", folder);
     return true;
 }

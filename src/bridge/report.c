@@ -30,12 +30,13 @@ void report_refused(struct tunnel *t, const struct verdict *v, enum reason reaso
     addr_format(&t->peer, peer);
     (void)text_escape(v->requested, TARGET_BYTES_MAX, requested, sizeof requested);
     if (target)
-        (void)snprintf(message, sizeof message, "Connection from %s rejected: target %s is not authorized",
-                       client, requested);
+        (void)snprintf(message, sizeof message,
+                       "Connection from %s rejected: target %s is not authorized", client,
+                       requested);
     else
         (void)snprintf(message, sizeof message, "handshake error from %s", client);
-    log_event_limited(t->worker->log, LOG_WARN, target ? "target.refused" : "request.refused", message,
-                      F_STR("reason", reason_token(reason)), F_STR("client", client),
+    log_event_limited(t->worker->log, LOG_WARN, target ? "target.refused" : "request.refused",
+                      message, F_STR("reason", reason_token(reason)), F_STR("client", client),
                       F_STR("peer", addr_ip_eq(&v->client, &t->peer) ? "" : peer),
                       F_VIEW("requested", v->requested), F_VIEW("origin", v->origin),
                       F_U64("status", (uint64_t)(v->by_close ? 101 : v->http_status)),

@@ -44,8 +44,9 @@ static void know_local_addresses(struct bridge *b)
 
 /* The index-th worker's sockets: its own where the address can be bound again, a duplicate of the
  * shared one where it cannot. */
-static bool sockets_for(const struct listener *first, size_t count, const struct listen_options *options,
-                        unsigned index, struct listener *out, struct err *err)
+static bool sockets_for(const struct listener *first, size_t count,
+                        const struct listen_options *options, unsigned index, struct listener *out,
+                        struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
         if (index == 0) {
@@ -79,9 +80,10 @@ static void say_capacity(struct service *s)
     uint64_t descriptors = s->descriptors;
 
     if ((uint64_t)b->connections_max * 2 + SPLICE_FDS + SPARE_FDS > descriptors)
-        log_event(s->log, LOG_WARN, "descriptors.few",
-                  "max-connections needs more file descriptors than the limit allows; raise LimitNOFILE",
-                  F_U64("max_connections", b->connections_max), F_U64("descriptors", descriptors));
+        log_event(
+            s->log, LOG_WARN, "descriptors.few",
+            "max-connections needs more file descriptors than the limit allows; raise LimitNOFILE",
+            F_U64("max_connections", b->connections_max), F_U64("descriptors", descriptors));
     log_event(s->log, LOG_INFO, "capacity", "capacity", F_U64("workers", b->worker_count),
               F_U64("max_connections", b->connections_max), F_U64("descriptors", descriptors),
               F_U64("targets", allowlist_count(s->policy->allow)));
@@ -136,9 +138,10 @@ static void say_listening(struct service *s)
         log_event(s->log, LOG_INFO, "listening", message, F_STR("address", l->name),
                   F_STR("default_target", target), F_BOOL("tls", s->tls != NULL));
         if (l->shared)
-            log_event(s->log, LOG_WARN, "listening.shared",
-                      "another program listens on the same address and takes a share of the connections",
-                      F_STR("address", l->name));
+            log_event(
+                s->log, LOG_WARN, "listening.shared",
+                "another program listens on the same address and takes a share of the connections",
+                F_STR("address", l->name));
     }
 }
 
@@ -287,8 +290,8 @@ bool service_confine(struct service *s, struct err *err)
     struct paths *paths = calloc(2, sizeof *paths);
     uint16_t *ports = NULL;
     size_t port_count = 0;
-    struct sandbox sandbox = {
-        .seccomp = (enum sandbox_mode)c->seccomp, .landlock = (enum sandbox_mode)c->landlock};
+    struct sandbox sandbox = {.seccomp = (enum sandbox_mode)c->seccomp,
+                              .landlock = (enum sandbox_mode)c->landlock};
     struct user user;
     bool good = true;
 
@@ -336,7 +339,8 @@ static void drain_now(struct loop *loop, struct timer *timer)
     /* Who reads "draining" on /readyz may rely on the port being closed. A stuck worker is not waited
      * for longer than a moment. */
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
-        for (int n = 0; n < STOP_WAIT_MS && !atomic_load(&s->bridge.workers[i]->accepting_stopped); n++)
+        for (int n = 0; n < STOP_WAIT_MS && !atomic_load(&s->bridge.workers[i]->accepting_stopped);
+             n++)
             usleep(1000);
     atomic_store(&s->bridge.draining, true);
 }
@@ -372,8 +376,8 @@ static void summary(struct service *s)
         for (int p = 0; p < PATH_COUNT; p++)
             down += metric_get(&w->down_bytes[p]);
     }
-    log_event(s->log, LOG_INFO, "summary", "summary", F_U64("open", open), F_U64("pending", pending),
-              F_U64("bytes_up", up), F_U64("bytes_down", down),
+    log_event(s->log, LOG_INFO, "summary", "summary", F_U64("open", open),
+              F_U64("pending", pending), F_U64("bytes_up", up), F_U64("bytes_down", down),
               F_U64("reloads", s->reloads_good), F_U64("reload_failures", s->reloads_failed),
               F_U64("log_dropped", log_sink_dropped(s->source.sink)));
 }
@@ -393,7 +397,8 @@ static void signal_came(void *context, int signo)
 /* Says "alive" only while every worker's loop still turns. An idle loop is woken to prove it. */
 static void watchdog_step(struct loop *loop, struct timer *timer)
 {
-    struct service *s = (struct service *)(void *)((char *)timer - offsetof(struct service, watchdog));
+    struct service *s =
+        (struct service *)(void *)((char *)timer - offsetof(struct service, watchdog));
     uint64_t now = clock_monotonic_ms(&clock_system);
     bool alive = true;
 

@@ -21,7 +21,8 @@ struct service_source {
     char **argv, **environment;
 };
 
-MUST_USE bool service_new(const struct service_source *source, struct service **out, struct err *err);
+MUST_USE bool service_new(const struct service_source *source, struct service **out,
+                          struct err *err);
 /* Gives up rights: user, no_new_privs, Landlock, seccomp. After service_new, before service_run. */
 MUST_USE bool service_confine(struct service *s, struct err *err);
 MUST_USE bool service_run(struct service *s, struct err *err);
@@ -30,5 +31,5 @@ void service_free(struct service *s);
 /* The certificates that these settings name can be used: for --check. */
 MUST_USE bool service_check_tls(const struct config *c, struct err *err);
 /* The policy that these settings make: for --check. */
-MUST_USE bool service_policy(const struct config *c, const struct settings *settings, struct log *log,
-                             struct policy **out, struct err *err);
+MUST_USE bool service_policy(const struct config *c, const struct settings *settings,
+                             struct log *log, struct policy **out, struct err *err);

@@ -34,7 +34,8 @@ static inline enum stream_result stream_recv_plain(struct io *io, void *at, size
 }
 
 /* *n: in, bytes offered; out, bytes taken. */
-static inline enum stream_result stream_send_plain(struct io *io, const void *at, size_t *n, int flags)
+static inline enum stream_result stream_send_plain(struct io *io, const void *at, size_t *n,
+                                                   int flags)
 {
     ssize_t sent;
 

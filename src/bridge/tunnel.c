@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "bridge/stream.h"
 
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 enum { SLAB_TUNNELS = 256 };
 
@@ -18,8 +18,8 @@ struct tunnel_slab {
 
 static bool slab_add(struct worker *w)
 {
-    struct tunnel_slab *slab = mmap(NULL, sizeof *slab, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct tunnel_slab *slab =
+        mmap(NULL, sizeof *slab, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (slab == MAP_FAILED)
         return false;

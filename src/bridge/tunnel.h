@@ -24,16 +24,21 @@
 enum tunnel_phase { TUNNEL_GREETING, TUNNEL_DIALLING, TUNNEL_OPEN, TUNNEL_ENDING, TUNNEL_GONE };
 
 /* io.bits of both sockets. */
-enum { IO_READABLE = 1, IO_WRITABLE = 2, IO_ENDED = 4 /* RDHUP, HUP or ERR was seen */, IO_FAILED = 8 };
+enum {
+    IO_READABLE = 1,
+    IO_WRITABLE = 2,
+    IO_ENDED = 4 /* RDHUP, HUP or ERR was seen */,
+    IO_FAILED = 8
+};
 
 enum tunnel_flag {
-    T_UPGRADED = 1 << 0,        /* 101 has been sent: from here on we speak in frames */
-    T_CLIENT_EOF = 1 << 1,      /* the client sends nothing more */
-    T_CLIENT_DISCARD = 1 << 2,  /* what the client sends is thrown away */
-    T_ENDED_FORWARD = 1 << 3,   /* the end was decided: no new data in either direction */
-    T_CLIENT_RST = 1 << 4,      /* close the client's socket with RST */
-    T_CLIENT_SHUT = 1 << 5,     /* we have sent FIN to it */
-    T_CLOSE_DUE = 1 << 6,       /* a Close frame is to be sent at the next frame border */
+    T_UPGRADED = 1 << 0,       /* 101 has been sent: from here on we speak in frames */
+    T_CLIENT_EOF = 1 << 1,     /* the client sends nothing more */
+    T_CLIENT_DISCARD = 1 << 2, /* what the client sends is thrown away */
+    T_ENDED_FORWARD = 1 << 3,  /* the end was decided: no new data in either direction */
+    T_CLIENT_RST = 1 << 4,     /* close the client's socket with RST */
+    T_CLIENT_SHUT = 1 << 5,    /* we have sent FIN to it */
+    T_CLOSE_DUE = 1 << 6,      /* a Close frame is to be sent at the next frame border */
     T_CLOSE_SENT = 1 << 7,
     T_CLOSE_RECEIVED = 1 << 8,
     T_PING_DUE = 1 << 9,
@@ -44,33 +49,35 @@ enum tunnel_flag {
     T_TARGET_SHUT = 1 << 14,
     T_TARGET_EXPLICIT = 1 << 15, /* a literal or localhost: the operator's own word */
     T_TARGET_RST = 1 << 16,
-    T_TARGET_BROKEN = 1 << 17,  /* writing to it failed: read what it still said, then end */
-    T_SPLICE = 1 << 18,         /* the bulk path is on */
-    T_FIRST_DATA = 1 << 19,     /* the client has sent data */
-    T_PINGED = 1 << 20,         /* a Ping is out and nothing came since */
-    T_COUNTED = 1 << 21,        /* guests knows of this client */
-    T_BY_CLOSE = 1 << 22,       /* refused with 101 and Close */
-    T_WAITING = 1 << 23,        /* in the line for buffer memory */
-    T_LINGER = 1 << 24,         /* the client's Close waits for --linger-down */
+    T_TARGET_BROKEN = 1 << 17, /* writing to it failed: read what it still said, then end */
+    T_SPLICE = 1 << 18,        /* the bulk path is on */
+    T_FIRST_DATA = 1 << 19,    /* the client has sent data */
+    T_PINGED = 1 << 20,        /* a Ping is out and nothing came since */
+    T_COUNTED = 1 << 21,       /* guests knows of this client */
+    T_BY_CLOSE = 1 << 22,      /* refused with 101 and Close */
+    T_WAITING = 1 << 23,       /* in the line for buffer memory */
+    T_LINGER = 1 << 24,        /* the client's Close waits for --linger-down */
     T_TLS_READY = 1 << 25,
-    T_EARLY = 1 << 26,          /* up holds frames that came behind the request, undecoded */
-    T_HEADER_DONE = 1 << 27,    /* the PROXY header has been dealt with */
-    T_PEER_TRUSTED = 1 << 28,   /* the socket's other end is a trusted proxy */
-    T_METERED = 1 << 29,        /* a direction waits for its rate */
-    T_LISTED = 1 << 30,         /* in worker.tunnels, no longer in worker.pending */
+    T_EARLY = 1 << 26,           /* up holds frames that came behind the request, undecoded */
+    T_HEADER_DONE = 1 << 27,     /* the PROXY header has been dealt with */
+    T_PEER_TRUSTED = 1 << 28,    /* the socket's other end is a trusted proxy */
+    T_METERED = 1 << 29,         /* a direction waits for its rate */
+    T_LISTED = 1 << 30,          /* in worker.tunnels, no longer in worker.pending */
     T_STALLED = (int)(1u << 31), /* counted as stalled */
 };
 
 enum {
-    RELAY_TURN_BYTES = 512 * 1024,     /* of one direction in one turn: nobody starves behind a bulk tunnel */
+    RELAY_TURN_BYTES =
+        512 * 1024, /* of one direction in one turn: nobody starves behind a bulk tunnel */
     RELAY_TURN_READS = 16,
-    RELAY_READ_FIRST = 16 * 1024,      /* first read; doubles while reads come back full */
-    RELAY_PROBE_BYTES = 512,           /* what is read for a socket that looks full */
-    RELAY_UNSENT_BYTES = 512 * 1024,   /* TCP_NOTSENT_LOWAT of both sockets */
-    RELAY_UNSENT_SPLICE = PIPE_BYTES,  /* … of a client that takes whole pipes */
-    MESSAGE_BYTES_FIRST = 64 * 1024,   /* a browser delivers whole messages: small ones arrive sooner */
+    RELAY_READ_FIRST = 16 * 1024,     /* first read; doubles while reads come back full */
+    RELAY_PROBE_BYTES = 512,          /* what is read for a socket that looks full */
+    RELAY_UNSENT_BYTES = 512 * 1024,  /* TCP_NOTSENT_LOWAT of both sockets */
+    RELAY_UNSENT_SPLICE = PIPE_BYTES, /* … of a client that takes whole pipes */
+    MESSAGE_BYTES_FIRST =
+        64 * 1024, /* a browser delivers whole messages: small ones arrive sooner */
     MESSAGE_BYTES_MOST = 1024 * 1024,
-    MESSAGE_TIME_MS = 20,              /* a message should take no longer than this to arrive */
+    MESSAGE_TIME_MS = 20, /* a message should take no longer than this to arrive */
     MESSAGE_WINDOW_MS = 100,
     PIPE_HOLD_MS = 100,
     REFUSED_DRAIN_MS = 1000,
@@ -97,40 +104,40 @@ struct tunnel {
     struct task task;
     struct retired retired;
     struct worker *worker;
-    struct tunnel *previous, *next;     /* in pending or tunnels */
+    struct tunnel *previous, *next; /* in pending or tunnels */
     struct tunnel *next_waiting;
-    struct policy *policy;              /* NULL until the head was judged */
+    struct policy *policy; /* NULL until the head was judged */
     const struct allow_entry *entry;
     struct tls *tls;
     union {
-        struct dial *dial;              /* GREETING, DIALLING */
-        struct pipe *pipe;              /* OPEN */
+        struct dial *dial; /* GREETING, DIALLING */
+        struct pipe *pipe; /* OPEN */
     };
-    struct chunk *up, *down;            /* residues */
+    struct chunk *up, *down; /* residues */
     union {
-        struct greeting *greeting;      /* GREETING: a head that came in pieces */
-        struct control *control;        /* later */
+        struct greeting *greeting; /* GREETING: a head that came in pieces */
+        struct control *control;   /* later */
     };
     struct meter *meter;
-    char *label;                        /* target, origin, subject: three C strings in a row */
+    char *label; /* target, origin, subject: three C strings in a row */
     struct ws_decoder decoder;
     struct utf8 text;
     uint64_t id;
     uint64_t up_bytes, down_bytes;
     uint64_t start_ms, data_ms, heard_ms, ping_ms, progress_ms, end_ms, target_end_ms;
-    uint64_t window_ms;                 /* of the measurement of the client's speed */
+    uint64_t window_ms; /* of the measurement of the client's speed */
     uint32_t window_bytes;
-    uint32_t up_queued, down_queued;    /* what the kernel still had to send when a residue began */
-    uint32_t up_want, down_want;        /* bytes to read next: grows while reads fill it */
-    uint32_t message_bytes;             /* largest frame to send now */
+    uint32_t up_queued, down_queued; /* what the kernel still had to send when a residue began */
+    uint32_t up_want, down_want;     /* bytes to read next: grows while reads fill it */
+    uint32_t message_bytes;          /* largest frame to send now */
     uint32_t flags;
-    uint32_t control_second;            /* floods: frames in this second */
+    uint32_t control_second; /* floods: frames in this second */
     uint16_t control_count, empty_count;
-    uint16_t close_code;                /* to send; WS_CLOSE_NO_STATUS: an empty Close */
-    uint16_t close_received;            /* 0: none yet */
-    bool lived, bounded;                /* socket options set: see dialling_lived, dialling_bulk */
-    bool head_only;                     /* the request was HEAD: refusals have no body */
-    uint8_t phase, reason, by, bulk;    /* bulk: reads in a row that argue for (or against) splice */
+    uint16_t close_code;             /* to send; WS_CLOSE_NO_STATUS: an empty Close */
+    uint16_t close_received;         /* 0: none yet */
+    bool lived, bounded;             /* socket options set: see dialling_lived, dialling_bulk */
+    bool head_only;                  /* the request was HEAD: refusals have no body */
+    uint8_t phase, reason, by, bulk; /* bulk: reads in a row that argue for (or against) splice */
     uint32_t connect_us;
     struct addr peer, client_addr, target_addr;
 };
@@ -147,7 +154,8 @@ void tunnel_listed(struct tunnel *t); /* its handshake is complete: from pending
 void tunnel_list_remove(struct tunnel_list *list, struct tunnel *t);
 void tunnel_wait_for_memory(struct tunnel *t);
 void tunnel_release_waiting(struct chunk_pool *pool); /* memory came back: wake the first in line */
-const char *tunnel_label(const struct tunnel *t, unsigned index); /* 0 target, 1 origin, 2 subject */
+const char *tunnel_label(const struct tunnel *t,
+                         unsigned index); /* 0 target, 1 origin, 2 subject */
 void tunnel_slabs_free(struct worker *w);
 
 /* greeting.c: from the first byte to the verdict */
@@ -187,7 +195,8 @@ MUST_USE bool control_frame_counted(struct tunnel *t, bool empty);
 void control_flush(struct tunnel *t); /* Pong, Ping, Close that are due, at a frame border */
 
 /* ending.c */
-void tunnel_end(struct tunnel *t, enum reason reason, enum stats_by by); /* the first reason stands */
+void tunnel_end(struct tunnel *t, enum reason reason,
+                enum stats_by by); /* the first reason stands */
 void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uint16_t close_code);
 void tunnel_advance(struct tunnel *t);
 void tunnel_client_gone(struct tunnel *t, bool reset); /* reading or writing it failed, or EOF */

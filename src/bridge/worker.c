@@ -9,7 +9,7 @@
 #include "bridge/tunnel.h"
 #include "net/process.h"
 
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 enum { DRAIN_STEP_MS = 64, RESOLVE_QUERY_MS = 4000 };
 
@@ -36,9 +36,10 @@ static bool dialling_parts(struct worker *w, struct err *err)
             return err_set(err, ERR_CONFIG, "--source-addr: more than %zu addresses",
                            dial.source_count);
         if (!addr_parse_ip(view_trim_ows(one), false, &sources[dial.source_count++]))
-            return err_set(err, ERR_CONFIG,
-                           "--source-addr: \"%.*s\" is not an IP address; write for example 10.0.0.5",
-                           VIEW_ARG(view_first(one, 64)));
+            return err_set(
+                err, ERR_CONFIG,
+                "--source-addr: \"%.*s\" is not an IP address; write for example 10.0.0.5",
+                VIEW_ARG(view_first(one, 64)));
     }
     return resolver_new(w->loop, &resolve, &w->resolver, err) &&
            dialer_new(w->loop, w->resolver, &dial, &w->dialer, err);
@@ -88,7 +89,8 @@ static void prefetch(void *context, struct view name)
 static void prefetch_names(struct worker *w)
 {
     if (!allowlist_names(w->policy->allow, prefetch, w))
-        log_event(w->log, LOG_WARN, "prefetch.failed", "out of memory: names are looked up when asked for");
+        log_event(w->log, LOG_WARN, "prefetch.failed",
+                  "out of memory: names are looked up when asked for");
 }
 
 static void *worker_main(void *argument)
@@ -180,8 +182,11 @@ static void order_give(struct worker *w, void (*carry_out)(struct worker *, stru
     struct order *o = calloc(1, sizeof *o);
 
     CHECK(o);
-    *o = (struct order){
-        .post = {.run = order_run}, .worker = w, .carry_out = carry_out, .policy = policy, .tls = tls};
+    *o = (struct order){.post = {.run = order_run},
+                        .worker = w,
+                        .carry_out = carry_out,
+                        .policy = policy,
+                        .tls = tls};
     loop_post(w->loop, &o->post);
 }
 

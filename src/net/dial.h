@@ -34,10 +34,10 @@ const char *dial_outcome_name(enum dial_outcome o); /* the stable tokens above *
 
 struct dial_result {
     enum dial_outcome outcome;
-    int fd;               /* DIAL_OK: the receiver owns it; non-blocking, not watched by any loop */
-    struct addr address;  /* DIAL_OK: connected to; else the last one tried, or AF_UNSPEC */
+    int fd;              /* DIAL_OK: the receiver owns it; non-blocking, not watched by any loop */
+    struct addr address; /* DIAL_OK: connected to; else the last one tried, or AF_UNSPEC */
     uint64_t resolve_us, connect_us;
-    struct err err;       /* the sentence for the log */
+    struct err err; /* the sentence for the log */
 };
 
 /* May we connect to a? name: what it was resolved from; literal: it was an IP literal. */
@@ -48,9 +48,9 @@ struct dialer;
 struct dial;
 
 struct dial_options {
-    uint64_t timeout_ms;          /* resolving and connecting together */
-    bool fast_open;               /* TCP_FASTOPEN_CONNECT */
-    const struct addr *sources;   /* local addresses, round robin; copied */
+    uint64_t timeout_ms;        /* resolving and connecting together */
+    bool fast_open;             /* TCP_FASTOPEN_CONNECT */
+    const struct addr *sources; /* local addresses, round robin; copied */
     size_t source_count;
 };
 
@@ -61,9 +61,9 @@ void dialer_free(struct dialer *d);
 /* host: a name, IPv4, or IPv6 with or without brackets; fixed/fixed_count: connect to these instead
  * of resolving (pinned entries; still judged as literals; port counts, theirs do not), else NULL. done is called exactly once
  * unless cancelled, never from inside this call. NULL: out of memory. */
-struct dial *dial_start(struct dialer *d, struct view host, uint16_t port,
-                        const struct addr *fixed, size_t fixed_count, dial_judge *judge,
-                        void *judge_context, dial_done *done, void *context);
+struct dial *dial_start(struct dialer *d, struct view host, uint16_t port, const struct addr *fixed,
+                        size_t fixed_count, dial_judge *judge, void *judge_context, dial_done *done,
+                        void *context);
 void dial_cancel(struct dial *dial);
 
 struct dial_stats {

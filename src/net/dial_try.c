@@ -285,9 +285,9 @@ static bool has_route(const struct addr *a)
 static unsigned weight(enum dial_outcome o)
 {
     static const unsigned char weights[] = {
-        [DIAL_OK] = 0,          [DIAL_NAME] = 1,     [DIAL_TIMEOUT] = 2, [DIAL_UNREACHABLE] = 3,
-        [DIAL_NO_PORTS] = 4,    [DIAL_REFUSED] = 5,  [DIAL_RESET] = 6,   [DIAL_DENIED] = 7,
-        [DIAL_NO_RESOURCES] = 8,
+        [DIAL_OK] = 0,          [DIAL_NAME] = 1,     [DIAL_TIMEOUT] = 2,
+        [DIAL_UNREACHABLE] = 3, [DIAL_NO_PORTS] = 4, [DIAL_REFUSED] = 5,
+        [DIAL_RESET] = 6,       [DIAL_DENIED] = 7,   [DIAL_NO_RESOURCES] = 8,
     };
 
     return weights[o];

@@ -238,3 +238,20 @@ def test_others_behind_us_accept_what_we_send(bridge, there, stack, tmp_path, ve
     peer = eventually(lambda: next((p for p in there.peers if b"through two" in p.received), None), "the bytes at the target")
     source, _, rest = parse(bytes(peer.received))
     assert (source, rest) == ("127.0.0.88", b"through two")
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For: 203.0.113.66", "Forwarded: for=203.0.113.66"])
+def test_a_proxied_client_cannot_name_itself(bridge, there, header):
+    """The PROXY header's source is no trusted proxy: what its request says of addresses counts for nothing."""
+    one = bridge(there, proxy_protocol="require", trusted_proxies="127.0.0.0/8")
+    with Client(one.address, there.query, before=v1(), headers=[header]) as client:
+        client.shut()
+    assert logged(one).startswith("198.51.100.7")
+
+
+def test_a_proxy_behind_a_proxy_is_believed(bridge, there):
+    """When the PROXY header's source is one of ours, its X-Forwarded-For names the client."""
+    one = bridge(there, proxy_protocol="require", trusted_proxies="127.0.0.0/8,198.51.100.7")
+    with Client(one.address, there.query, before=v1(), headers=["X-Forwarded-For: 203.0.113.66"]) as client:
+        client.shut()
+    assert logged(one).startswith("203.0.113.66")
