@@ -33,6 +33,10 @@ bool buf_room(struct buf *b, size_t n, uint8_t **out, struct err *err)
 
     if (n > b->max || len > b->max - n)
         return err_set(err, ERR_LIMIT, "%s: more than %zu bytes", b->what, b->max);
+    if (!n && !b->area) {
+        *out = NULL; /* no bytes, and no address to count from */
+        return true;
+    }
     if (b->size - b->tail < n && b->head > 0) { /* close up before growing */
         memmove(b->area, b->area + b->head, len);
         b->head = 0;
@@ -93,24 +97,18 @@ bool buf_append_byte(struct buf *b, uint8_t byte, struct err *err)
 
 bool buf_appendf(struct buf *b, struct err *err, const char *fmt, ...)
 {
-    va_list args, again;
-    uint8_t *room = NULL;
+    va_list args;
+    char *text;
+    bool good;
     int n;
 
+    /* Not straight into the room: a NUL has none there when the content ends just at max. */
     va_start(args, fmt);
-    va_copy(again, args);
-    n = vsnprintf(NULL, 0, fmt, args);
+    n = vasprintf(&text, fmt, args);
     va_end(args);
-    if (n < 0) {
-        va_end(again);
-        return err_set(err, ERR_INTERNAL, "%s: text cannot be formatted", b->what);
-    }
-    if (!buf_room(b, (size_t)n + 1, &room, err)) {
-        va_end(again);
-        return false;
-    }
-    (void)vsnprintf((char *)room, (size_t)n + 1, fmt, again);
-    va_end(again);
-    buf_wrote(b, (size_t)n);
-    return true;
+    if (n < 0)
+        return err_set(err, ERR_MEMORY, "%s: out of memory", b->what);
+    good = buf_append(b, view_from(text, (size_t)n), err);
+    free(text);
+    return good;
 }

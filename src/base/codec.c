@@ -180,3 +180,21 @@ bool utf8_valid(struct view v)
 
     return utf8_feed(&u, v) && utf8_complete(&u);
 }
+
+size_t utf8_first(struct view v, uint32_t *code)
+{
+    struct utf8 u = {0};
+    size_t n = 0;
+    uint32_t c;
+
+    do {
+        if (n == v.len || !utf8_feed(&u, view_from(v.at + n, 1)))
+            return 0;
+        n++;
+    } while (!utf8_complete(&u));
+    c = n == 1 ? v.at[0] : v.at[0] & (0xFFu >> (n + 1));
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (v.at[i] & 0x3Fu);
+    *code = c;
+    return n;
+}

@@ -31,3 +31,5 @@ static inline bool utf8_complete(const struct utf8 *u)
 }
 /* The whole view is well-formed UTF-8. */
 MUST_USE bool utf8_valid(struct view v);
+/* Bytes of the character at the start of v, its number in *code; 0: none is there. */
+size_t utf8_first(struct view v, uint32_t *code);

@@ -18,13 +18,13 @@ static const struct {
 #undef X
 };
 
-/* Ends a text that did not fit with "…", at the border of a character. */
+/* Ends a text that did not fit with "…", at the border of a character (of four bytes at most). */
 static void mark_cut(char *text, size_t size)
 {
     static const char cut[] = "…";
     size_t at = size - sizeof cut;
 
-    while (at > 0 && ((unsigned char)text[at] & 0xC0) == 0x80)
+    for (int i = 0; i < 3 && ((unsigned char)text[at] & 0xC0) == 0x80; i++)
         at--;
     memcpy(text + at, cut, sizeof cut);
 }

@@ -3,7 +3,8 @@
  * Writer: commas and nesting are kept by the writer; the first failure sticks. Text that is not
  * UTF-8 is written with U+FFFD in place of each bad byte.
  * Reader: parses once into tokens in caller's storage; no copy, no allocation, depth ≤ JSON_DEPTH_MAX.
- * Duplicate keys, NaN, comments and trailing bytes are errors. */
+ * Duplicate keys (also when escapes make them look different), NaN, comments and trailing bytes are
+ * errors. */
 #pragma once
 
 #include "base/buf.h"
@@ -46,7 +47,8 @@ struct json_doc {
 /* tokens: room for max. The doc lends both text and tokens. */
 MUST_USE bool json_parse(struct view text, struct json_token *tokens, uint32_t max,
                          struct json_doc *out, struct err *err);
-/* Token index of the member's value, or 0 when there is none. object: index of an object token. */
+/* Token index of the member's value, or 0 when there is none. object: index of an object token. key: as
+ * it reads, whatever escapes the text writes it with. */
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *key);
 /* Index of the first element (array) or first key (object); step with tokens[i].next. */
 static inline uint32_t json_first(uint32_t container)
@@ -57,6 +59,6 @@ struct view json_span(const struct json_doc *doc, uint32_t token);
 /* A string with its escapes decoded into out (size bytes, NUL-terminated). False: not a string, does
  * not fit, a lone surrogate, or holds U+0000. */
 MUST_USE bool json_string(const struct json_doc *doc, uint32_t token, char *out, size_t size);
-/* An integral number within ±2^63. */
+/* A whole number, written without fraction or exponent, from -2^63 to 2^63 - 1. */
 MUST_USE bool json_integer(const struct json_doc *doc, uint32_t token, int64_t *out);
 MUST_USE bool json_boolean(const struct json_doc *doc, uint32_t token, bool *out);

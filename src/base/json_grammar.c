@@ -49,12 +49,14 @@ static size_t digits(struct grammar *g)
 
 static bool number(struct grammar *g)
 {
-    if (peek(g) == '-')
+    bool minus = peek(g) == '-';
+
+    if (minus)
         g->pos++;
     if (peek(g) == '0')
         g->pos++;
     else if (!digits(g))
-        return expected(g, "a digit");
+        return expected(g, minus ? "a digit" : "a value");
     if (peek(g) == '.') {
         g->pos++;
         if (!digits(g))

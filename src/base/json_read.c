@@ -1,7 +1,5 @@
 /* Reading in two passes: json_grammar_check accepts exactly RFC 8259, then jsmn, which is laxer, finds the
  * spans of what is known to be good. */
-#include <stdlib.h>
-
 #include "base/codec.h"
 #include "base/json.h"
 #include "base/json_grammar.h"
@@ -9,9 +7,16 @@
 
 #define JSMN_STATIC
 #define JSMN_STRICT
+#define JSMN_PARENT_LINKS /* without them each comma looks through all tokens before it */
 #include <jsmn.h>
 
 #include "base/poison.h"
+
+/* jsmn writes its tokens where ours will be: nothing is allocated. */
+_Static_assert(sizeof(jsmntok_t) == sizeof(struct json_token) &&
+                   _Alignof(jsmntok_t) <= _Alignof(struct json_token) &&
+                   offsetof(jsmntok_t, start) == offsetof(struct json_token, start),
+               "a token of jsmn takes the place of one of ours");
 
 static enum json_kind kind_of(const jsmntok_t *t, struct view text)
 {
@@ -27,28 +32,96 @@ static enum json_kind kind_of(const jsmntok_t *t, struct view text)
     return c == 'n' ? JSON_NULL : c == 't' || c == 'f' ? JSON_BOOL : JSON_NUMBER;
 }
 
-/* A value's tokens end where the first token begins that starts behind it. */
-static void copy_tokens(const jsmntok_t *from, uint32_t count, struct view text,
-                        struct json_token *to)
+/* Makes ours of jsmn's, in place and in order: only tokens that are still jsmn's are looked at. A
+ * value's tokens end where the first token begins that starts behind it. */
+static void convert(jsmntok_t *raw, uint32_t count, struct view text, struct json_token *tokens)
 {
     for (uint32_t i = 0; i < count; i++) {
+        jsmntok_t t = raw[i];
+        bool container = t.type == JSMN_OBJECT || t.type == JSMN_ARRAY;
         uint32_t next = i + 1;
 
-        to[i] = (struct json_token){
-            .kind = kind_of(&from[i], text),
-            .start = (uint32_t)from[i].start,
-            .end = (uint32_t)from[i].end,
-            .count = (uint32_t)from[i].size,
+        while (container && next < count && raw[next].start < t.end)
+            next++;
+        tokens[i] = (struct json_token){
+            .kind = kind_of(&t, text),
+            .start = (uint32_t)t.start,
+            .end = (uint32_t)t.end,
+            .count =
+                container ? (uint32_t)t.size : 0, /* to jsmn, a value is the child of its key */
+            .next = next,
         };
-        if (to[i].kind == JSON_OBJECT || to[i].kind == JSON_ARRAY)
-            while (next < count && from[next].start < from[i].end)
-                next++;
-        to[i].next = next;
     }
-    /* jsmn counts a key's value as its one child; to us a string has none. */
-    for (uint32_t i = 0; i < count; i++)
-        if (to[i].kind == JSON_STRING)
-            to[i].count = 0;
+}
+
+/* Text that is one number or word. In strict mode jsmn wants something to stand behind those. */
+static bool lone_word(struct view text, jsmntok_t *out)
+{
+    size_t start = 0, end = text.len;
+
+    while (strchr(" \t\r\n", text.at[start]))
+        start++;
+    if (strchr("{[\"", text.at[start]))
+        return false;
+    while (strchr(" \t\r\n", text.at[end - 1]))
+        end--;
+    *out = (jsmntok_t){.type = JSMN_PRIMITIVE, .start = (int)start, .end = (int)end};
+    return true;
+}
+
+static bool hex4(struct view v, uint32_t *out)
+{
+    uint8_t bytes[2];
+
+    if (v.len < 4 || !hex_decode(view_first(v, 4), bytes, 2))
+        return false;
+    *out = (uint32_t)bytes[0] << 8 | bytes[1];
+    return true;
+}
+
+/* Takes "\uXXXX", or the two of a pair. A lone surrogate stands for itself. */
+static uint32_t unicode_escape(struct view *rest)
+{
+    uint32_t high = 0, low;
+
+    (void)!hex4(view_skip(*rest, 2), &high);
+    *rest = view_skip(*rest, 6);
+    if (high < 0xD800 || high >= 0xDC00 || !view_starts(*rest, VIEW("\\u")) ||
+        !hex4(view_skip(*rest, 2), &low) || low < 0xDC00 || low >= 0xE000)
+        return high;
+    *rest = view_skip(*rest, 6);
+    return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+}
+
+/* Takes the next character of a string that the grammar has accepted. escaped: backslashes count. */
+static uint32_t next_character(struct view *rest, bool escaped)
+{
+    static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    uint32_t code = rest->at[0];
+    const char *letter;
+    size_t n;
+
+    if (!escaped || code != '\\') {
+        n = utf8_first(*rest, &code);
+        *rest = view_skip(*rest, n ? n : 1);
+        return code;
+    }
+    letter = strchr(letters, rest->at[1]);
+    if (!letter)
+        return unicode_escape(rest);
+    *rest = view_skip(*rest, 2);
+    return (uint32_t)meant[letter - letters];
+}
+
+/* span reads as text does. escaped: text is a span, too. */
+static bool same_text(struct view span, struct view text, bool escaped)
+{
+    if (view_find(span, '\\') == span.len && (!escaped || view_find(text, '\\') == text.len))
+        return view_eq(span, text);
+    while (span.len && text.len)
+        if (next_character(&span, true) != next_character(&text, escaped))
+            return false;
+    return !span.len && !text.len;
 }
 
 static bool keys_differ(const struct json_doc *doc, uint32_t object, struct err *err)
@@ -59,9 +132,13 @@ static bool keys_differ(const struct json_doc *doc, uint32_t object, struct err 
         uint32_t other = json_first(object);
 
         for (uint32_t k = 0; k < i; k++) {
-            if (view_eq(json_span(doc, key), json_span(doc, other)))
-                return err_set(err, ERR_SYNTAX, "JSON: the key \"%.*s\" stands twice in one object",
-                               VIEW_ARG(view_first(json_span(doc, key), 64)));
+            if (same_text(json_span(doc, key), json_span(doc, other), true)) {
+                char shown[128];
+
+                (void)text_escape(json_span(doc, key), 64, shown, sizeof shown);
+                return err_set(err, ERR_SYNTAX, "JSON: the key \"%s\" stands twice in one object",
+                               shown);
+            }
             other = doc->tokens[doc->tokens[other].next].next;
         }
         key = doc->tokens[doc->tokens[key].next].next;
@@ -73,25 +150,23 @@ bool json_parse(struct view text, struct json_token *tokens, uint32_t max, struc
                 struct err *err)
 {
     struct json_doc doc = {.text = text, .tokens = tokens};
+    jsmntok_t *raw = (jsmntok_t *)tokens;
     jsmn_parser parser;
-    jsmntok_t *found;
-    int n;
+    int n = 1;
 
     if (!json_grammar_check(text, err))
         return false;
-    found = calloc(max, sizeof *found);
-    if (!found)
-        return err_set(err, ERR_MEMORY, "JSON: %u tokens", max);
-    jsmn_init(&parser);
-    n = jsmn_parse(&parser, (const char *)text.at, text.len, found, max);
-    if (n <= 0) {
-        free(found);
+    if (!max)
+        return err_set(err, ERR_LIMIT, "JSON: more than 0 values");
+    if (!lone_word(text, raw)) {
+        jsmn_init(&parser);
+        n = jsmn_parse(&parser, (const char *)text.at, text.len, raw, max);
+    }
+    if (n <= 0)
         return n == JSMN_ERROR_NOMEM ? err_set(err, ERR_LIMIT, "JSON: more than %u values", max)
                                      : err_set(err, ERR_SYNTAX, "JSON: not well-formed");
-    }
     doc.count = (uint32_t)n;
-    copy_tokens(found, doc.count, text, tokens);
-    free(found);
+    convert(raw, doc.count, text, tokens);
     for (uint32_t i = 0; i < doc.count; i++)
         if (tokens[i].kind == JSON_OBJECT && !keys_differ(&doc, i, err))
             return false;
@@ -115,24 +190,14 @@ uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *ke
     for (uint32_t i = 0; i < doc->tokens[object].count; i++) {
         uint32_t value = doc->tokens[at].next;
 
-        if (view_eq(json_span(doc, at), view_str(key)))
+        if (same_text(json_span(doc, at), view_str(key), false))
             return value;
         at = doc->tokens[value].next;
     }
     return 0;
 }
 
-static bool hex4(struct view v, uint32_t *out)
-{
-    uint8_t bytes[2];
-
-    if (v.len < 4 || !hex_decode(view_first(v, 4), bytes, 2))
-        return false;
-    *out = (uint32_t)bytes[0] << 8 | bytes[1];
-    return true;
-}
-
-static size_t put_utf8(uint32_t c, char *out)
+static size_t put_utf8(uint32_t c, char out[static 4])
 {
     if (c < 0x80) {
         out[0] = (char)c;
@@ -156,61 +221,27 @@ static size_t put_utf8(uint32_t c, char *out)
     return 4;
 }
 
-/* The character of "\uXXXX" (and of a pair of them); *used: bytes behind the 'u'. */
-static bool unicode_escape(struct view v, uint32_t *out, size_t *used)
-{
-    uint32_t high, low;
-
-    if (!hex4(v, &high) || (high >= 0xDC00 && high < 0xE000))
-        return false;
-    *used = 4;
-    *out = high;
-    if (high < 0xD800 || high >= 0xE000)
-        return high != 0;
-    if (v.len < 10 || v.at[4] != '\\' || v.at[5] != 'u' || !hex4(view_skip(v, 6), &low) ||
-        low < 0xDC00 || low >= 0xE000)
-        return false;
-    *used = 10;
-    *out = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-    return true;
-}
-
 bool json_string(const struct json_doc *doc, uint32_t token, char *out, size_t size)
 {
-    static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    struct view v;
+    struct view rest;
     size_t n = 0;
 
-    if (token >= doc->count || doc->tokens[token].kind != JSON_STRING)
+    if (!size || token >= doc->count || doc->tokens[token].kind != JSON_STRING)
         return false;
-    v = json_span(doc, token);
-    while (v.len) {
+    rest = json_span(doc, token);
+    while (rest.len) {
+        uint32_t code = next_character(&rest, true);
         char one[4];
-        size_t len = 1, used = 1;
+        size_t len;
 
-        one[0] = (char)v.at[0];
-        if (one[0] == '\\') {
-            uint32_t c;
-            const char *letter = strchr(letters, v.at[1]);
-
-            if (letter) {
-                one[0] = meant[letter - letters];
-                used = 2;
-            } else if (unicode_escape(view_skip(v, 2), &c, &used)) {
-                len = put_utf8(c, one);
-                used += 2;
-            } else {
-                return false;
-            }
-        }
-        if (n + len + 1 > size || one[0] == '\0')
+        if (!code || (code >= 0xD800 && code < 0xE000))
+            return false;
+        len = put_utf8(code, one);
+        if (len >= size - n)
             return false;
         memcpy(out + n, one, len);
         n += len;
-        v = view_skip(v, used);
     }
-    if (!size)
-        return false;
     out[n] = '\0';
     return true;
 }

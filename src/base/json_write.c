@@ -66,28 +66,21 @@ void json_array_end(struct json_writer *w)
     close_(w, VIEW("]"));
 }
 
-static size_t character(struct view v)
-{
-    for (size_t n = 1; n <= 4 && n <= v.len; n++)
-        if (utf8_valid(view_first(v, n)))
-            return n;
-    return 0;
-}
-
 static void text(struct json_writer *w, struct view v)
 {
     put(w, VIEW("\""));
     while (v.len) {
-        size_t n = character(v);
+        uint32_t code = 0;
+        size_t n = utf8_first(v, &code);
         char escaped[8];
 
         if (!n) {
             put(w, VIEW("\xEF\xBF\xBD"));
             n = 1;
-        } else if (v.at[0] == '"' || v.at[0] == '\\') {
-            put(w, view_from((const char[]){'\\', (char)v.at[0]}, 2));
-        } else if (v.at[0] < 0x20 || v.at[0] == 0x7F) {
-            (void)snprintf(escaped, sizeof escaped, "\\u%04x", v.at[0]);
+        } else if (code == '"' || code == '\\') {
+            put(w, view_from((const char[]){'\\', (char)code}, 2));
+        } else if (code < 0x20 || code == 0x7F) {
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", code);
             put(w, view_str(escaped));
         } else {
             put(w, view_first(v, n));

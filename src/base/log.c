@@ -1,7 +1,9 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -25,7 +27,7 @@ struct limit {
 struct log {
     struct log *next;
     struct log_sink *sink;
-    struct limit limits[LIMITED_NAMES];
+    struct limit limits[LIMITED_NAMES + 1]; /* the last one is shared by names without a place */
     _Atomic uint64_t written __attribute__((aligned(64)));
     _Atomic uint64_t taken __attribute__((aligned(64)));
     char ring[LOG_RING_BYTES];
@@ -39,7 +41,7 @@ struct log_sink {
     _Atomic bool started, stopping, asleep;
     _Atomic uint64_t dropped;
     pthread_t thread;
-    pthread_mutex_t direct; /* lines written without the thread; the list of logs */
+    pthread_mutex_t direct; /* the descriptor, for whole lines; the list of logs */
     _Atomic(struct log *) logs;
 };
 
@@ -83,6 +85,10 @@ static void write_all(int fd, const char *at, size_t n)
 
         if (done < 0 && errno == EINTR)
             continue;
+        if (done < 0 && errno == EAGAIN) { /* whoever shares the descriptor made it so */
+            (void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+            continue;
+        }
         if (done <= 0)
             return; /* nobody reads the log: there is nowhere to say so */
         at += done;
@@ -100,8 +106,10 @@ static bool empty_ring(struct log *log)
     if (!n)
         return false;
     first = n < LOG_RING_BYTES - at ? n : LOG_RING_BYTES - at;
+    pthread_mutex_lock(&log->sink->direct); /* while starting and stopping, others write directly */
     write_all(log->sink->fd, log->ring + at, first);
     write_all(log->sink->fd, log->ring, n - first);
+    pthread_mutex_unlock(&log->sink->direct);
     atomic_store_explicit(&log->taken, to, memory_order_release);
     return true;
 }
@@ -126,9 +134,9 @@ static void *writer_main(void *argument)
             continue;
         if (atomic_load(&s->stopping))
             break;
-        atomic_store(&s->asleep, true);
-        if (empty_all(s) ||
-            atomic_load(&s->stopping)) { /* something came just before we lay down */
+        /* An exchange, as in wake: of the two, the later one sees what stood before the earlier. */
+        (void)atomic_exchange(&s->asleep, true);
+        if (empty_all(s) || atomic_load(&s->stopping)) { /* came just before we lay down */
             atomic_store(&s->asleep, false);
             continue;
         }
@@ -150,12 +158,16 @@ static void wake(struct log_sink *s)
 
 bool log_sink_start(struct log_sink *s, struct err *err)
 {
+    sigset_t all, before;
     int failed;
 
     if (atomic_load(&s->started))
         return true;
     atomic_store(&s->stopping, false);
+    (void)sigfillset(&all); /* signals are the business of the program's own threads */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&s->thread, NULL, writer_main, s);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed)
         return err_system(err, ERR_MEMORY, failed, "log writer");
     atomic_store(&s->started, true);
@@ -179,6 +191,7 @@ void log_sink_free(struct log_sink *s)
     if (!s)
         return;
     log_sink_stop(s);
+    (void)empty_all(s); /* of threads that still logged while it stopped */
     log = atomic_load(&s->logs);
     while (log) {
         struct log *next = log->next;
@@ -259,13 +272,29 @@ static void render_and_emit(struct log *log, enum log_level level, const char *e
     emit(log, &line);
 }
 
-/* One place for each event name; two names that fall on one place share its budget only by turns. */
+/* The place of that name, taken at its first use: there are fewer names in the program than places. */
+static struct limit *limit_of(struct log *log, const char *event)
+{
+    size_t at = ((uintptr_t)event >> 3) % LIMITED_NAMES;
+
+    for (size_t tries = 0; tries < LIMITED_NAMES; tries++) {
+        struct limit *l = &log->limits[at];
+
+        if (!l->event)
+            l->event = event;
+        if (l->event == event)
+            return l;
+        at = (at + 1) % LIMITED_NAMES;
+    }
+    return &log->limits[LIMITED_NAMES];
+}
+
 static bool over_limit(struct log *log, const char *event)
 {
-    struct limit *l = &log->limits[((uintptr_t)event >> 3) % LIMITED_NAMES];
+    struct limit *l = limit_of(log, event);
     uint64_t second = clock_monotonic_ms(log->sink->clock) / 1000;
 
-    if (l->event != event || l->second != second) {
+    if (l->second != second) {
         struct limit old = *l;
 
         *l = (struct limit){.event = event, .second = second};
@@ -276,10 +305,12 @@ static bool over_limit(struct log *log, const char *event)
             render_and_emit(log, LOG_WARN, "log.suppressed", "lines suppressed", fields, 2);
         }
     }
-    if (++l->count <= LIMITED_PER_SECOND)
-        return false;
-    l->suppressed++;
-    return true;
+    if (l->count == LIMITED_PER_SECOND) {
+        l->suppressed++;
+        return true;
+    }
+    l->count++;
+    return false;
 }
 
 void log_fields(struct log *log, enum log_level level, bool limited, const char *event,

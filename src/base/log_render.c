@@ -29,39 +29,46 @@ static bool puts_(struct log_line *line, const char *text)
     return put(line, text, strlen(text));
 }
 
-/* Bytes of the UTF-8 character at the start of v, or 0. */
-static size_t character(struct view v)
+/* A character as JSON escapes it: one UTF-16 unit or two. */
+static bool put_escaped(struct log_line *line, uint32_t code)
 {
-    for (size_t n = 1; n <= 4 && n <= v.len; n++)
-        if (utf8_valid(view_first(v, n)))
-            return n;
-    return 0;
+    char text[16];
+
+    if (code < 0x10000)
+        (void)snprintf(text, sizeof text, "\\u%04x", code);
+    else
+        (void)snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10),
+                       0xDC00 + (code & 0x3FF));
+    return puts_(line, text);
+}
+
+static bool put_json_character(struct log_line *line, struct view v, size_t n, uint32_t code)
+{
+    if (!n)
+        return puts_(line, "\xEF\xBF\xBD");
+    if (code == '"' || code == '\\')
+        return put(line, (const char[]){'\\', (char)code}, 2);
+    if (text_hidden(v, n))
+        return put_escaped(line, code);
+    return put(line, (const char *)v.at, n);
 }
 
 static bool put_json_text(struct log_line *line, struct view v)
 {
     bool good = puts_(line, "\"");
-    size_t used = 0;
+    size_t left = LOG_TEXT_MAX;
 
-    while (good && used < v.len && used < LOG_TEXT_MAX) {
-        size_t n = character(view_skip(v, used));
-        uint8_t c = v.at[used];
-        char escaped[8];
+    while (good && v.len) {
+        uint32_t code = 0;
+        size_t n = utf8_first(v, &code), used = n ? n : 1;
 
-        if (!n) {
-            good = puts_(line, "\xEF\xBF\xBD");
-            n = 1;
-        } else if (c == '"' || c == '\\') {
-            good = put(line, (const char[]){'\\', (char)c}, 2);
-        } else if (text_hidden(view_skip(v, used), n)) {
-            (void)snprintf(escaped, sizeof escaped, "\\u%04x", n == 1 ? c : 0xFFFDu);
-            good = puts_(line, escaped);
-        } else {
-            good = put(line, (const char *)v.at + used, n);
-        }
-        used += n;
+        if (used > left)
+            break;
+        good = put_json_character(line, v, n, code);
+        left -= used;
+        v = view_skip(v, used);
     }
-    if (used < v.len)
+    if (v.len)
         good = good && puts_(line, "…");
     return good && puts_(line, "\"");
 }

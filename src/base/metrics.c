@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/check.h"
 #include "base/codec.h"
 
 #include "base/poison.h"
@@ -41,75 +42,110 @@ void metrics_family(struct metrics_page *page, const char *name, const char *typ
                            type);
 }
 
-static void sample(struct metrics_page *page, const char *name, const char *labels,
-                   const char *value)
+/* suffix: what a histogram puts behind its name; or "". */
+static void sample(struct metrics_page *page, const char *name, const char *suffix,
+                   const char *labels, const char *value)
 {
     bool some = labels && *labels;
 
     if (page->err.code == ERR_NONE)
-        (void)!buf_appendf(page->out, &page->err, "%s%s%s%s %s\n", name, some ? "{" : "",
+        (void)!buf_appendf(page->out, &page->err, "%s%s%s%s%s %s\n", name, suffix, some ? "{" : "",
                            some ? labels : "", some ? "}" : "", value);
 }
 
-void metrics_u64(struct metrics_page *page, const char *name, const char *labels, uint64_t value)
+static void sample_u64(struct metrics_page *page, const char *name, const char *suffix,
+                       const char *labels, uint64_t value)
 {
     char text[24];
 
     (void)snprintf(text, sizeof text, "%" PRIu64, value);
-    sample(page, name, labels, text);
+    sample(page, name, suffix, labels, text);
+}
+
+/* 15 digits: microseconds still count in a sum that has grown for years. */
+static void sample_f64(struct metrics_page *page, const char *name, const char *suffix,
+                       const char *labels, double value)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%.15g", value);
+    sample(page, name, suffix, labels, text);
+}
+
+void metrics_u64(struct metrics_page *page, const char *name, const char *labels, uint64_t value)
+{
+    sample_u64(page, name, "", labels, value);
 }
 
 void metrics_f64(struct metrics_page *page, const char *name, const char *labels, double value)
 {
-    char text[32];
+    sample_f64(page, name, "", labels, value);
+}
 
-    (void)snprintf(text, sizeof text, "%.9g", value);
-    sample(page, name, labels, text);
+static void bucket(struct metrics_page *page, const char *name, const char *labels,
+                   const char *bound, uint64_t value)
+{
+    if (page->err.code == ERR_NONE)
+        (void)!buf_appendf(page->out, &page->err, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", name,
+                           labels, *labels ? "," : "", bound, value);
 }
 
 void metrics_histogram(struct metrics_page *page, const char *name, const char *labels,
                        const struct histogram *h)
 {
-    const char *comma = labels && *labels ? "," : "";
-    char part[96], with[256];
     uint64_t total = 0;
+    char bound[32];
 
     labels = labels ? labels : "";
-    (void)snprintf(part, sizeof part, "%s_bucket", name);
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         total += metric_get(&h->buckets[i]);
         if (i < HISTOGRAM_BUCKETS - 1)
-            (void)snprintf(with, sizeof with, "%s%sle=\"%.9g\"", labels, comma,
-                           (double)histogram_bounds_us[i] / 1e6);
+            (void)snprintf(bound, sizeof bound, "%.9g", (double)histogram_bounds_us[i] / 1e6);
         else
-            (void)snprintf(with, sizeof with, "%s%sle=\"+Inf\"", labels, comma);
-        metrics_u64(page, part, with, total);
+            (void)snprintf(bound, sizeof bound, "+Inf");
+        bucket(page, name, labels, bound, total);
     }
-    (void)snprintf(part, sizeof part, "%s_sum", name);
-    metrics_f64(page, part, labels, (double)metric_get(&h->sum_us) / 1e6);
-    (void)snprintf(part, sizeof part, "%s_count", name);
-    metrics_u64(page, part, labels, total);
+    sample_f64(page, name, "_sum", labels, (double)metric_get(&h->sum_us) / 1e6);
+    sample_u64(page, name, "_count", labels, total);
+}
+
+/* One character of a label's value; what is not UTF-8, and NUL, is '?'. Returns its bytes in v. */
+static size_t label_character(struct view v, char out[static 4], size_t *len)
+{
+    uint32_t code;
+    size_t n = utf8_first(v, &code);
+
+    *len = n ? n : 1;
+    if (!n || !code) {
+        out[0] = '?';
+    } else if (code == '\\' || code == '"' || code == '\n') {
+        out[0] = '\\';
+        out[1] = code == '\n' ? 'n' : (char)code;
+        *len = 2;
+    } else {
+        memcpy(out, v.at, n);
+    }
+    return n ? n : 1;
 }
 
 char *metrics_label(const char *name, struct view value, char *out, size_t size)
 {
-    size_t at = (size_t)snprintf(out, size, "%s=\"", name);
-    bool text = utf8_valid(value);
+    size_t at = strlen(name) + 2;
 
-    for (size_t i = 0; i < value.len && at + 4 < size; i++) {
-        uint8_t c = value.at[i];
+    CHECK(at + 2 <= size);
+    (void)snprintf(out, size, "%s=\"", name);
+    while (value.len) {
+        char one[4];
+        size_t len, n = label_character(value, one, &len);
 
-        if (c == '\\' || c == '"' || c == '\n') {
-            out[at++] = '\\';
-            out[at++] = (char)(c == '\n' ? 'n' : c);
-        } else {
-            out[at++] = (char)(c >= 0x80 && !text ? '?' : c);
-        }
+        if (at + len + 2 > size)
+            break; /* whole characters only, and room for the quote */
+        memcpy(out + at, one, len);
+        at += len;
+        value = view_skip(value, n);
     }
-    if (at + 2 <= size) {
-        out[at++] = '"';
-        out[at] = '\0';
-    }
+    out[at++] = '"';
+    out[at] = '\0';
     return out;
 }
 

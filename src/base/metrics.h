@@ -52,6 +52,7 @@ void metrics_u64(struct metrics_page *page, const char *name, const char *labels
 void metrics_f64(struct metrics_page *page, const char *name, const char *labels, double value);
 void metrics_histogram(struct metrics_page *page, const char *name, const char *labels,
                        const struct histogram *h);
-/* Writes name="value" with the escapes that label values need. Returns out. */
+/* Writes name="value" with the escapes that label values need; what does not fit into size (at least
+ * the name and four more) is cut. Returns out. */
 char *metrics_label(const char *name, struct view value, char *out, size_t size);
 MUST_USE bool metrics_end(struct metrics_page *page, struct err *err);

@@ -1,8 +1,19 @@
 #include "base/settings_priv.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
 enum { WIDTH = 80, INDENT = 6 };
+
+/* Characters of UTF-8, none of which is wide. */
+static int columns(struct view v)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < v.len; i++)
+        n += (v.at[i] & 0xC0) != 0x80;
+    return n;
+}
 
 /* Words of text, wrapped, each line indented. */
 static void paragraph(FILE *out, const char *text, int indent)
@@ -13,12 +24,12 @@ static void paragraph(FILE *out, const char *text, int indent)
     while (view_next(&rest, ' ', &word)) {
         if (!word.len)
             continue;
-        if (at && at + 1 + (int)word.len > WIDTH) {
+        if (at && at + 1 + columns(word) > WIDTH) {
             (void)fputc('\n', out);
             at = 0;
         }
-        at += at ? fprintf(out, " %.*s", VIEW_ARG(word))
-                 : fprintf(out, "%*s%.*s", indent, "", VIEW_ARG(word));
+        (void)fprintf(out, "%*s%.*s", at ? 1 : indent, "", VIEW_ARG(word));
+        at += (at ? 1 : indent) + columns(word);
     }
     (void)fputc('\n', out);
 }
@@ -49,14 +60,17 @@ static const char *value_name(const struct setting *row)
 
 static void help_row(const struct settings_program *p, const struct setting *row, FILE *out)
 {
-    char variable[96], text[512];
+    char variable[SETTING_VARIABLE_BYTES], text[1024];
     const char *value = value_name(row);
-    bool shown = row->fallback && row->kind != SETTING_BOOL;
+    bool on = false;
+    /* That a switch is off unless it is given goes without saying. */
+    bool shown = row->fallback &&
+                 (row->kind != SETTING_BOOL || (text_bool(view_str(row->fallback), &on) && on));
 
     (void)fprintf(out, "  --%s%s%s\n", row->name, *value ? " " : "", value);
     (void)snprintf(text, sizeof text, "%s%s%s%s [%s]", row->help, shown ? " (default: " : "",
                    shown ? row->fallback : "", shown ? ")" : "",
-                   settings_variable(p, row, variable, sizeof variable));
+                   settings_variable(p, row->name, variable, sizeof variable));
     paragraph(out, text, INDENT);
 }
 
@@ -67,12 +81,12 @@ void settings_help(const struct settings_program *p, FILE *out)
     (void)fprintf(out, "Usage: %s\n\n", p->usage);
     paragraph(out, p->summary, 0);
     (void)fputc('\n', out);
-    paragraph(
-        out,
-        "Every option is also an environment variable (in brackets) and a key of the "
-        "configuration file. Precedence: option, then environment, then file, then default. "
-        "Durations: 250ms, 5s, 10m, 1h, 1d; a bare number is seconds. Sizes: 65536, 64KiB, 1MiB.",
-        0);
+    paragraph(out,
+              "Every option is also an environment variable (in brackets) and a key of the "
+              "configuration file. Precedence: option, then environment, then file, then default. "
+              "--no-NAME turns a switch off. Durations: 250ms, 5s, 10m, 1h, 1d; a bare number is "
+              "seconds. Sizes: 65536, 64KiB, 1MiB.",
+              0);
     for (size_t i = 0; i < p->count; i++) {
         if (!group || strcmp(group, p->rows[i].group) != 0) {
             group = p->rows[i].group;
@@ -121,6 +135,7 @@ void settings_print(const struct settings *s, FILE *out)
         const struct setting *row = &s->program->rows[i];
         const struct setting_state *state = &s->states[i];
         const char *text = state->text ? state->text : row->fallback;
+        struct view trimmed = text_trim(view_str(text));
         bool plain = row->kind != SETTING_TEXT && row->kind != SETTING_LIST;
 
         if (!text) {
@@ -129,7 +144,7 @@ void settings_print(const struct settings *s, FILE *out)
         }
         (void)fprintf(out, "%s = ", row->name);
         if (plain)
-            (void)fputs(text, out);
+            (void)fprintf(out, "%.*s", VIEW_ARG(trimmed));
         else
             print_text(out, text);
         (void)fprintf(out, "  # %s\n", sources[state->text ? state->source : SOURCE_DEFAULT]);

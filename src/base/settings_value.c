@@ -17,7 +17,7 @@ static void bound_text(const struct setting *row, uint64_t value, char out[stati
         (void)snprintf(out, 24, "%" PRIu64, value);
 }
 
-static bool in_bounds(const struct setting *row, uint64_t value, const char *text, struct err *err)
+static bool in_bounds(const struct setting *row, uint64_t value, const char *shown, struct err *err)
 {
     char least[24], most[24];
 
@@ -26,34 +26,38 @@ static bool in_bounds(const struct setting *row, uint64_t value, const char *tex
     bound_text(row, row->least, least);
     bound_text(row, row->most, most);
     if (!row->most)
-        return err_set(err, ERR_USAGE, "\"%s\" is less than %s", text, least);
-    return err_set(err, ERR_USAGE, "\"%s\" is not between %s and %s", text, least, most);
+        return err_set(err, ERR_USAGE, "\"%s\" is less than %s", shown, least);
+    return err_set(err, ERR_USAGE, "\"%s\" is not between %s and %s", shown, least, most);
 }
 
 static bool number(const struct setting *row, const char *text, uint64_t *out, struct err *err)
 {
     struct view v = text_trim(view_str(text));
+    char shown[SETTING_SHOWN_ROOM];
 
+    settings_shown(v, shown);
     switch (row->kind) {
     case SETTING_U32:
         if (!text_u64(v, UINT32_MAX, true, out))
-            return err_set(err, ERR_USAGE, "\"%s\" is not a whole number; write for example %s",
-                           text, row->fallback && *row->fallback ? row->fallback : "10");
+            return err_set(err, ERR_USAGE,
+                           "\"%s\" is not a whole number up to %" PRIu32 "; write for example %s",
+                           shown, UINT32_MAX, row->fallback ? row->fallback : "10");
         break;
     case SETTING_U64:
         if (!text_u64(v, UINT64_MAX, true, out))
-            return err_set(err, ERR_USAGE, "\"%s\" is not a whole number", text);
+            return err_set(err, ERR_USAGE, "\"%s\" is not a whole number; write for example %s",
+                           shown, row->fallback ? row->fallback : "10");
         break;
     case SETTING_SIZE:
         if (!text_size(v, out))
             return err_set(err, ERR_USAGE,
-                           "\"%s\" is not a size; write for example 65536, 64KiB or 1MiB", text);
+                           "\"%s\" is not a size; write for example 65536, 64KiB or 1MiB", shown);
         break;
     case SETTING_DURATION:
         if (!text_duration_ms(v, 1000, out))
             return err_set(err, ERR_USAGE,
                            "\"%s\" is not a duration; write for example 250ms, 5s, 10m or 1h",
-                           text);
+                           shown);
         break;
     case SETTING_BOOL:
     case SETTING_TEXT:
@@ -61,12 +65,13 @@ static bool number(const struct setting *row, const char *text, uint64_t *out, s
     case SETTING_CHOICE:
         break;
     }
-    return in_bounds(row, *out, text, err);
+    return in_bounds(row, *out, shown, err);
 }
 
 static bool choice(const struct setting *row, const char *text, int *out, struct err *err)
 {
     struct view rest = view_str(row->choices), one, wanted = text_trim(view_str(text));
+    char shown[SETTING_SHOWN_ROOM];
     int index = 0;
 
     while (view_next(&rest, '|', &one)) {
@@ -74,13 +79,15 @@ static bool choice(const struct setting *row, const char *text, int *out, struct
             return *out = index, true;
         index++;
     }
-    return err_set(err, ERR_USAGE, "\"%s\" is none of %s", text, row->choices);
+    return err_set(err, ERR_USAGE, "\"%s\" is none of %s", settings_shown(wanted, shown),
+                   row->choices);
 }
 
 bool setting_apply(const struct setting *row, const char *text, void *target, struct err *err)
 {
     char *field = (char *)target + row->offset;
     const char *value = text ? text : row->fallback;
+    char shown[SETTING_SHOWN_ROOM];
     uint64_t n = 0;
 
     if (row->kind == SETTING_TEXT || row->kind == SETTING_LIST) {
@@ -90,12 +97,13 @@ bool setting_apply(const struct setting *row, const char *text, void *target, st
     if (!value)
         return true;
     if (!*value)
-        return err_set(err, ERR_USAGE, "the value is empty");
+        return err_set(err, ERR_USAGE, "the value is empty; write one, or leave the setting out");
     if (row->kind == SETTING_BOOL) {
         bool b;
 
         if (!text_bool(text_trim(view_str(value)), &b))
-            return err_set(err, ERR_USAGE, "\"%s\" is neither true nor false", value);
+            return err_set(err, ERR_USAGE, "\"%s\" is neither true nor false",
+                           settings_shown(view_str(value), shown));
         memcpy(field, &b, sizeof b);
         return true;
     }

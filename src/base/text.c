@@ -123,41 +123,42 @@ char *text_size_format(uint64_t bytes, char out[static 24])
     return out;
 }
 
-/* The length of the UTF-8 character at the start of v; 0 when there is none. */
-static size_t character(struct view v)
-{
-    for (size_t n = 1; n <= 4 && n <= v.len; n++)
-        if (utf8_valid(view_first(v, n)))
-            return n;
-    return 0;
-}
-
 bool text_hidden(struct view v, size_t n)
 {
-    const uint8_t *c = v.at;
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x00, 0x1F},        /* controls */
+        {0x7F, 0x9F},        /* more of them */
+        {0xAD, 0xAD},        /* soft hyphen */
+        {0x61C, 0x61C},      /* Arabic letter mark */
+        {0x180E, 0x180E},    /* Mongolian vowel separator */
+        {0x200B, 0x200F},    /* zero-width characters, marks of direction */
+        {0x2028, 0x202E},    /* line separators, embedded directions */
+        {0x2060, 0x206F},    /* joiners, isolated directions */
+        {0xE000, 0xF8FF},    /* private use */
+        {0xFEFF, 0xFEFF},    /* byte order mark */
+        {0xFFF9, 0xFFFB},    /* annotations */
+        {0xC0000, 0x10FFFF}, /* tags, private use, nothing that shows */
+    };
+    uint32_t code;
 
-    if (n == 1)
-        return c[0] < 0x20 || c[0] == 0x7F;
-    if (n == 2)
-        return c[0] == 0xC2 && (c[1] < 0xA0 || c[1] == 0xAD); /* U+0080–009F, soft hyphen */
-    if (n != 3)
-        return n == 4 && c[0] == 0xF3; /* tags and private use */
-    if (c[0] == 0xE2 && c[1] == 0x80)
-        return (c[2] >= 0x8B && c[2] <= 0x8F) || (c[2] >= 0xA8 && c[2] <= 0xAE);
-    if (c[0] == 0xE2 && c[1] == 0x81)
-        return c[2] >= 0xA0 && c[2] <= 0xAF;
-    return (c[0] == 0xEF && c[1] == 0xBB && c[2] == 0xBF) || c[0] == 0xEE ||
-           (c[0] == 0xEF && c[1] < 0xA4);
+    if (utf8_first(view_first(v, n), &code) == 0)
+        return false;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return false;
 }
 
 /* One character of v, escaped, into out. Returns the bytes of v that it stands for. */
 static size_t escape_one(struct view v, char out[static 8], size_t *len)
 {
     uint8_t c = v.at[0];
-    size_t n = character(v);
+    uint32_t code;
+    size_t n = utf8_first(v, &code);
     const char *pair = c == '\n'   ? "\\n"
                        : c == '\t' ? "\\t"
-                       : c == '\r' ? "\\r"
                        : c == '"'  ? "\\\""
                        : c == '\\' ? "\\\\"
                                    : NULL;
@@ -182,11 +183,11 @@ size_t text_escape(struct view v, size_t max, char *out, size_t size)
 
     if (!size)
         return 0;
-    while (used < v.len && used < max) {
+    while (used < v.len) {
         char one[8];
         size_t len, n = escape_one(view_skip(v, used), one, &len);
 
-        if (at + len + 1 > size)
+        if (at + len + 1 > size || used + n > max)
             break;
         memcpy(out + at, one, len);
         at += len;

@@ -19,7 +19,7 @@ MUST_USE bool text_bool(struct view v, bool *out);
 char *text_duration_format(uint64_t ms, char out[static 24]);
 char *text_size_format(uint64_t bytes, char out[static 24]);
 
-/* Appends v to out (size bytes, always terminated), with control characters, quotes, backslashes
+/* Writes v to out (size bytes, always terminated), with hidden characters (below), quotes, backslashes
  * and bytes that are not UTF-8 as \xNN or \n \t \" \\; cut with "…" when it does not fit or passes
  * max bytes of input. One line stays one line. Returns the length written. */
 size_t text_escape(struct view v, size_t max, char *out, size_t size);

@@ -42,7 +42,8 @@ static bool step_field_start(struct http_parser *p, struct view bytes);
 static bool step_name(struct http_parser *p, struct view bytes);
 static bool step_value(struct http_parser *p, struct view bytes);
 static bool step_lf(struct http_parser *p, struct view bytes, bool response);
-static bool field_ok(struct http_parser *p, struct view line);
+static bool field_ok(struct http_parser *p, struct view line, bool response);
+static bool host_ok(struct http_parser *p, struct view host);
 static void fill(struct view bytes, bool response, struct http_head *out);
 static bool fail(struct http_parser *p, int status, const char *fmt, ...) PRINTF(3, 4);
 
@@ -337,8 +338,9 @@ static bool step_lf(struct http_parser *p, struct view bytes, bool response)
             return fail(p, 400, "expected a field \"Host\" before the end of the head");
         return next(p, COMPLETE);
     }
-    if (p->state == FIELD_LF && !response &&
-        !field_ok(p, (struct view){bytes.at + p->line_start, p->scanned - 1 - p->line_start}))
+    if (p->state == FIELD_LF &&
+        !field_ok(p, (struct view){bytes.at + p->line_start, p->scanned - 1 - p->line_start},
+                  response))
         return false;
     if (p->state == EMPTY_LF)
         next(p, METHOD);
@@ -358,16 +360,28 @@ static struct http_field field_split(struct view line)
     return (struct http_field){view_first(line, colon), view_trim_ows(view_skip(line, colon + 1))};
 }
 
-/* Two Host fields, or one that is no host, would be routed in two ways (RFC 9112, 3.2). */
-static bool field_ok(struct http_parser *p, struct view line)
+/* Fields that two parsers would read in two ways. A tab beside a length or a coding is allowed by
+ * RFC 9112, 5, but others take it for a part of the value, and end the message elsewhere. */
+static bool field_ok(struct http_parser *p, struct view line, bool response)
 {
     struct http_field field = field_split(line);
+    char name[SHOWN_BYTES];
 
-    if (!view_eq_nocase(field.name, VIEW("Host")))
-        return true;
+    if (view_eq_nocase(field.name, VIEW("Host")) && !response)
+        return host_ok(p, field.value);
+    if ((view_eq_nocase(field.name, VIEW("Content-Length")) ||
+         view_eq_nocase(field.name, VIEW("Transfer-Encoding"))) &&
+        view_find(line, '\t') != line.len)
+        return fail(p, 400, "field \"%s\": expected no tab", show_name(field.name, name));
+    return true;
+}
+
+/* Two hosts, or one that is no host, would be routed in two ways (RFC 9112, 3.2). */
+static bool host_ok(struct http_parser *p, struct view host)
+{
     if (++p->hosts > 1)
         return fail(p, 400, "field \"Host\": expected one, got another");
-    if (view_span(field.value, 0, BYTE_HOST) != field.value.len)
+    if (view_span(host, 0, BYTE_HOST) != host.len)
         return fail(p, 400, "field \"Host\": expected a host and an optional port");
     return true;
 }
