@@ -187,12 +187,16 @@ size_t utf8_first(struct view v, uint32_t *code)
     size_t n = 0;
     uint32_t c;
 
+    if (v.len && v.at[0] < 0x80) {
+        *code = v.at[0];
+        return 1;
+    }
     do {
         if (n == v.len || !utf8_feed(&u, view_from(v.at + n, 1)))
             return 0;
         n++;
     } while (!utf8_complete(&u));
-    c = n == 1 ? v.at[0] : v.at[0] & (0xFFu >> (n + 1));
+    c = v.at[0] & (0xFFu >> (n + 1));
     for (size_t i = 1; i < n; i++)
         c = c << 6 | (v.at[i] & 0x3Fu);
     *code = c;

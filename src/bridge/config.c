@@ -72,6 +72,7 @@ static const struct setting rows[] = {
 
     NUMBER("workers", DATA, workers, "0", 0, 256, "Worker threads; 0: one for each usable CPU"),
     FLAG("pin", DATA, pin, "Pin each worker to its CPU"),
+    NUMBER("busy-poll", DATA, busy_poll_us, "0", 0, 10000, "Microseconds to look for events before sleeping: lower latency for a whole core a worker"),
     SIZE("buffer-memory", DATA, buffer_memory, "64MiB", 1024 * 1024, 64ull << 30, "Most memory of a worker for bytes in flight"),
     CHOICE("splice", DATA, splice, "auto", "auto|on|off", "Zero-copy from target to client"),
     SIZE("max-frame", DATA, frame_max, "1TiB", 125, 1ull << 62, "Largest WebSocket frame accepted; nothing is buffered, so this protects nobody by itself"),

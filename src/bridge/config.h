@@ -30,6 +30,7 @@ struct config {
 
     uint32_t workers;
     bool pin;
+    uint32_t busy_poll_us;
     uint64_t buffer_memory;
     int splice;
     uint64_t frame_max, message_max;

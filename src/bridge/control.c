@@ -106,7 +106,7 @@ static void send_pong(struct tunnel *t)
     if (t->control && !t->control->in_len)
         free(take(t->control));
     metric_add(&t->worker->stats.down_frames[FRAME_PONG], 1);
-    (void)relay_send_client(t, out, n + len);
+    (void)relay_send_client(t, out, n + len, false);
 }
 
 static void send_ping(struct tunnel *t)
@@ -116,7 +116,7 @@ static void send_ping(struct tunnel *t)
 
     t->flags &= ~(uint32_t)T_PING_DUE;
     metric_add(&t->worker->stats.down_frames[FRAME_PING], 1);
-    (void)relay_send_client(t, out, n);
+    (void)relay_send_client(t, out, n, false);
 }
 
 static void send_close(struct tunnel *t)
@@ -134,7 +134,7 @@ static void send_close(struct tunnel *t)
     t->down_queued = UINT32_MAX;
     t->progress_ms = tunnel_now(t);
     metric_add(&t->worker->stats.down_frames[FRAME_CLOSE], 1);
-    (void)relay_send_client(t, out, n);
+    (void)relay_send_client(t, out, n, tunnel_closes_first(t));
 }
 
 void control_flush(struct tunnel *t)

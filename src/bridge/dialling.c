@@ -153,14 +153,17 @@ static bool meter_make(struct tunnel *t)
     return true;
 }
 
-static void opened(struct tunnel *t, int fd)
+/* watched: as in struct dial_result. */
+static void opened(struct tunnel *t, int fd, bool watched)
 {
     struct worker *w = t->worker;
 
     t->dial = NULL;
     t->target.fd = fd;
     t->target.bits = IO_WRITABLE | IO_READABLE;
-    if (!loop_watch(w->loop, &t->target, NULL) || !meter_make(t)) {
+    if (!(watched ? loop_take_over(w->loop, &t->target, NULL)
+                  : loop_watch(w->loop, &t->target, NULL)) ||
+        !meter_make(t)) {
         failed(t, REASON_OVERLOADED, "out of memory");
         return;
     }
@@ -192,7 +195,7 @@ static void dialled(void *context, const struct dial_result *r)
     PROBE3(connect, t->id, r->outcome, r->connect_us);
     if (r->outcome == DIAL_OK) {
         (void)setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        opened(t, r->fd);
+        opened(t, r->fd, r->watched);
         return;
     }
     failed(t, reason_of(r->outcome), r->err.text);
@@ -210,7 +213,7 @@ static void dial_unix(struct tunnel *t, const char *path)
         memcpy(sun.sun_path, path, n);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0) {
-        opened(t, fd);
+        opened(t, fd, false);
         return;
     }
     if (fd >= 0)

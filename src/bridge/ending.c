@@ -178,6 +178,12 @@ static void advance_target(struct tunnel *t)
         close_target(t, false);
 }
 
+bool tunnel_closes_first(const struct tunnel *t)
+{
+    return !tunnel_has(t, T_UPGRADED) || tunnel_has(t, T_CLOSE_RECEIVED) ||
+           t->reason == REASON_PROTOCOL_ERROR || t->reason == REASON_FRAME_TOO_BIG;
+}
+
 static void shut_client(struct tunnel *t)
 {
     if (t->tls)
@@ -196,11 +202,7 @@ static void advance_client(struct tunnel *t)
                (!tunnel_has(t, T_UPGRADED) || tunnel_has(t, T_CLOSE_SENT));
     if (!said_all)
         return;
-    /* The server closes first (RFC 6455, 7.1.1): when both have said Close, after an error, or after
-     * an answer by HTTP. */
-    if (!tunnel_has(t, T_CLIENT_SHUT) &&
-        (!tunnel_has(t, T_UPGRADED) || tunnel_has(t, T_CLOSE_RECEIVED) ||
-         t->reason == REASON_PROTOCOL_ERROR || t->reason == REASON_FRAME_TOO_BIG))
+    if (!tunnel_has(t, T_CLIENT_SHUT) && tunnel_closes_first(t))
         shut_client(t);
     if (tunnel_has(t, T_CLIENT_EOF))
         close_client(t, false);

@@ -42,7 +42,7 @@ static void answer(struct tunnel *t, int status, const char *extra, struct view 
     if (http_write_answer(&out, status, "application/json", extra, body, true, head_only, NULL)) {
         struct view bytes = buf_view(&out);
 
-        (void)relay_send_client(t, bytes.at, bytes.len);
+        (void)relay_send_client(t, bytes.at, bytes.len, false);
     }
     buf_done(&out);
     if (t->phase != TUNNEL_GONE)
@@ -99,7 +99,7 @@ static void refuse_by_close(struct tunnel *t, const struct verdict *v)
     uint8_t out[512];
     size_t n = ws_upgrade_answer(v->key, v->subprotocol, out, sizeof out);
 
-    if (!n || !relay_send_client(t, out, n)) {
+    if (!n || !relay_send_client(t, out, n, false)) {
         if (t->phase != TUNNEL_GONE)
             tunnel_free(t);
         return;
@@ -180,7 +180,7 @@ static void admitted(struct tunnel *t, const struct verdict *v, struct view rest
             return;
         }
     } else {
-        if (!relay_send_client(t, out, n))
+        if (!relay_send_client(t, out, n, false))
             return;
         t->flags |= T_UPGRADED;
         tunnel_listed(t);

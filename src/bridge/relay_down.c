@@ -56,7 +56,7 @@ bool relay_down_flush(struct tunnel *t)
         }
         if (!(t->client.bits & IO_WRITABLE))
             return false;
-        switch (client_send(t, t->down->bytes + t->down->head, &n)) {
+        switch (client_send(t, t->down->bytes + t->down->head, &n, 0)) {
         case STREAM_OK:
             t->down->head += (uint32_t)n;
             t->progress_ms = tunnel_now(t);
@@ -107,7 +107,7 @@ static bool append_residue(struct tunnel *t, const void *at, size_t n)
     return true;
 }
 
-bool relay_send_client(struct tunnel *t, const void *at, size_t n)
+bool relay_send_client(struct tunnel *t, const void *at, size_t n, bool last)
 {
     size_t sent = n;
 
@@ -115,7 +115,7 @@ bool relay_send_client(struct tunnel *t, const void *at, size_t n)
         return true;
     if (t->down)
         return append_residue(t, at, n);
-    switch (client_send(t, at, &sent)) {
+    switch (client_send(t, at, &sent, last ? MSG_MORE : 0)) {
     case STREAM_OK:
         break;
     case STREAM_AGAIN:

@@ -61,9 +61,10 @@ static inline enum stream_result client_recv(struct tunnel *t, void *at, size_t 
     return t->tls ? stream_recv_tls(t, at, n) : stream_recv_plain(&t->client, at, n);
 }
 
-static inline enum stream_result client_send(struct tunnel *t, const void *at, size_t *n)
+/* flags: MSG_MORE, which TLS passes over. */
+static inline enum stream_result client_send(struct tunnel *t, const void *at, size_t *n, int flags)
 {
     if (t->tls && !tls_kernel_send(t->tls))
         return stream_send_tls(t, at, n);
-    return stream_send_plain(&t->client, at, n, 0);
+    return stream_send_plain(&t->client, at, n, flags);
 }

@@ -182,8 +182,9 @@ void relay_splice_leave(struct tunnel *t); /* gives the pipe back */
 uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want);
 void relay_count_down(struct tunnel *t, enum stats_path path, uint32_t bytes);
 bool relay_down_flush(struct tunnel *t); /* true: nothing waits any more */
-/* Sends bytes to the client now, or keeps what does not go out as residue. False: the client is gone. */
-bool relay_send_client(struct tunnel *t, const void *at, size_t n);
+/* Sends bytes to the client now, or keeps what does not go out as residue. last: our FIN follows at once,
+ * and may ride on the same segment. False: the client is gone. */
+bool relay_send_client(struct tunnel *t, const void *at, size_t n, bool last);
 /* How many of want bytes fd would take now without leaving us a residue; at least RELAY_PROBE_BYTES. */
 uint32_t relay_room(int fd, uint32_t want, uint32_t unsent_max);
 uint32_t relay_queued(int fd); /* bytes that the kernel has not been acknowledged yet */
@@ -199,6 +200,9 @@ void tunnel_end(struct tunnel *t, enum reason reason,
                 enum stats_by by); /* the first reason stands */
 void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uint16_t close_code);
 void tunnel_advance(struct tunnel *t);
+/* Once all is said, our FIN goes out at once (RFC 6455, 7.1.1): when both have said Close, after an error, or
+ * after an answer by HTTP. Otherwise the client's Close is waited for. */
+bool tunnel_closes_first(const struct tunnel *t);
 void tunnel_client_gone(struct tunnel *t, bool reset); /* reading or writing it failed, or EOF */
 void tunnel_target_gone(struct tunnel *t, bool reset);
 void tunnel_give_up_client(struct tunnel *t); /* with RST; ends the tunnel's hold on it */

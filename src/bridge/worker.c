@@ -76,6 +76,7 @@ bool worker_new(struct bridge *bridge, unsigned index, struct log *log,
         worker_free(w);
         return false;
     }
+    loop_busy_poll(w->loop, bridge->config->busy_poll_us);
     *out = w;
     return true;
 }

@@ -34,7 +34,8 @@ const char *dial_outcome_name(enum dial_outcome o); /* the stable tokens above *
 
 struct dial_result {
     enum dial_outcome outcome;
-    int fd;              /* DIAL_OK: the receiver owns it; non-blocking, not watched by any loop */
+    int fd;       /* DIAL_OK: the receiver owns it; non-blocking */
+    bool watched; /* the loop watches fd, for an io that is gone: loop_take_over it, or close it */
     struct addr address; /* DIAL_OK: connected to; else the last one tried, or AF_UNSPEC */
     uint64_t resolve_us, connect_us;
     struct err err; /* the sentence for the log */

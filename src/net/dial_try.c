@@ -213,12 +213,14 @@ static void attempt_ready(struct loop *loop, struct io *io, uint32_t events)
 
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) || dial->ended)
         return;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &len) != 0)
+    if ((events & (EPOLLERR | EPOLLHUP)) &&
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &len) != 0)
         errnum = errno;
     if (errnum == 0) {
-        loop_forget(loop, io);
+        loop_closing(loop, io);
         io->fd = -1;
         dial->open--;
+        dial->result.watched = true;
         dial_end(dial, fd, &attempt->address);
         return;
     }

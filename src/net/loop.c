@@ -68,6 +68,11 @@ bool loop_turn(struct loop *loop, uint64_t wait_ms, struct err *err)
     return turn(loop, wait_ms, err);
 }
 
+void loop_busy_poll(struct loop *loop, uint32_t us)
+{
+    loop->busy_us = us;
+}
+
 void loop_stop(struct loop *loop)
 {
     atomic_store(&loop->stop, true);
@@ -79,16 +84,26 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->now_ms;
 }
 
-bool loop_watch(struct loop *loop, struct io *io, struct err *err)
+static bool register_(struct loop *loop, int how, struct io *io, struct err *err)
 {
     struct epoll_event event = {
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
         .data.ptr = io,
     };
 
-    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, io->fd, &event) != 0)
+    if (epoll_ctl(loop->epoll_fd, how, io->fd, &event) != 0)
         return err_system(err, ERR_INTERNAL, errno, "watching a descriptor");
     return true;
+}
+
+bool loop_watch(struct loop *loop, struct io *io, struct err *err)
+{
+    return register_(loop, EPOLL_CTL_ADD, io, err);
+}
+
+bool loop_take_over(struct loop *loop, struct io *io, struct err *err)
+{
+    return register_(loop, EPOLL_CTL_MOD, io, err);
 }
 
 bool loop_watch_level(struct loop *loop, struct io *io, uint32_t events, struct err *err)
@@ -186,10 +201,25 @@ static bool loop_open(struct loop *loop, struct err *err)
     return true;
 }
 
+/* As epoll_wait, but awake for a while before it sleeps. */
+static int wait_for_events(struct loop *loop, int timeout)
+{
+    uint64_t until;
+    int count;
+
+    if (!loop->busy_us || timeout == 0)
+        return epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, timeout);
+    until = clock_monotonic_us() + loop->busy_us;
+    do
+        count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, 0);
+    while (count == 0 && clock_monotonic_us() < until);
+    return count ? count : epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, timeout);
+}
+
 static bool turn(struct loop *loop, uint64_t wait_ms, struct err *err)
 {
     int timeout = loop_timeout_ms(loop, wait_ms);
-    int count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, timeout);
+    int count = wait_for_events(loop, timeout);
     uint64_t start_us;
 
     if (count < 0 && errno != EINTR)

@@ -1,7 +1,7 @@
 /* loop: one epoll, its timers, its run queue and its clock; one a thread, nothing shared.
  *
  * io        a descriptor is registered once, edge-triggered, for everything (EPOLLIN | EPOLLOUT |
- *           EPOLLRDHUP | EPOLLET) and never modified; its owner keeps readiness bits and clears them
+ *           EPOLLRDHUP | EPOLLET); its owner keeps readiness bits and clears them
  *           on EAGAIN. After loop_forget + close, events of the same batch may still name the struct:
  *           ready is then a no-op, and its memory may be reused only after the batch, so owners free
  *           through loop_retire.
@@ -55,6 +55,9 @@ struct post {
 
 /* clock: lent for the life of the loop. */
 MUST_USE bool loop_new(const struct clock *clock, struct loop **out, struct err *err);
+/* Before it sleeps the loop looks for events again and again for this long, µs: lower latency for a whole
+ * core. 0, the default: it sleeps at once. */
+void loop_busy_poll(struct loop *loop, uint32_t us);
 void loop_free(struct loop *loop);
 /* Runs until loop_stop. */
 MUST_USE bool loop_run(struct loop *loop, struct err *err);
@@ -66,6 +69,8 @@ uint64_t loop_now_ms(const struct loop *loop); /* monotonic, read once a turn */
 
 /* io->ready and io->fd set by the caller; edge-triggered for everything. */
 MUST_USE bool loop_watch(struct loop *loop, struct io *io, struct err *err);
+/* io takes the place of another that watched the same descriptor in the same way: one call instead of two. */
+MUST_USE bool loop_take_over(struct loop *loop, struct io *io, struct err *err);
 /* Level-triggered for the given EPOLL bits (listeners, resolver sockets); may be called again to
  * change them. */
 MUST_USE bool loop_watch_level(struct loop *loop, struct io *io, uint32_t events, struct err *err);

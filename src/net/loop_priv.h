@@ -20,6 +20,7 @@ struct loop {
     const struct clock *clock;
     uint64_t now_ms;
     int epoll_fd;
+    uint32_t busy_us;
     struct io wake; /* an eventfd: posts, loop_stop */
 
     struct epoll_event events[LOOP_EVENTS_MAX];

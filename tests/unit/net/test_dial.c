@@ -296,7 +296,7 @@ static void connects_to_literals(void **state)
     assert_int_equal(metric_get(&dialer_stats(w->dialer)->started), 4);
 }
 
-static void hands_over_a_socket_that_works_and_is_not_watched(void **state)
+static void hands_over_a_socket_that_works_and_is_watched_as_it_says(void **state)
 {
     struct world *w = *state;
     uint16_t port = 0;
@@ -314,7 +314,8 @@ static void hands_over_a_socket_that_works_and_is_not_watched(void **state)
     assert_int_equal(send(c.result.fd, &byte, 1, 0), 1);
     assert_int_equal(recv(peer, &byte, 1, 0), 1);
     io.fd = c.result.fd;
-    assert_true(loop_watch(w->loop, &io, NULL)); /* would fail by EEXIST */
+    assert_int_equal(loop_watch(w->loop, &io, NULL), !c.result.watched); /* else EEXIST */
+    assert_true(loop_take_over(w->loop, &io, NULL));
     loop_forget(w->loop, &io);
     hang_up(&c);
     close(peer);
@@ -856,7 +857,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(connects_to_literals),
-        IN_WORLD(hands_over_a_socket_that_works_and_is_not_watched),
+        IN_WORLD(hands_over_a_socket_that_works_and_is_watched_as_it_says),
         IN_WORLD(a_closed_port_refuses),
         IN_WORLD(ipv6_goes_first),
         IN_WORLD(a_refusal_leads_to_the_next_address_at_once),
