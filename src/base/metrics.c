@@ -120,7 +120,7 @@ static size_t label_character(struct view v, char out[static 4], size_t *len)
         out[0] = '?';
     } else if (code == '\\' || code == '"' || code == '\n') {
         out[0] = '\\';
-        out[1] = code == '\n' ? 'n' : (char)code;
+        out[1] = (char)(code == '\n' ? (uint32_t)'n' : code);
         *len = 2;
     } else {
         memcpy(out, v.at, n);

@@ -132,11 +132,12 @@ static struct worker *choose(struct worker *w)
 {
     struct bridge *b = w->bridge;
     struct worker *least = w;
+    unsigned workers = b->worker_count;
     uint32_t own = atomic_load_explicit(&w->load, memory_order_relaxed), total = 0, low = own;
 
-    if (b->worker_count == 1 || atomic_load_explicit(&b->stopping, memory_order_relaxed))
+    if (workers < 2 || atomic_load_explicit(&b->stopping, memory_order_relaxed))
         return w;
-    for (unsigned i = 0; i < b->worker_count; i++) {
+    for (unsigned i = 0; i < workers; i++) {
         uint32_t load = atomic_load_explicit(&b->workers[i]->load, memory_order_relaxed);
 
         total += load;
@@ -145,7 +146,7 @@ static struct worker *choose(struct worker *w)
             least = b->workers[i];
         }
     }
-    return own - low >= 1 + total / b->worker_count / 8 ? least : w;
+    return own - low >= 1 + total / workers / 8 ? least : w;
 }
 
 static void place(struct worker *w, int fd, const struct addr *peer)

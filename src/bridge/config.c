@@ -73,10 +73,10 @@ static const struct setting rows[] = {
     NUMBER("workers", DATA, workers, "0", 0, 256, "Worker threads; 0: one for each usable CPU"),
     FLAG("pin", DATA, pin, "Pin each worker to its CPU"),
     NUMBER("busy-poll", DATA, busy_poll_us, "0", 0, 10000, "Microseconds to look for events before sleeping: lower latency for a whole core a worker"),
-    SIZE("buffer-memory", DATA, buffer_memory, "64MiB", 1024 * 1024, 64ull << 30, "Most memory of a worker for bytes in flight"),
+    SIZE("buffer-memory", DATA, buffer_memory, "64MiB", 1024ull * 1024, 64ull << 30, "Most memory of a worker for bytes in flight"),
     CHOICE("splice", DATA, splice, "auto", "auto|on|off", "Zero-copy from target to client"),
     SIZE("max-frame", DATA, frame_max, "1TiB", 125, 1ull << 62, "Largest WebSocket frame accepted; nothing is buffered, so this protects nobody by itself"),
-    SIZE("max-message", DATA, message_max, "0", 0, 1024 * 1024, "Largest WebSocket message sent; 0: 64 KiB to 1 MiB by the client's speed"),
+    SIZE("max-message", DATA, message_max, "0", 0, 1024ull * 1024, "Largest WebSocket message sent; 0: 64 KiB to 1 MiB by the client's speed"),
 
     NUMBER("max-connections", LIMITS, connections_max, "0", 0, 1000000, "Tunnels at once; 0: 0.45 of the descriptor limit, at most 65536"),
     NUMBER("max-per-ip", LIMITS, per_ip_max, "256", 0, 1000000, "Tunnels at once from one address (IPv6: one /64)"),

@@ -172,6 +172,15 @@ static bool frame_ended(struct tunnel *t)
     return true;
 }
 
+static void frames_broken(struct tunnel *t)
+{
+    bool big = t->decoder.close_code == WS_CLOSE_TOO_BIG;
+
+    log_event_limited(t->worker->log, LOG_INFO, "tunnel.protocol_error", t->decoder.reason,
+                      F_STR("target", tunnel_label(t, 0)));
+    tunnel_end(t, big ? REASON_FRAME_TOO_BIG : REASON_PROTOCOL_ERROR, BY_CLIENT);
+}
+
 /* Decodes the bytes at c->bytes + from, n of them. keep: payload ends up contiguous in [head, tail);
  * otherwise only control frames are looked at. An end in the middle leaves the rest to be read for the
  * client's Close, which must not be missed. */
@@ -213,12 +222,7 @@ static void decode(struct tunnel *t, struct chunk *c, uint32_t from, size_t n, b
                 t, T_CLOSE_RECEIVED); /* what follows is not looked at (RFC 6455, 5.5.1) */
             break;
         case WS_FAILED:
-            log_event_limited(t->worker->log, LOG_INFO, "tunnel.protocol_error", t->decoder.reason,
-                              F_STR("target", tunnel_label(t, 0)));
-            tunnel_end(t,
-                       t->decoder.close_code == WS_CLOSE_TOO_BIG ? REASON_FRAME_TOO_BIG
-                                                                 : REASON_PROTOCOL_ERROR,
-                       BY_CLIENT);
+            frames_broken(t);
             on = false;
             break;
         }

@@ -94,7 +94,7 @@ static void wait_for_workers(const struct service *s, uint64_t generation)
 
 static bool reload(struct service *s, struct err *err)
 {
-    struct config config;
+    struct config config = {0};
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     CLEANUP(policy_unref_cleanup) struct policy *policy = NULL;
     struct tls_config *tls = NULL;

@@ -17,7 +17,7 @@ static bool dialling_parts(struct worker *w, struct err *err)
 {
     const struct config *c = w->config;
     struct resolve_options resolve = {
-        .ttl_max_ms = 60 * 1000,
+        .ttl_max_ms = 60ull * 1000,
         .negative_ms = 2000,
         .stale_ms = c->dns_stale_ms,
         .timeout_ms = c->connect_timeout_ms ? c->connect_timeout_ms : RESOLVE_QUERY_MS,

@@ -15,7 +15,9 @@
 enum { ROUNDS = 40000, STREAM_MAX = 4096 };
 
 struct reading {
-    uint8_t bytes[2 * STREAM_MAX]; /* an opcode before each piece of a frame's payload, and 0xFF at its end */
+    uint8_t bytes
+        [2 *
+         STREAM_MAX]; /* an opcode before each piece of a frame's payload, and 0xFF at its end */
     size_t len;
 };
 

@@ -53,7 +53,7 @@ static bool feed(struct ws_decoder *d, struct view in, struct story *s)
     }
 }
 
-#define M "\x01\x02\x03\x04" /* the mask of all cases */
+#define M     "\x01\x02\x03\x04"     /* the mask of all cases */
 #define HELLO "\x69\x67\x6f\x68\x6e" /* hello, masked with it */
 
 static const struct {
@@ -61,11 +61,16 @@ static const struct {
     size_t len;
     const char *story;
 } cases[] = {
-#define CASE(name, bytes, story) {name, bytes, sizeof(bytes) - 1, story}
+#define CASE(name, bytes, story)              \
+    {                                         \
+        name, bytes, sizeof(bytes) - 1, story \
+    }
     CASE("a binary frame", "\x82\x85" M HELLO, "2:5 hello. "),
     CASE("a text frame", "\x81\x85" M HELLO, "1:5 hello. "),
     CASE("an empty frame", "\x82\x80" M, "2:0 . "),
-    CASE("a Ping between fragments", "\x01\x82" M "\x69\x67" "\x89\x80" M "\x80\x83" M "\x6d\x6e\x6c",
+    CASE("a Ping between fragments",
+         "\x01\x82" M "\x69\x67"
+         "\x89\x80" M "\x80\x83" M "\x6d\x6e\x6c",
          "1+:2 he. 9:0 . 0:3 llo. "),
     CASE("a 16-bit length that needs it", "\x82\xfe\x00\x7e" M, "2:126 "),
     CASE("a 16-bit length that does not", "\x82\xfe\x00\x7d" M, "!1002"),
