@@ -87,7 +87,8 @@ struct dial *dial_start(struct dialer *d, struct view host, uint16_t port, const
     dial->port = port;
     dial->started_us = dial->connecting_us = clock_monotonic_us();
     metric_add(&d->stats.started, 1);
-    timer_set(d->loop, &dial->deadline, loop_now_ms(d->loop) + d->options.timeout_ms);
+    if (d->options.timeout_ms)
+        timer_set(d->loop, &dial->deadline, loop_now_ms(d->loop) + d->options.timeout_ms);
     dial->starting = true;
     dial_begin(dial, host, fixed, fixed_count);
     dial->starting = false;

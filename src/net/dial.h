@@ -49,7 +49,7 @@ struct dialer;
 struct dial;
 
 struct dial_options {
-    uint64_t timeout_ms;        /* resolving and connecting together */
+    uint64_t timeout_ms;        /* resolving and connecting together; 0: the kernel's patience */
     bool fast_open;             /* TCP_FASTOPEN_CONNECT */
     const struct addr *sources; /* local addresses, round robin; copied */
     size_t source_count;
