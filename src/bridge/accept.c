@@ -10,7 +10,7 @@
 
 #define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-enum { ACCEPTS_PER_EVENT = 64 };
+enum { ACCEPTS_PER_EVENT = 64, PAUSE_MS = 1000 };
 
 struct handed {
     struct post post;
@@ -172,6 +172,7 @@ static void pause_accepting(struct worker *w)
             w->paused++;
         }
     metric_add(&w->stats.accept_paused, 1);
+    timer_set(w->loop, &w->accept_timer, loop_now_ms(w->loop) + PAUSE_MS);
 }
 
 static void spare_open(struct worker *w)
@@ -180,7 +181,8 @@ static void spare_open(struct worker *w)
         w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Out of descriptors: give up the spare one to tell one client, then wait for a tunnel to end. */
+/* Out of descriptors: give up the spare one to tell one client, then wait for a tunnel to end. Who holds
+ * the descriptors may be somebody else, so after a while we look again by ourselves. */
 static void out_of_descriptors(struct worker *w, int listener)
 {
     int fd;
@@ -245,9 +247,16 @@ static bool watch(struct worker *w, struct accepting *a, struct err *err)
     return loop_watch_level(w->loop, &a->io, events, err);
 }
 
+static void pause_over(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    accept_resume(CONTAINER(timer, struct worker, accept_timer));
+}
+
 bool accept_start(struct worker *w, struct err *err)
 {
     spare_open(w);
+    timer_init(&w->accept_timer, pause_over);
     for (size_t i = 0; i < w->listener_count; i++) {
         struct accepting *a = &w->accepting[i];
 
@@ -264,6 +273,10 @@ bool accept_start(struct worker *w, struct err *err)
 
 void accept_resume(struct worker *w)
 {
+    bool still = false;
+
+    timer_cancel(&w->accept_timer);
+    spare_open(w);
     for (size_t i = 0; i < w->listener_count; i++) {
         struct accepting *a = &w->accepting[i];
 
@@ -271,7 +284,10 @@ void accept_resume(struct worker *w)
             a->paused = false;
             w->paused--;
         }
+        still |= a->paused;
     }
+    if (still)
+        timer_set(w->loop, &w->accept_timer, loop_now_ms(w->loop) + PAUSE_MS);
 }
 
 void accept_stop(struct worker *w)
@@ -294,4 +310,5 @@ void accept_stop(struct worker *w)
         a->io.fd = -1;
     }
     w->listener_count = 0;
+    timer_cancel(&w->accept_timer);
 }

@@ -39,8 +39,6 @@ static void open_deadlines(const struct tunnel *t, uint64_t *due)
     else
         nearer(due, t->heard_ms, c->ping_interval_ms);
     nearer(due, t->start_ms, c->lifetime_max_ms);
-    if (tunnel_has(t, T_METERED))
-        nearer(due, tunnel_now(t), METER_STEP_MS);
 }
 
 void deadlines_arm(struct tunnel *t)
@@ -69,6 +67,8 @@ void deadlines_arm(struct tunnel *t)
     case TUNNEL_GONE:
         return;
     }
+    if (tunnel_has(t, T_METERED)) /* also behind the client's Close, with --linger-down */
+        nearer(&due, tunnel_now(t), METER_STEP_MS);
     if (tunnel_stalled(t)) {
         nearer(&due, t->progress_ms, patience(t));
         if (t->pipe && t->pipe->bytes)
@@ -101,7 +101,6 @@ static void fire_open(struct tunnel *t, uint64_t now)
         t->flags |= T_PING_DUE | T_PINGED;
         t->ping_ms = now;
     }
-    t->flags &= ~(uint32_t)T_METERED;
 }
 
 /* Whether a reader that leaves bytes with us has taken any of what the kernel holds for it: slow is not
@@ -166,6 +165,8 @@ static void greeting_late(struct tunnel *t)
     report_refused(t, &v, REASON_HANDSHAKE_TIMEOUT);
     if (t->greeting && !(t->tls && !tunnel_has(t, T_TLS_READY))) {
         greeting_refuse(t, REASON_HANDSHAKE_TIMEOUT, 408, "");
+        if (t->phase != TUNNEL_GONE)
+            tunnel_wake(t); /* our FIN goes out from there */
         return;
     }
     metric_add(&t->worker->stats.refused[REASON_HANDSHAKE_TIMEOUT], 1);
@@ -187,6 +188,7 @@ void deadlines_fire(struct loop *loop, struct timer *timer)
             deadlines_arm(t);
         return;
     }
+    t->flags &= ~(uint32_t)T_METERED;
     if (tunnel_stalled(t))
         fire_stalled(t, now);
     if (t->phase == TUNNEL_OPEN) {

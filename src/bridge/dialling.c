@@ -36,14 +36,28 @@ static bool is_ours(const struct bridge *b, const struct addr *a)
     return false;
 }
 
+/* Where the kernel goes: it takes the unspecified address for loopback. */
+static struct addr reached_by(const struct addr *a)
+{
+    static const uint8_t any[16];
+    struct addr to = *a;
+
+    if (memcmp(a->ip, any, sizeof any) != 0)
+        return to;
+    to.ip[0] = a->family == AF_INET ? 127 : 0;
+    to.ip[a->family == AF_INET ? 3 : 15] = 1;
+    return to;
+}
+
 static bool judge_address(void *context, struct view name, bool literal, const struct addr *a)
 {
     const struct tunnel *t = context;
-    struct addr plain = *a;
+    struct addr plain = *a, reached;
 
     (void)name;
     addr_unmap(&plain);
-    if (is_ours(t->worker->bridge, &plain))
+    reached = reached_by(&plain);
+    if (is_ours(t->worker->bridge, &reached))
         return false;
     return policy_judge(t->policy, t->entry, literal || tunnel_has(t, T_TARGET_EXPLICIT), &plain);
 }
@@ -148,8 +162,9 @@ static bool meter_make(struct tunnel *t)
     t->meter = calloc(1, sizeof *t->meter);
     if (!t->meter)
         return false;
-    *t->meter = (struct meter){
-        .up_tokens = c->rate_up_max, .down_tokens = c->rate_down_max, .filled_ms = tunnel_now(t)};
+    *t->meter = (struct meter){.up_tokens = c->rate_up_max * METER_BYTE,
+                               .down_tokens = c->rate_down_max * METER_BYTE,
+                               .filled_ms = tunnel_now(t)};
     return true;
 }
 
@@ -220,6 +235,13 @@ static void dial_unix(struct tunnel *t, const char *path)
         close(fd);
     failed(t, fd < 0 ? REASON_OVERLOADED : REASON_CONNECT_REFUSED,
            fd < 0 ? "out of descriptors" : "the target's Unix socket does not accept");
+}
+
+void dialling_revoke(struct tunnel *t)
+{
+    if (t->dial)
+        dial_cancel(take(t->dial));
+    failed(t, REASON_TARGET_NOT_ALLOWED, "the target left the allowlist while it was dialled");
 }
 
 void dialling_start(struct tunnel *t, const struct target *target)

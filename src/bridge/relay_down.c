@@ -157,7 +157,7 @@ static void frame(struct tunnel *t, struct chunk *c)
 static void allowance_return(struct tunnel *t, uint32_t unused)
 {
     if (t->meter && t->worker->config->rate_down_max)
-        t->meter->down_tokens += unused;
+        t->meter->down_tokens += (uint64_t)unused * METER_BYTE;
 }
 
 static bool splice_possible(const struct tunnel *t)

@@ -5,6 +5,8 @@
 
 #include "bridge/stream.h"
 
+enum { METER_FULL_MS = 1000 };
+
 uint32_t relay_room(int fd, uint32_t want, uint32_t unsent_max)
 {
     int unsent;
@@ -29,6 +31,14 @@ uint32_t relay_queued(int fd)
     return fd >= 0 && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint32_t)queued : 0;
 }
 
+/* A bucket holds what a second brings. */
+static void fill(uint64_t *tokens, uint64_t passed_ms, uint64_t rate)
+{
+    *tokens += passed_ms * rate; /* thousandths of bytes: METER_BYTE of them a second and byte */
+    if (*tokens > rate * METER_BYTE)
+        *tokens = rate * METER_BYTE;
+}
+
 uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want)
 {
     const struct config *c = t->worker->config;
@@ -38,24 +48,20 @@ uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want)
     if (!m || !rate)
         return want;
     passed = tunnel_now(t) - m->filled_ms;
-    if (passed) {
-        m->filled_ms += passed;
-        m->up_tokens += passed * c->rate_up_max / 1000;
-        m->down_tokens += passed * c->rate_down_max / 1000;
-        if (m->up_tokens > c->rate_up_max)
-            m->up_tokens = c->rate_up_max;
-        if (m->down_tokens > c->rate_down_max)
-            m->down_tokens = c->rate_down_max;
-    }
+    m->filled_ms += passed;
+    if (passed > METER_FULL_MS)
+        passed = METER_FULL_MS;
+    fill(&m->up_tokens, passed, c->rate_up_max);
+    fill(&m->down_tokens, passed, c->rate_down_max);
     tokens = up ? &m->up_tokens : &m->down_tokens;
-    if (*tokens == 0) {
+    if (*tokens < METER_BYTE) {
         t->flags |= T_METERED;
         deadlines_arm(t);
         return 0;
     }
-    if (want > *tokens)
-        want = (uint32_t)*tokens;
-    *tokens -= want;
+    if (want > *tokens / METER_BYTE)
+        want = (uint32_t)(*tokens / METER_BYTE);
+    *tokens -= (uint64_t)want * METER_BYTE;
     return want;
 }
 
@@ -63,7 +69,7 @@ uint32_t relay_allowance(struct tunnel *t, bool up, uint32_t want)
 static void allowance_return(struct tunnel *t, uint32_t unused)
 {
     if (t->meter && t->worker->config->rate_up_max)
-        t->meter->up_tokens += unused;
+        t->meter->up_tokens += (uint64_t)unused * METER_BYTE;
 }
 
 static void drop_up(struct tunnel *t)

@@ -257,7 +257,7 @@ static void collect_paths(const struct service *s, struct paths *read, struct pa
 enum { DNS_PORT = 53, DNS_SERVERS_MAX = 16 };
 
 /* The ports that Landlock leaves open: those of the allowlist and of the name servers. None when a reload
- * may bring new ones, because what Landlock has closed stays closed. */
+ * may bring new ones, by either file, because what Landlock has closed stays closed. */
 static bool connect_ports(const struct service *s, uint16_t **out, size_t *count)
 {
     const struct config *c = s->source.config;
@@ -265,7 +265,8 @@ static bool connect_ports(const struct service *s, uint16_t **out, size_t *count
     uint16_t *ports, *more;
     size_t n;
 
-    if (c->allowlist_file || !allowlist_ports(s->policy->allow, &ports, &n))
+    if (c->allowlist_file || settings_file(s->source.settings) ||
+        !allowlist_ports(s->policy->allow, &ports, &n))
         return false;
     more = realloc(ports, (n + 1 + DNS_SERVERS_MAX) * sizeof *ports);
     if (!more) {
@@ -403,6 +404,8 @@ static void watchdog_step(struct loop *loop, struct timer *timer)
     bool alive = true;
 
     for (unsigned i = 0; i < s->bridge.worker_count; i++) {
+        if (atomic_load(&s->bridge.workers[i]->ended)) /* it has drained */
+            continue;
         if (loop_alive_ms(s->bridge.workers[i]->loop) + 2 * s->watchdog_ms < now)
             alive = false;
         worker_knock(s->bridge.workers[i]);

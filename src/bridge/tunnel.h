@@ -77,6 +77,7 @@ enum {
     MESSAGE_BYTES_FIRST =
         64 * 1024, /* a browser delivers whole messages: small ones arrive sooner */
     MESSAGE_BYTES_MOST = 1024 * 1024,
+    METER_BYTE = 1000,    /* tokens */
     MESSAGE_TIME_MS = 20, /* a message should take no longer than this to arrive */
     MESSAGE_WINDOW_MS = 100,
     PIPE_HOLD_MS = 100,
@@ -94,7 +95,7 @@ struct control {
 
 /* Rates and budgets, only when the operator set any. */
 struct meter {
-    uint64_t up_tokens, down_tokens; /* bytes that may move now */
+    uint64_t up_tokens, down_tokens; /* thousandths of the bytes that may move now */
     uint64_t filled_ms;
 };
 
@@ -165,6 +166,8 @@ void greeting_refuse(struct tunnel *t, enum reason reason, int status, const cha
 
 /* dialling.c */
 void dialling_start(struct tunnel *t, const struct target *target);
+/* A reload took the target out of the list while it was dialled, before 101. */
+void dialling_revoke(struct tunnel *t);
 /* Options that only a tunnel that lasts needs (dead-peer detection on the target's side): set when its
  * first timer fires, so that short ones do not pay for them. */
 void dialling_lived(struct tunnel *t);

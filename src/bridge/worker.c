@@ -109,6 +109,7 @@ static void *worker_main(void *argument)
         log_event(w->log, LOG_ERROR, "worker.failed", err.text, F_U64("worker", w->index));
         abort();
     }
+    atomic_store(&w->ended, true);
     return NULL;
 }
 
@@ -191,23 +192,36 @@ static void order_give(struct worker *w, void (*carry_out)(struct worker *, stru
     loop_post(w->loop, &o->post);
 }
 
+static bool still_listed(const struct worker *w, const struct tunnel *t)
+{
+    struct target ignored;
+    bool by_pattern;
+
+    return allowlist_match(w->policy->allow, view_str(tunnel_label(t, 0)), &ignored, &by_pattern);
+}
+
 /* Ends the tunnels whose target the new list does not hold. Their own snapshot stays theirs. */
 static void revoke_tunnels(struct worker *w)
 {
     struct tunnel *t, *next;
 
     for (t = w->tunnels.first; t; t = next) {
-        struct target ignored;
-        bool by_pattern;
-
         next = t->next;
         if (t->phase != TUNNEL_OPEN && t->phase != TUNNEL_DIALLING)
             continue;
-        if (allowlist_match(w->policy->allow, view_str(tunnel_label(t, 0)), &ignored, &by_pattern))
+        if (still_listed(w, t))
             continue;
         metric_add(&w->stats.revoked, 1);
         tunnel_end(t, REASON_ALLOWLIST_CHANGED, BY_BRIDGE);
         tunnel_wake(t);
+    }
+    /* With --connect-first the target is dialled before the client has its 101. */
+    for (t = w->pending.first; t; t = next) {
+        next = t->next;
+        if (t->phase != TUNNEL_DIALLING || still_listed(w, t))
+            continue;
+        metric_add(&w->stats.revoked, 1);
+        dialling_revoke(t);
     }
 }
 

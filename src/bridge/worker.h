@@ -69,6 +69,8 @@ struct worker {
     bool drain_ordered, stop_ordered;
     _Atomic bool knocked;
     struct timer drain_timer;
+    struct timer accept_timer; /* looks again whether paused listeners may go on */
+    _Atomic bool ended;        /* its loop turns no more, as it should */
     uint64_t drain_start_ms, drain_end_ms;
     struct worker_stats stats;
 };
