@@ -128,9 +128,8 @@ static void send_close(struct tunnel *t)
 
     t->flags &= ~(uint32_t)(T_CLOSE_DUE | T_PING_DUE | T_PONG_DUE);
     t->flags |= T_CLOSE_SENT;
-    t->end_ms =
-        tunnel_now(t) + (t->reason == REASON_PROTOCOL_ERROR ? (uint64_t)REFUSED_DRAIN_MS
-                                                            : t->worker->config->close_timeout_ms);
+    t->end_ms = t->reason == REASON_PROTOCOL_ERROR ? tunnel_now(t) + REFUSED_DRAIN_MS
+                                                   : tunnel_answer_due(t);
     t->down_queued = UINT32_MAX;
     t->progress_ms = tunnel_now(t);
     metric_add(&t->worker->stats.down_frames[FRAME_CLOSE], 1);

@@ -121,7 +121,7 @@ static void fire_ending(struct tunnel *t, uint64_t now)
     if (tunnel_has(t, T_LINGER) && t->end_ms && now >= t->end_ms) {
         t->flags &= ~(uint32_t)T_LINGER;
         t->flags |= T_CLOSE_DUE | T_TARGET_DISCARD;
-        t->end_ms = now + t->worker->config->close_timeout_ms;
+        t->end_ms = tunnel_answer_due(t);
     }
     if (t->target.fd >= 0 && tunnel_has(t, T_TARGET_SHUT) && now >= t->target_end_ms)
         tunnel_give_up_target(t);
@@ -130,7 +130,7 @@ static void fire_ending(struct tunnel *t, uint64_t now)
     /* Our Close is in the kernel behind what a slow client still reads: while that moves, we wait. */
     if (tunnel_has(t, T_CLOSE_SENT) && relay_queued(t->client.fd) &&
         (moved(t, t->client.fd, &t->down_queued) || now < t->progress_ms + patience(t)))
-        t->end_ms = now + t->worker->config->close_timeout_ms;
+        t->end_ms = tunnel_answer_due(t);
     else
         tunnel_give_up_client(t);
 }

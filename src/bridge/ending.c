@@ -91,7 +91,7 @@ void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uin
     if (!tunnel_has(t, T_LINGER))
         t->flags |= T_TARGET_DISCARD;
     /* The target's own end waits for the client to take the rest; every other end has a deadline now. */
-    t->end_ms = now + (tunnel_has(t, T_LINGER) ? linger : t->worker->config->close_timeout_ms);
+    t->end_ms = tunnel_has(t, T_LINGER) ? now + linger : tunnel_answer_due(t);
     if (by == BY_TARGET)
         t->end_ms = 0;
     deadlines_arm(t);
@@ -148,7 +148,7 @@ void tunnel_target_gone(struct tunnel *t, bool reset)
     if (tunnel_has(t, T_LINGER)) { /* nothing more to deliver: answer the client's Close */
         t->flags &= ~(uint32_t)T_LINGER;
         t->flags |= T_CLOSE_DUE | T_TARGET_DISCARD;
-        t->end_ms = tunnel_now(t) + t->worker->config->close_timeout_ms;
+        t->end_ms = tunnel_answer_due(t);
     }
     if (reset || tunnel_has(t, T_TARGET_BROKEN)) {
         close_target(t, false);
@@ -176,6 +176,13 @@ static void advance_target(struct tunnel *t)
     }
     if (tunnel_has(t, T_TARGET_SHUT) && tunnel_has(t, T_TARGET_EOF))
         close_target(t, false);
+}
+
+uint64_t tunnel_answer_due(const struct tunnel *t)
+{
+    uint64_t span = t->worker->config->close_timeout_ms;
+
+    return span ? tunnel_now(t) + span : 0;
 }
 
 bool tunnel_closes_first(const struct tunnel *t)

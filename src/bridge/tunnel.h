@@ -203,6 +203,8 @@ void tunnel_end(struct tunnel *t, enum reason reason,
                 enum stats_by by); /* the first reason stands */
 void tunnel_end_code(struct tunnel *t, enum reason reason, enum stats_by by, uint16_t close_code);
 void tunnel_advance(struct tunnel *t);
+/* Until when the client may answer our Close, if it is sent now; 0: for as long as it likes. */
+uint64_t tunnel_answer_due(const struct tunnel *t);
 /* Once all is said, our FIN goes out at once (RFC 6455, 7.1.1): when both have said Close, after an error, or
  * after an answer by HTTP. Otherwise the client's Close is waited for. */
 bool tunnel_closes_first(const struct tunnel *t);

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.base import PATIENCE, SANITIZER, SLOW, eventually, free_port
-from harness.targets import echo, full_backlog
+from harness.targets import echo, fin_after, full_backlog
 from harness.wire import Client, Gone, Stream, dial, read_answer, request
 
 
@@ -92,6 +92,19 @@ def test_connect_timeout_off_waits_for_as_long_as_it_takes(bridge):
         assert one.metrics().total("atlas_proxy_tunnels", state="dialling") == 1, one.log
     for sock in (listener, *fillers):
         sock.close()
+
+
+def test_close_timeout_off_waits_for_the_answer(bridge, target):
+    """0 turns the time-out off; it does not reset whoever does not answer in the same moment."""
+    there = target(fin_after(b"last words"))
+    one = bridge(there, close_timeout="0")
+    with Client(one.address, there.query) as client:
+        data, code, _ = client.until_close()
+        assert (data, code) == (b"last words", 1000)
+        time.sleep(0.3)
+        client.send_close(1000)
+        assert client.rest() == (b"", "fin")
+    assert one.closed(reason="target-closed")["close_received"] == 1000
 
 
 @pytest.mark.parametrize("rate", ["100000", "50000"])
