@@ -34,6 +34,11 @@ struct chunk_pool {
 
 void chunk_pool_init(struct chunk_pool *pool, uint64_t bytes_max, struct worker_stats *stats);
 void chunk_pool_done(struct chunk_pool *pool);
+/* Would so many bytes stay below the ceiling? */
+static inline bool chunk_room(const struct chunk_pool *pool, uint64_t bytes)
+{
+    return pool->bytes_in_use + bytes <= pool->bytes_max;
+}
 /* A pooled chunk, empty, head = tail = CHUNK_HEAD_ROOM. NULL at the ceiling or without memory. */
 struct chunk *chunk_take(struct chunk_pool *pool);
 /* A chunk of its own size with these bytes in it; not refused at the ceiling, which only takes off the

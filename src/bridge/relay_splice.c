@@ -144,7 +144,8 @@ bool relay_splice(struct tunnel *t, uint64_t *budget)
         control_flush(t); /* between frames */
         if (t->phase == TUNNEL_GONE || t->down)
             return false;
-        t->pipe = pipe_take(&w->pipes);
+        /* What a slow reader leaves in a pipe becomes memory: none is begun that would not fit. */
+        t->pipe = chunk_room(&w->chunks, PIPE_BYTES) ? pipe_take(&w->pipes) : NULL;
         if (!t->pipe) {
             stop_splicing(t);
             return true;

@@ -1,15 +1,20 @@
 """Corners: settings that meet, ends that meet, and recoveries that nobody else triggers."""
 
+import contextlib
+import os
 import resource
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
-from harness.base import PATIENCE, SANITIZER, SLOW, eventually, free_port
-from harness.targets import echo, fin_after, full_backlog
+from harness.base import PATIENCE, SANITIZER, SLOW, eventually, free_port, run
+from harness.targets import Target, echo, fin_after, full_backlog
 from harness.wire import Client, Gone, Stream, dial, read_answer, request
+
+MIB = 1 << 20
 
 
 def answers(bridge, there):
@@ -131,6 +136,41 @@ def test_a_very_low_rate_is_still_a_rate(bridge, target):
     with Client(one.address, there.query, timeout=PATIENCE * 2) as client:
         client.send_data(b"0123456789" + b"0123456789")
         assert client.data(20) == b"0123456789" * 2
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+def test_what_leaves_the_pipes_of_stalled_readers_is_bounded(bridge, stack, netns):
+    """Small socket buffers leave most of a pipe with us: --buffer-memory counts that too."""
+    block, gate = os.urandom(MIB), threading.Semaphore(0)
+
+    def serve(peer):
+        peer.sock.setsockopt(socket.SOL_SOCKET, 32, 4 * MIB)  # SO_SNDBUFFORCE
+        peer.sock.sendall(b"!")
+        gate.acquire(timeout=PATIENCE)
+        peer.sock.settimeout(None)
+        with contextlib.suppress(OSError):
+            while True:
+                peer.sock.sendall(block)
+    with netns():
+        run("sysctl", "-q", "-w", "net.ipv4.tcp_wmem=4096 16384 65536")
+        run("sysctl", "-q", "-w", "net.ipv4.tcp_rmem=4096 4194304 6291456")
+        with Target(serve) as there:
+            one = bridge(there, splice="on", buffer_memory="4MiB", workers=1)
+            clients = [stack.enter_context(Client(one.address, there.query, receive_buffer=4096)) for _ in range(60)]
+            for client in clients:
+                assert client.data(1) == b"!"
+            for _ in range(5):  # a dozen at a time, each of which finds a pipe
+                one.signal(signal.SIGSTOP)
+                gate.release(12)
+                time.sleep(0.4)
+                one.signal(signal.SIGCONT)
+                time.sleep(0.4)
+            most = one.metrics().total("atlas_proxy_buffer_bytes")
+            gate.release(60)
+    # The pipes that were out when the limit was reached come on top.
+    assert most <= (4 + 16) * MIB, most
 
 
 # --- the way to ourselves -----------------------------------------------------------------------
