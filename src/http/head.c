@@ -151,6 +151,13 @@ static const char *show(uint8_t c, char out[static 8])
     return out;
 }
 
+/* limits_ok is going to let c pass. */
+static bool within_limits(const struct http_parser *p, uint8_t c)
+{
+    return p->scanned < limit(p) ||
+           (p->scanned < HTTP_HEAD_BYTES_MAX && (c == '\r' || c == '\n'));
+}
+
 /* Takes all bytes of the classes and lends the one that ends them. False when that one is not there
  * yet, or stands where limits_ok is going to refuse it. */
 static bool take_span(struct http_parser *p, struct view bytes, unsigned classes, uint8_t *end)
@@ -159,7 +166,7 @@ static bool take_span(struct http_parser *p, struct view bytes, unsigned classes
     if (p->scanned == bytes.len)
         return false;
     *end = bytes.at[p->scanned];
-    return !byte_is(*end, classes);
+    return !byte_is(*end, classes) && within_limits(p, *end);
 }
 
 static bool step_start(struct http_parser *p, struct view bytes, bool response)
