@@ -360,6 +360,8 @@ void tunnel_free(struct tunnel *t)
     }
     t->retired.free = memory_reuse;
     loop_retire(w->loop, &t->retired);
+    if (w->chunks.wanted)
+        tunnel_release_waiting(&w->chunks); /* it may have been its turn */
     if (w->paused)
         accept_resume(w);
 }
