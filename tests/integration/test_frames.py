@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from harness import procfs
-from harness.base import PATIENCE, eventually
+from harness.base import PATIENCE, SANITIZER, eventually
 from harness.targets import echo, hashing_sink
 from harness.wire import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Gone, close_payload, frame, mask)
 
@@ -347,7 +347,8 @@ def test_a_huge_announced_frame_reserves_nothing(one, length):
         client.send(bytes([0x82, 0xFF]) + struct.pack("!Q", length) + key + mask(b"start", key))
         assert client.data(5) == b"start"
         clients.append(client)
-    assert (procfs.memory(one.pid) >> 16) - before < 64  # 4 MiB in all, buffers of the first use included
+    grown = (procfs.memory(one.pid) >> 16) - before
+    assert SANITIZER or grown < 64  # 4 MiB in all, buffers of the first use included
     for client in clients:
         client.close()
 

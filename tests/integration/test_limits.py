@@ -322,8 +322,10 @@ def test_nothing_is_left_after_thousands_of_mixed_ends(bridge, target, dns):
     rounds = int(3600 / SLOW)
     for i in range(rounds):
         visit(i)
-    after = procfs.settled(baseline, "descriptors")
-    assert after == before
+    def nothing_more():
+        after = baseline()
+        return all(count <= before.get(kind, 0) for kind, count in after.items())
+    eventually(nothing_more, "descriptors as before")
     page = one.metrics()
     assert page.total("atlas_proxy_buffers_in_use") == 0 and page.total("atlas_proxy_pipes_in_use") == 0
     assert SLOW > 1 or procfs.memory(one.pid) - memory < 1 << 20
