@@ -1,4 +1,4 @@
-"""Real clients: curl, Python's websockets, Node's ws, Go, Chromium."""
+"""Real clients: Python's websockets, Node's ws, Go, Chromium, Firefox."""
 
 import asyncio
 import hashlib
@@ -101,9 +101,9 @@ def test_websockets_sees_status_and_codes(bridge, there, target):
 # --- Node ---------------------------------------------------------------------------------------
 
 
-def node(script, job, timeout=60):
+def node(script, job, module="ws", timeout=60):
     program = peers.need("node")
-    if not (BROWSER / "node_modules/ws").is_dir():
+    if module and not (BROWSER / "node_modules" / module).is_dir():
         pytest.skip("npm ci has not been run in tests/browser")
     done = run(program, BROWSER / script, json.dumps(job), text=True, timeout=timeout * SLOW, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -175,18 +175,21 @@ def test_go_echoes_everything(bridge, there, target, go_client):
     assert seen["status"] == 403
 
 
-# --- Chromium -----------------------------------------------------------------------------------
+# --- Browsers -----------------------------------------------------------------------------------
 
 
-def chromium(cases):
-    peers.need("chromium")
-    if not (BROWSER / "node_modules/playwright-core").is_dir():
-        pytest.skip("npm ci has not been run in tests/browser")
-    return node("chromium.mjs", {"cases": cases}, timeout=100)
+@pytest.fixture(params=["chromium", "firefox"])
+def browser(request):
+    """Opens a page in that browser: browser(cases) tells what its script saw in each of them."""
+    if request.param == "chromium":
+        peers.need("chromium")
+        return lambda cases: node("chromium.mjs", {"cases": cases}, module="playwright-core", timeout=100)
+    peers.need("firefox-esr")
+    return lambda cases: node("firefox.mjs", {"cases": cases, "seconds": 90 * SLOW}, module=None, timeout=100)
 
 
 @pytest.mark.timeout(240 * SLOW)
-def test_a_page_in_chromium(bridge, there, target, dns):
+def test_a_page_in_a_browser(browser, bridge, there, target, dns):
     """What script sees: an echo of ten mebibytes, and the code and reason of every way in which a tunnel ends."""
     gone = target(fin_after(b"bye" * 100_000))
     reset = target(reset_after(b"", gated=False))
@@ -198,8 +201,9 @@ def test_a_page_in_chromium(bridge, there, target, dns):
     def url(name):
         # As URLSearchParams writes it: the colon escaped.
         return one.url("?target=" + name.replace(":", "%3A"))
-    seen = chromium([
+    seen = browser([
         {"name": "echo", "url": url(there.name), "do": "echo", "bytes": 10 * MIB},
+        {"name": "one message", "url": url(there.name), "do": "echo", "bytes": MIB, "step": MIB},
         {"name": "small", "url": url(there.name), "do": "echo", "bytes": 1, "protocols": ["binary"]},
         {"name": "refused", "url": url("evil.test:443"), "do": "listen"},
         {"name": "no target", "url": one.url(), "do": "listen"},
@@ -214,6 +218,7 @@ def test_a_page_in_chromium(bridge, there, target, dns):
     assert echoed["opened"] and echoed["binary"] and echoed["received"] == 10 * MIB
     assert echoed["hash"] == echoed["sent"]
     assert echoed["code"] == 1000 and echoed["clean"] and not echoed["extensions"]
+    assert results["one message"]["hash"] == results["one message"]["sent"] and results["one message"]["code"] == 1000
     assert results["small"]["protocol"] == "binary" and results["small"]["code"] == 1000
     expected = {
         "refused": (1008, "target-not-allowed"), "no target": (1008, "no-target"), "closed": (1000, "target-closed"),
@@ -229,24 +234,24 @@ def test_a_page_in_chromium(bridge, there, target, dns):
 
 
 @pytest.mark.timeout(240 * SLOW)
-def test_a_page_of_a_foreign_origin_in_chromium(bridge, there):
+def test_a_page_of_a_foreign_origin_in_a_browser(browser, bridge, there):
     """403 for the handshake: script sees 1006 and nothing more, whether the target is listed or not."""
     one = bridge(there, origins="https://app.test")
-    seen = chromium([{"name": "listed", "url": one.url("?target=" + there.name), "do": "listen"},
-                     {"name": "unlisted", "url": one.url("?target=evil.test:1"), "do": "listen"}])
+    seen = browser([{"name": "listed", "url": one.url("?target=" + there.name), "do": "listen"},
+                    {"name": "unlisted", "url": one.url("?target=evil.test:1"), "do": "listen"}])
     assert [(r["opened"], r["code"], r["reason"]) for r in seen["results"]] == [(False, 1006, "")] * 2
     assert not there.peers
 
 
 @pytest.mark.timeout(240 * SLOW)
-def test_a_page_with_a_token_in_chromium(bridge, there, tmp_path):
+def test_a_page_with_a_token_in_a_browser(browser, bridge, there, tmp_path):
     """The subprotocol is the only header that script can set: the token opens and is not echoed."""
     file = tmp_path / "tokens"
     file.write_text(hashlib.sha256(b"page token").hexdigest() + "\n")
     one = bridge(there, auth_token_file=file)
     offer = ["binary", "bearer." + certs.b64url("page token")]
-    seen = chromium([{"name": "good", "url": one.url("?target=" + there.name), "do": "echo", "bytes": 1000, "protocols": offer},
-                     {"name": "bad", "url": one.url("?target=" + there.name), "do": "echo", "bytes": 1000, "protocols": ["binary"]}])
+    seen = browser([{"name": "good", "url": one.url("?target=" + there.name), "do": "echo", "bytes": 1000, "protocols": offer},
+                    {"name": "bad", "url": one.url("?target=" + there.name), "do": "echo", "bytes": 1000, "protocols": ["binary"]}])
     good, bad = seen["results"]
     assert good["opened"] and good["protocol"] == "binary" and good["hash"] == good["sent"]
     assert not bad["opened"] and bad["code"] == 1006
