@@ -154,8 +154,7 @@ static const char *show(uint8_t c, char out[static 8])
 /* limits_ok is going to let c pass. */
 static bool within_limits(const struct http_parser *p, uint8_t c)
 {
-    return p->scanned < limit(p) ||
-           (p->scanned < HTTP_HEAD_BYTES_MAX && (c == '\r' || c == '\n'));
+    return p->scanned < limit(p) || (p->scanned < HTTP_HEAD_BYTES_MAX && (c == '\r' || c == '\n'));
 }
 
 /* Takes all bytes of the classes and lends the one that ends them. False when that one is not there

@@ -1,0 +1,159 @@
+/* One event is one line, whatever a peer put into it. */
+#include "unit.h"
+
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log_render.h"
+
+static const char *text_of(struct log_line *line)
+{
+    assert_true(line->len > 0 && line->len < sizeof line->at);
+    assert_int_equal(line->at[line->len - 1], '\n');
+    assert_ptr_equal(memchr(line->at, '\n', line->len), line->at + line->len - 1);
+    line->at[line->len] = '\0';
+    return line->at;
+}
+
+static void a_line_is_rendered_in_both_forms(void **state)
+{
+    const struct log_field fields[] = {
+        F_STR("target", "tee:443"),
+        F_U64("bytes", UINT64_MAX),
+        F_I64("delta", -5),
+        F_BOOL("tls", true),
+        F_SECONDS("duration", 1023),
+        F_STR("empty", ""),
+        F_STR("words", "two words \"q\""),
+    };
+    struct log_line line;
+
+    (void)state;
+    log_render(&line, false, false, 0, LOG_INFO, "a.b", "it happened", fields, COUNT_OF(fields));
+    assert_string_equal(text_of(&line),
+                        "1970-01-01T00:00:00.000Z INFO  it happened target=tee:443 "
+                        "bytes=18446744073709551615 delta=-5 tls=true duration=1.023 "
+                        "words=\"two words \\\"q\\\"\"\n");
+    log_render(&line, true, false, 1, LOG_WARN, "a.b", "it happened", fields, COUNT_OF(fields));
+    assert_string_equal(
+        text_of(&line),
+        "{\"time\":\"1970-01-01T00:00:00.001Z\",\"level\":\"warn\",\"event\":\"a.b\","
+        "\"message\":\"it happened\",\"target\":\"tee:443\","
+        "\"bytes\":18446744073709551615,\"delta\":-5,\"tls\":true,"
+        "\"duration\":1.023,\"words\":\"two words \\\"q\\\"\"}\n");
+    log_render(&line, false, true, 0, LOG_ERROR, "a.b", "red", NULL, 0);
+    assert_non_null(strstr(text_of(&line), "\033[31mERROR\033[0m red"));
+}
+
+/* Every byte, alone and in pairs with a line end, in a message and in a field. */
+static void hostile_text_stays_one_line_and_valid_json(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char text[] = {'a', (char)byte, '\n', (char)byte, '\033', '[', '2', 'J', (char)byte, 0};
+        const struct log_field fields[] = {F_VIEW("peer", view_from(text, sizeof text - 1))};
+        struct log_line line;
+        struct json_token tokens[32];
+        struct json_doc doc;
+        const char *rendered;
+
+        log_render(&line, true, false, 0, LOG_INFO, "a.b", byte ? text : "m", fields, 1);
+        rendered = text_of(&line);
+        assert_true(json_parse(view_str(rendered), tokens, COUNT_OF(tokens), &doc, NULL));
+        for (const char *c = rendered; *c != '\n'; c++)
+            assert_true((unsigned char)*c >= ' ' && *c != 0x7F);
+        log_render(&line, false, false, 0, LOG_INFO, "a.b", byte ? text : "m", fields, 1);
+        rendered = text_of(&line);
+        for (const char *c = rendered; *c != '\n'; c++)
+            assert_true((unsigned char)*c >= ' ' && *c != 0x7F);
+    }
+}
+
+static void long_text_is_cut_and_too_many_fields_are_left_out_whole(void **state)
+{
+    static char text[3 * LOG_TEXT_MAX];
+    struct log_field fields[16];
+    struct log_line line;
+    const char *rendered;
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < COUNT_OF(fields); i++)
+        fields[i] = F_VIEW("field", view_from(text, sizeof text));
+    log_render(&line, true, false, 0, LOG_INFO, "a.b", "m", fields, COUNT_OF(fields));
+    rendered = text_of(&line);
+    assert_non_null(strstr(rendered, "x…\""));
+    assert_true(rendered[line.len - 2] == '}' && rendered[line.len - 3] == '"');
+    log_render(&line, false, false, 0, LOG_INFO, "a.b", "m", fields, COUNT_OF(fields));
+    (void)text_of(&line);
+}
+
+static void levels_are_words(void **state)
+{
+    static const struct {
+        const char *word;
+        enum log_level level;
+    } good[] = {{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+    enum log_level level;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_true(log_level_parse(view_str(good[i].word), &level));
+        assert_int_equal(level, good[i].level);
+    }
+    assert_false(log_level_parse(VIEW("loud"), &level));
+    assert_false(log_level_parse(VIEW(""), &level));
+}
+
+/* A sink on a pipe: what arrives there is what was logged, before, while and after its thread runs. */
+static void a_sink_writes_in_order_and_holds_back_floods(void **state)
+{
+    struct log_sink *sink;
+    struct log *log;
+    struct err err;
+    static char got[256 * 1024];
+    size_t n = 0, lines = 0;
+    ssize_t r;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(log_sink_new(ends[1], LOG_JSON, LOG_INFO, &clock_system, &sink, &err));
+    assert_true(log_new(sink, &log, &err));
+    assert_true(log_wants(log, LOG_INFO) && !log_wants(log, LOG_DEBUG));
+    log_event(log, LOG_INFO, "first", "before the thread");
+    log_event(log, LOG_DEBUG, "never", "below the level");
+    assert_true(log_sink_start(sink, &err));
+    log_event(log, LOG_INFO, "second", "by the thread", F_U64("n", 2));
+    for (int i = 0; i < 200; i++)
+        log_event_limited(log, LOG_INFO, "flood", "a peer can cause this");
+    log_sink_stop(sink);
+    log_sink_level(sink, LOG_DEBUG);
+    log_event(log, LOG_DEBUG, "last", "after the thread");
+    (void)close(ends[1]);
+    while ((r = read(ends[0], got + n, sizeof got - 1 - n)) > 0)
+        n += (size_t)r;
+    got[n] = '\0';
+    assert_true(strstr(got, "\"first\"") < strstr(got, "\"second\""));
+    assert_non_null(strstr(got, "\"last\""));
+    assert_null(strstr(got, "\"never\""));
+    for (const char *c = got; (c = strstr(c, "\"event\":\"flood\"")); c++)
+        lines++;
+    assert_in_range(lines, 10, 40); /* ten a second, and the second may turn while we log */
+    assert_int_equal(log_sink_dropped(sink), 0);
+    (void)close(ends[0]);
+    log_sink_free(sink);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_is_rendered_in_both_forms),
+        cmocka_unit_test(hostile_text_stays_one_line_and_valid_json),
+        cmocka_unit_test(long_text_is_cut_and_too_many_fields_are_left_out_whole),
+        cmocka_unit_test(levels_are_words),
+        cmocka_unit_test(a_sink_writes_in_order_and_holds_back_floods),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
