@@ -264,6 +264,7 @@ bool relay_down(struct tunnel *t)
         if (!spent)
             break;
     }
+    t->heavy |= moved >= RELAY_TURN_LONG;
     if (t->phase == TUNNEL_GONE)
         return false;
     if (t->pipe && !t->pipe->bytes)

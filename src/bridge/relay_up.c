@@ -355,6 +355,7 @@ static bool may_read(const struct tunnel *t)
 bool relay_up(struct tunnel *t)
 {
     uint64_t moved = 0;
+    bool spent = true; /* the turn, as long as nothing says that there is no more to do */
 
     if (t->up && tunnel_has(t, T_EARLY)) {
         early(t);
@@ -362,8 +363,8 @@ bool relay_up(struct tunnel *t)
             return false;
     }
     (void)flush(t);
-    for (int i = 0; i < RELAY_TURN_READS && moved < RELAY_TURN_BYTES; i++)
-        if (!may_read(t) || !read_once(t, &moved))
-            return false;
-    return may_read(t);
+    for (int i = 0; spent && i < RELAY_TURN_READS && moved < RELAY_TURN_BYTES; i++)
+        spent = may_read(t) && read_once(t, &moved);
+    t->heavy |= moved >= RELAY_TURN_LONG;
+    return spent && may_read(t);
 }

@@ -101,9 +101,10 @@ static void client_ready(struct loop *loop, struct io *io, uint32_t events)
     struct tunnel *t = CONTAINER(io, struct tunnel, client);
     uint32_t before = io->bits;
 
+    (void)loop;
     bits_of(io, events);
     if (news(io, before, events))
-        task_queue(loop, &t->task);
+        tunnel_wake(t);
 }
 
 static void target_ready(struct loop *loop, struct io *io, uint32_t events)
@@ -111,9 +112,10 @@ static void target_ready(struct loop *loop, struct io *io, uint32_t events)
     struct tunnel *t = CONTAINER(io, struct tunnel, target);
     uint32_t before = io->bits;
 
+    (void)loop;
     bits_of(io, events);
     if (news(io, before, events))
-        task_queue(loop, &t->task);
+        tunnel_wake(t);
 }
 
 static void evict_oldest(struct worker *w)
@@ -203,7 +205,10 @@ struct tunnel *tunnel_new(struct worker *w, int fd, const struct addr *peer)
 
 void tunnel_wake(struct tunnel *t)
 {
-    task_queue(t->worker->loop, &t->task);
+    if (t->heavy)
+        task_queue_long(t->worker->loop, &t->task);
+    else
+        task_queue(t->worker->loop, &t->task);
 }
 
 void tunnel_run(struct loop *loop, struct task *task)
@@ -212,6 +217,7 @@ void tunnel_run(struct loop *loop, struct task *task)
     bool more = false;
 
     (void)loop;
+    t->heavy = false;
     switch ((enum tunnel_phase)t->phase) {
     case TUNNEL_GREETING:
         greeting_run(t);

@@ -70,9 +70,10 @@ enum {
     RELAY_TURN_BYTES =
         512 * 1024, /* of one direction in one turn: nobody starves behind a bulk tunnel */
     RELAY_TURN_READS = 16,
-    RELAY_READ_FIRST = 16 * 1024,     /* first read; doubles while reads come back full */
-    RELAY_PROBE_BYTES = 512,          /* what is read for a socket that looks full */
-    RELAY_UNSENT_BYTES = 512 * 1024,  /* TCP_NOTSENT_LOWAT of both sockets */
+    RELAY_TURN_LONG = 128 * 1024,    /* who moves so much in a turn waits behind those who do not */
+    RELAY_READ_FIRST = 16 * 1024,    /* first read; doubles while reads come back full */
+    RELAY_PROBE_BYTES = 512,         /* what is read for a socket that looks full */
+    RELAY_UNSENT_BYTES = 512 * 1024, /* TCP_NOTSENT_LOWAT of both sockets */
     RELAY_UNSENT_SPLICE = PIPE_BYTES, /* … of a client that takes whole pipes */
     MESSAGE_BYTES_FIRST =
         64 * 1024, /* a browser delivers whole messages: small ones arrive sooner */
@@ -138,6 +139,7 @@ struct tunnel {
     uint16_t close_received;         /* 0: none yet */
     bool lived, bounded;             /* socket options set: see dialling_lived, dialling_bulk */
     bool head_only;                  /* the request was HEAD: refusals have no body */
+    bool heavy;                      /* moved RELAY_TURN_LONG in its last turn */
     uint8_t phase, reason, by, bulk; /* bulk: reads in a row that argue for (or against) splice */
     uint32_t connect_us;
     struct addr peer, client_addr, target_addr;

@@ -13,6 +13,7 @@ static bool turn(struct loop *loop, uint64_t wait_ms, struct err *err);
 static int loop_timeout_ms(struct loop *loop, uint64_t wait_ms);
 static void loop_events(struct loop *loop);
 static void loop_tasks(struct loop *loop);
+static void loop_long_tasks(struct loop *loop);
 static void loop_posts(struct loop *loop);
 static void loop_give_back(struct loop *loop);
 static void loop_turn_ended(struct loop *loop, uint64_t start_us);
@@ -31,7 +32,8 @@ bool loop_new(const struct clock *clock, struct loop **out, struct err *err)
     memset(loop, 0, sizeof *loop);
     loop->clock = clock;
     loop->now_ms = clock_monotonic_ms(clock);
-    loop->tasks_tail = &loop->tasks;
+    loop->tasks.tail = &loop->tasks.first;
+    loop->long_tasks.tail = &loop->long_tasks.first;
     atomic_init(&loop->alive_ms, loop->now_ms);
     wheel_start(&loop->wheel, loop->now_ms);
     if (!loop_open(loop, err))
@@ -136,14 +138,24 @@ void task_init(struct task *t, void (*run)(struct loop *, struct task *))
     *t = (struct task){.run = run};
 }
 
-void task_queue(struct loop *loop, struct task *t)
+static void append(struct task_list *list, struct task *t)
 {
     if (t->link)
         return;
     t->next = NULL;
-    t->link = loop->tasks_tail;
-    *loop->tasks_tail = t;
-    loop->tasks_tail = &t->next;
+    t->link = list->tail;
+    *list->tail = t;
+    list->tail = &t->next;
+}
+
+void task_queue(struct loop *loop, struct task *t)
+{
+    append(&loop->tasks, t);
+}
+
+void task_queue_long(struct loop *loop, struct task *t)
+{
+    append(&loop->long_tasks, t);
 }
 
 void task_cancel(struct loop *loop, struct task *t)
@@ -153,8 +165,10 @@ void task_cancel(struct loop *loop, struct task *t)
     *t->link = t->next;
     if (t->next)
         t->next->link = t->link;
-    else if (loop->tasks_tail == &t->next)
-        loop->tasks_tail = t->link;
+    else if (loop->tasks.tail == &t->next)
+        loop->tasks.tail = t->link;
+    else if (loop->long_tasks.tail == &t->next)
+        loop->long_tasks.tail = t->link;
     t->next = NULL;
     t->link = NULL;
 }
@@ -230,6 +244,7 @@ static bool turn(struct loop *loop, uint64_t wait_ms, struct err *err)
     loop->now_ms = clock_monotonic_ms(loop->clock);
     loop_events(loop);
     loop_tasks(loop);
+    loop_long_tasks(loop);
     wheel_advance(loop);
     loop_posts(loop);
     loop_give_back(loop);
@@ -241,7 +256,7 @@ static int loop_timeout_ms(struct loop *loop, uint64_t wait_ms)
 {
     uint64_t next, now;
 
-    if (loop->tasks || wait_ms == 0)
+    if (loop->tasks.first || loop->long_tasks.first || wait_ms == 0)
         return 0;
     next = wheel_next_ms(&loop->wheel);
     if (next != WHEEL_NEVER) {
@@ -273,16 +288,31 @@ static void loop_tasks(struct loop *loop)
 {
     struct task *t;
 
-    if (!loop->tasks)
+    if (!loop->tasks.first)
         return;
-    loop->round = loop->tasks;
+    loop->round = loop->tasks.first;
     loop->round->link = &loop->round;
-    loop->tasks = NULL;
-    loop->tasks_tail = &loop->tasks;
+    loop->tasks.first = NULL;
+    loop->tasks.tail = &loop->tasks.first;
     while ((t = loop->round) != NULL) {
         task_cancel(loop, t);
         t->run(loop, t);
     }
+}
+
+static void loop_long_tasks(struct loop *loop)
+{
+    struct task *t = loop->long_tasks.first;
+    uint64_t start_us;
+
+    if (!t)
+        return;
+    start_us = clock_monotonic_us();
+    do {
+        task_cancel(loop, t);
+        t->run(loop, t);
+        t = loop->long_tasks.first;
+    } while (t && clock_monotonic_us() - start_us < LOOP_LONG_US);
 }
 
 static void loop_posts(struct loop *loop)

@@ -9,6 +9,8 @@
  *           horizon waits in the last slot and hops on. Timers fire late by at most one tick, never early.
  * tasks     a FIFO of things to run soon: after the events of this batch, before the next wait. A task
  *           that re-queues itself runs again in the next round, so that no one starves others.
+ *           Long ones have a FIFO of their own behind it: at least one a turn, and no further one once
+ *           LOOP_LONG_US have passed, so that what is short waits for one of them and not for all.
  * posts     from other threads: loop_post wakes the loop by eventfd.
  * Order of one turn   wait → clock → events → tasks → timers → posts → retired memory. */
 #pragma once
@@ -21,7 +23,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-enum { TIMER_TICK_MS = 16, TIMER_SLOTS = 1024, LOOP_EVENTS_MAX = 256 };
+enum { TIMER_TICK_MS = 16, TIMER_SLOTS = 1024, LOOP_EVENTS_MAX = 256, LOOP_LONG_US = 200 };
 
 struct loop;
 
@@ -90,7 +92,8 @@ static inline bool timer_armed(const struct timer *t)
 }
 
 void task_init(struct task *t, void (*run)(struct loop *, struct task *));
-void task_queue(struct loop *loop, struct task *t); /* no-op when it is queued already */
+void task_queue(struct loop *loop, struct task *t);      /* no-op when it is queued already */
+void task_queue_long(struct loop *loop, struct task *t); /* the same, behind all that is short */
 void task_cancel(struct loop *loop, struct task *t);
 static inline bool task_queued(const struct task *t)
 {

@@ -16,6 +16,11 @@ struct timer_wheel {
     struct timer *slots[TIMER_SLOTS];
 };
 
+/* tail: where the next one is linked in. */
+struct task_list {
+    struct task *first, **tail;
+};
+
 struct loop {
     const struct clock *clock;
     uint64_t now_ms;
@@ -26,7 +31,8 @@ struct loop {
     struct epoll_event events[LOOP_EVENTS_MAX];
     int event_at, event_count; /* the batch being served; event_at is the entry under way */
 
-    struct task *tasks, **tasks_tail, *round;
+    struct task_list tasks, long_tasks;
+    struct task *round;
     struct retired *retired;
     struct timer_wheel wheel;
 

@@ -518,6 +518,46 @@ static void busy_run(struct loop *loop, struct task *task)
         ;
 }
 
+/* A task that takes longer than all long ones of a turn may together. */
+static void slow_run(struct loop *loop, struct task *task)
+{
+    busy_run(loop, task);
+    job_run(loop, task);
+}
+
+static void what_is_short_waits_for_one_long_task_and_not_for_all(void **state)
+{
+    struct loop *loop = new_loop();
+    struct job a, b, c, s;
+
+    (void)state;
+    trace[0] = '\0';
+    job_init(&a, 'a');
+    job_init(&b, 'b');
+    job_init(&c, 'c');
+    job_init(&s, 's');
+    a.task.run = b.task.run = c.task.run = slow_run;
+    a.again = true; /* as a short one, this time */
+    s.again = true;
+    task_queue_long(loop, &a.task);
+    task_queue_long(loop, &b.task);
+    task_queue_long(loop, &c.task);
+    task_queue(loop, &s.task);
+    task_queue(loop, &b.task); /* queued already */
+    turn(loop);
+    assert_string_equal(trace, "sa");
+    a.again = false;
+    turn(loop);
+    assert_string_equal(trace, "sasab");
+    task_cancel(loop, &c.task);
+    task_queue_long(loop, &b.task); /* the end of the queue is still right */
+    turn(loop);
+    assert_string_equal(trace, "sasabsb");
+    turn(loop);
+    assert_string_equal(trace, "sasabsbs");
+    loop_free(loop);
+}
+
 static void reports_the_slowest_turn_once(void **state)
 {
     struct loop *loop = new_loop();
@@ -549,6 +589,7 @@ int main(void)
         cmocka_unit_test(wakes_for_posts_of_other_threads_and_loses_none),
         cmocka_unit_test(stops_when_another_thread_says_so),
         cmocka_unit_test(a_turn_runs_events_tasks_timers_posts_and_frees),
+        cmocka_unit_test(what_is_short_waits_for_one_long_task_and_not_for_all),
         cmocka_unit_test(reports_the_slowest_turn_once),
     };
 
