@@ -12,7 +12,7 @@
 
 enum {
     CHUNK_HEAD_ROOM = 16,     /* before the bytes: a frame's head goes there */
-    CHUNK_BYTES = 256 * 1024, /* larger reads halve the cost of a byte, until L2 is full */
+    CHUNK_BYTES = 512 * 1024, /* larger reads make a byte cheaper, until they leave L2 */
     CHUNKS_KEPT = 4,          /* idle pooled chunks that keep their pages */
 };
 
