@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/view.h"
+
 /* What a component that needs the time is handed. Tests hand in a clock they move by hand. */
 struct clock {
     uint64_t (*monotonic_ms)(void *context); /* never goes back; origin unspecified */
@@ -24,5 +26,8 @@ static inline int64_t clock_wall_ms(const struct clock *c)
 uint64_t clock_monotonic_us(void); /* precise, for histograms of latency */
 
 enum { CLOCK_RFC3339_BYTES = 25 };
+/* "2026-11-20T22:05:31Z", with a fraction or an offset ("+02:00") where there is one, years 1970–2200 (RFC 3339, 5.6).
+ * Seconds since 1970; a fraction is left out. False leaves *out alone. */
+bool clock_rfc3339_parse(struct view text, int64_t *out);
 /* "2026-11-20T22:05:31.123Z" (UTC, milliseconds). Returns out. */
 char *clock_rfc3339(int64_t wall_ms, char out[static CLOCK_RFC3339_BYTES]);

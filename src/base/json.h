@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 
-enum { JSON_DEPTH_MAX = 32 };
+enum { JSON_DEPTH_MAX = 32, JSON_MEMBERS_MAX = 1024 /* of one object */ };
 
 struct json_writer {
     struct buf *out;
@@ -47,6 +47,14 @@ struct json_doc {
 /* tokens: room for max. The doc lends both text and tokens. */
 MUST_USE bool json_parse(struct view text, struct json_token *tokens, uint32_t max,
                          struct json_doc *out, struct err *err);
+/* A document with tokens of its own, at most max of them. */
+struct json_tree {
+    struct json_doc doc;
+    struct json_token *tokens;
+};
+/* The tree lends text. */
+MUST_USE bool json_load(struct view text, uint32_t max, struct json_tree *out, struct err *err);
+void json_unload(struct json_tree *tree);
 /* Token index of the member's value, or 0 when there is none. object: index of an object token. key: as
  * it reads, whatever escapes the text writes it with. */
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *key);
@@ -61,4 +69,7 @@ struct view json_span(const struct json_doc *doc, uint32_t token);
 MUST_USE bool json_string(const struct json_doc *doc, uint32_t token, char *out, size_t size);
 /* A whole number, written without fraction or exponent, from -2^63 to 2^63 - 1. */
 MUST_USE bool json_integer(const struct json_doc *doc, uint32_t token, int64_t *out);
+/* A string with its escapes decoded, in memory of its own (free), NUL-terminated. *len: its bytes. False: as
+ * json_string, or no memory. */
+MUST_USE bool json_string_new(const struct json_doc *doc, uint32_t token, char **out, size_t *len);
 MUST_USE bool json_boolean(const struct json_doc *doc, uint32_t token, bool *out);

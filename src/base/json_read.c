@@ -1,5 +1,7 @@
 /* Reading in two passes: json_grammar_check accepts exactly RFC 8259, then jsmn, which is laxer, finds the
  * spans of what is known to be good. */
+#include <stdlib.h>
+
 #include "base/codec.h"
 #include "base/json.h"
 #include "base/json_grammar.h"
@@ -128,6 +130,8 @@ static bool keys_differ(const struct json_doc *doc, uint32_t object, struct err 
 {
     uint32_t key = json_first(object);
 
+    if (doc->tokens[object].count > JSON_MEMBERS_MAX)
+        return err_set(err, ERR_LIMIT, "JSON: an object of more than %d members", JSON_MEMBERS_MAX);
     for (uint32_t i = 0; i < doc->tokens[object].count; i++) {
         uint32_t other = json_first(object);
 
@@ -172,6 +176,31 @@ bool json_parse(struct view text, struct json_token *tokens, uint32_t max, struc
             return false;
     *out = doc;
     return true;
+}
+
+bool json_load(struct view text, uint32_t max, struct json_tree *out, struct err *err)
+{
+    struct json_tree tree;
+    size_t room = 1; /* a token stands at the start, or behind one of these */
+
+    for (size_t i = 0; i < text.len && room < max; i++)
+        room += text.at[i] == '{' || text.at[i] == '[' || text.at[i] == ',' || text.at[i] == ':';
+    tree.tokens = calloc(room, sizeof *tree.tokens);
+    if (!tree.tokens)
+        return err_set(err, ERR_MEMORY, "JSON: no memory for %zu values", room);
+    if (!json_parse(text, tree.tokens, (uint32_t)room, &tree.doc, err)) {
+        free(tree.tokens);
+        return false;
+    }
+    *out = tree;
+    return true;
+}
+
+void json_unload(struct json_tree *tree)
+{
+    free(tree->tokens);
+    tree->tokens = NULL;
+    tree->doc.count = 0;
 }
 
 struct view json_span(const struct json_doc *doc, uint32_t token)
@@ -243,6 +272,20 @@ bool json_string(const struct json_doc *doc, uint32_t token, char *out, size_t s
         n += len;
     }
     out[n] = '\0';
+    return true;
+}
+
+bool json_string_new(const struct json_doc *doc, uint32_t token, char **out, size_t *len)
+{
+    size_t room = token < doc->count ? json_span(doc, token).len + 1 : 1;
+    char *text = malloc(room);
+
+    if (!text || !json_string(doc, token, text, room)) {
+        free(text);
+        return false;
+    }
+    *out = text;
+    *len = strlen(text);
     return true;
 }
 

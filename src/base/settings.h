@@ -53,6 +53,9 @@ struct settings_program {
     const char *epilogue; /* last part of --help: examples, exit codes; may be NULL */
     const struct setting *rows;
     size_t count;
+    const char
+        *word; /* what words without dashes are, for complaints: "QUOTE"; NULL: none are taken */
+    unsigned words_least, words_most;
 };
 
 struct settings;
@@ -67,8 +70,8 @@ enum settings_action {
 };
 
 /* Reads everything into *target (zeroed first). argv may hold --config FILE (PREFIXCONFIG), --help,
- * -h, --version, -V, --check, --print-config, and --NAME VALUE, --NAME=VALUE. Positional arguments
- * are an error. On failure every complaint is printed to complaints, one a line, and err holds the
+ * -h, --version, -V, --check, --print-config, and --NAME VALUE, --NAME=VALUE. Other words, and all
+ * behind "--", are as many as the program takes; "-" is such a word. On failure every complaint is printed to complaints, one a line, and err holds the
  * first one (ERR_USAGE). environ: NULL-terminated, as extern char **environ. */
 MUST_USE bool settings_load(const struct settings_program *program, int argc, char **argv,
                             char **environment, void *target, FILE *complaints,
@@ -78,6 +81,8 @@ CLEANUP_DEFINE(struct settings, settings_free)
 
 /* Where the value of a row came from. */
 enum setting_source settings_source(const struct settings *s, const char *name);
+/* The words without dashes, lent by argv. */
+const char *const *settings_words(const struct settings *s, unsigned *count);
 /* The path given by --config, or NULL. */
 const char *settings_file(const struct settings *s);
 

@@ -106,7 +106,22 @@ static void long_flag(struct flags *f, const char *word)
     settings_take(f->s, row, view_str(value), SOURCE_FLAG, where);
 }
 
-static void stray(struct flags *f, const char *word)
+static void plain_word(struct flags *f, const char *word)
+{
+    const struct settings_program *p = f->s->program;
+    char shown[SETTING_SHOWN_ROOM];
+
+    if (f->s->word_count < p->words_most)
+        f->s->words[f->s->word_count++] = word;
+    else if (p->word)
+        settings_complain(f->s, "unexpected argument \"%s\" behind %s; see --help",
+                          settings_shown(view_str(word), shown), p->word);
+    else
+        settings_complain(f->s, "unexpected argument \"%s\"; options begin with --, see --help",
+                          settings_shown(view_str(word), shown));
+}
+
+static void short_flag(struct flags *f, const char *word)
 {
     char shown[SETTING_SHOWN_ROOM];
 
@@ -117,18 +132,26 @@ static void stray(struct flags *f, const char *word)
 enum settings_action settings_read_flags(struct settings *s, int argc, char **argv)
 {
     struct flags f = {.s = s, .argc = argc, .argv = argv, .action = SETTINGS_RUN};
+    bool only_words = false;
 
     for (f.at = 1; f.at < argc; f.at++) {
         const char *word = argv[f.at];
 
-        if (!strcmp(word, "-h"))
+        if (only_words || word[0] != '-' || !word[1])
+            plain_word(&f, word);
+        else if (!strcmp(word, "--"))
+            only_words = true;
+        else if (!strcmp(word, "-h"))
             ask(&f, SETTINGS_HELP);
         else if (!strcmp(word, "-V"))
             ask(&f, SETTINGS_VERSION);
-        else if (!strncmp(word, "--", 2) && word[2])
+        else if (word[1] == '-')
             long_flag(&f, word + 2);
         else
-            stray(&f, word);
+            short_flag(&f, word);
     }
+    if (f.action != SETTINGS_HELP && f.action != SETTINGS_VERSION &&
+        s->word_count < s->program->words_least)
+        settings_complain(s, "%s is missing; see --help", s->program->word);
     return f.action;
 }

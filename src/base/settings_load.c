@@ -161,7 +161,8 @@ bool settings_load(const struct settings_program *program, int argc, char **argv
     CLEANUP(settings_free_cleanup) struct settings *s = calloc(1, sizeof *s);
     enum settings_action asked;
 
-    if (!s || !(s->states = calloc(program->count, sizeof *s->states)))
+    if (!s || !(s->states = calloc(program->count, sizeof *s->states)) ||
+        !(s->words = calloc(program->words_most + 1, sizeof *s->words)))
         return err_set(err, ERR_MEMORY, "settings");
     s->program = program;
     s->complaints = complaints;
@@ -193,6 +194,7 @@ void settings_free(struct settings *s)
     for (size_t i = 0; s->states && i < s->program->count; i++)
         free(s->states[i].text);
     free(s->states);
+    free(s->words);
     free(s->file);
     free(s);
 }
@@ -202,6 +204,12 @@ enum setting_source settings_source(const struct settings *s, const char *name)
     size_t row = settings_row(s->program, view_str(name));
 
     return row < s->program->count ? s->states[row].source : SOURCE_DEFAULT;
+}
+
+const char *const *settings_words(const struct settings *s, unsigned *count)
+{
+    *count = s->word_count;
+    return s->words;
 }
 
 const char *settings_file(const struct settings *s)

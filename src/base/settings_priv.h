@@ -21,6 +21,8 @@ struct settings {
     struct setting_state *states; /* one a row */
     char *file;
     bool file_by_flag; /* and not by the environment */
+    const char **words;
+    unsigned word_count;
     FILE *complaints;
     unsigned complaint_count;
     struct err first;

@@ -1,0 +1,6 @@
+/* commands: what `atls` can do. Each reads its own settings from argv and returns an exit status: 0 good, 1 refused
+ * (verify) or the class of the failure (the others, see attest_err.h), 2 usage. */
+#pragma once
+
+int atls_verify(int argc, char **argv, char **environment);
+int atls_inspect(int argc, char **argv, char **environment);

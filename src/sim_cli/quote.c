@@ -1,0 +1,103 @@
+/* atlas-sim quote: one quote on standard output, or with its event log as an answer of the guest agent. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/command.h"
+#include "sim/agent.h"
+#include "sim_cli/commands.h"
+#include "sim_cli/state.h"
+
+#include "base/poison.h"
+
+struct config {
+    uint32_t version;
+    const char *report_data, *certificate;
+    bool json, hex;
+};
+
+#define ROW(field, k, text, ...)                                                               \
+    {                                                                                          \
+        .name = text, .kind = k, .offset = offsetof(struct config, field), .group = "Options", \
+        __VA_ARGS__                                                                            \
+    }
+
+static const struct setting rows[] = {
+    ROW(version, SETTING_U32, "quote-version", .fallback = "4", .least = 4, .most = 5,
+        .help = "4: TD report 1.0; 5: TD report 1.5"),
+    ROW(report_data, SETTING_TEXT, "report-data", .value_name = "HEX",
+        .help = "The 64 bytes that the quote carries (zeros)"),
+    ROW(certificate, SETTING_TEXT, "certificate-sha256", .value_name = "HEX",
+        .help = "Emit \"New TLS Certificate\" for this hash first"),
+    ROW(json, SETTING_BOOL, "json",
+        .help = "Print the guest agent's answer: quote, event log, VM configuration"),
+    ROW(hex, SETTING_BOOL, "hex", .help = "Print the quote in hex"),
+};
+
+static const struct settings_program program = {
+    .name = "atlas-sim quote",
+    .prefix = "ATLAS_SIM_QUOTE_",
+    .summary = "Prints a quote of the simulated platform in FOLDER.",
+    .usage = "atlas-sim quote FOLDER [--json] [--report-data HEX]",
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+    .word = "FOLDER",
+    .words_least = 1,
+    .words_most = 1,
+};
+
+static bool hex_option(const char *text, const char *name, uint8_t *out, size_t n, struct err *err)
+{
+    return !text || hex_decode(view_str(text), out, n) ||
+           err_set(err, ERR_USAGE, "--%s: expected %zu hex digits", name, 2 * n);
+}
+
+static bool print(const struct config *c, struct sim_state *s, const uint8_t *data, struct err *err)
+{
+    struct buf out, hex;
+    bool good;
+
+    buf_init(&out, (size_t)16 * 1024 * 1024, "quote");
+    buf_init(&hex, (size_t)1024 * 1024, "quote");
+    good = c->json ? sim_agent_quote(s->platform, s->guest, data, &out, err)
+                   : sim_quote(s->platform, &s->guest->td, c->version, data, 0, &out, err);
+    if (good && c->hex && !c->json) {
+        uint8_t *room;
+
+        good = buf_room(&hex, 2 * buf_len(&out) + 1, &room, err);
+        if (good) {
+            hex_encode(buf_view(&out), (char *)room);
+            (void)printf("%s", (char *)room);
+        }
+    } else if (good) {
+        (void)fwrite(out.area + out.head, 1, buf_len(&out), stdout);
+    }
+    buf_done(&out);
+    buf_done(&hex);
+    return good;
+}
+
+int sim_quote_command(int argc, char **argv, char **environment)
+{
+    CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
+    uint8_t data[REPORT_DATA_BYTES] = {0}, leaf[32];
+    struct sim_state s = {.guest = NULL};
+    struct config config;
+    struct err err;
+    unsigned words;
+    int status;
+    bool good;
+
+    if (!command_start(&program, argc, argv, environment, &config, &settings, &status))
+        return status;
+    good = hex_option(config.report_data, "report-data", data, sizeof data, &err) &&
+           hex_option(config.certificate, "certificate-sha256", leaf, sizeof leaf, &err) &&
+           sim_state_load(settings_words(settings, &words)[0], clock_wall_ms(&clock_system) / 1000,
+                          &s, &err) &&
+           (!config.certificate || sim_guest_certificate(s.guest, leaf, &err)) &&
+           print(&config, &s, data, &err);
+    sim_state_done(&s);
+    if (!good)
+        (void)fprintf(stderr, "atlas-sim quote: %s\n", err.text);
+    return good ? 0 : err_exit_status(err.code);
+}
