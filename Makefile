@@ -40,7 +40,7 @@ CLANG := $(findstring clang,$(notdir $(CC)))
 CPU   := $(shell uname -m)
 
 # Expanded once, and only by a rule that compiles: pkg-config may not be there before the bootstrap.
-PKGS := libssl libcrypto libcares libseccomp
+PKGS := libssl libcrypto libcares libseccomp libcurl
 lazy = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call lazy,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
 PKG_LIBS   = $(call lazy,PKG_LIBS,$(shell pkg-config --libs $(PKGS)))
@@ -137,7 +137,14 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  CC  $<"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
-$(B)/libpostern.a: $(SRCS:%.c=$(B)/%.o) $(B)/sources
+# Mozilla's roots, from Debian's package.
+$(B)/generated/roots.c: scripts/embed-roots /usr/share/ca-certificates/mozilla
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-roots /usr/share/ca-certificates/mozilla >$@
+$(B)/generated/%.o: $(B)/generated/%.c $(B)/flags
+	$(Q)$(COMPILE) -c -o $@ $<
+
+$(B)/libpostern.a: $(SRCS:%.c=$(B)/%.o) $(B)/generated/roots.o $(B)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 

@@ -4,3 +4,8 @@
 
 int atls_verify(int argc, char **argv, char **environment);
 int atls_inspect(int argc, char **argv, char **environment);
+int atls_get(int argc, char **argv, char **environment);
+int atls_post(int argc, char **argv, char **environment);
+int atls_connect(int argc, char **argv, char **environment);
+int atls_policy(int argc, char **argv, char **environment);
+int atls_collateral(int argc, char **argv, char **environment);

@@ -285,7 +285,7 @@ static bool roots(struct reader *r, uint32_t token)
 static bool advisory_list(struct reader *r, uint32_t token)
 {
     return advisories_add(&r->p->rejected, r->doc, token) ||
-           refuse(r, "reject_advisories", "an array of at most 64 identifiers");
+           refuse(r, "reject_advisories", "an array of at most 48 identifiers");
 }
 
 /* --- the whole --- */

@@ -102,5 +102,5 @@ bool signed_doc_level(struct signed_doc *d, uint32_t object, uint32_t *tcb,
         return signed_doc_fail(d, "tcbStatus", "a status that is known");
     return advisories_add(&out->advisories, &d->tree.doc,
                           json_member(&d->tree.doc, object, "advisoryIDs")) ||
-           signed_doc_fail(d, "advisoryIDs", "an array of at most 64 identifiers");
+           signed_doc_fail(d, "advisoryIDs", "an array of at most 48 identifiers");
 }

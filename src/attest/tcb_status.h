@@ -26,7 +26,7 @@ const char *tcb_status_name(enum tcb_status s);
 /* Exact, case and all. */
 MUST_USE bool tcb_status_parse(struct view text, enum tcb_status *out);
 
-enum { ADVISORIES_MAX = 64, ADVISORY_BYTES = 32 };
+enum { ADVISORIES_MAX = 48, ADVISORY_BYTES = 20 };
 
 /* Identifiers of advisories (INTEL-SA-nnnnn), in the order in which they were first named. */
 struct advisories {

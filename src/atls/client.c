@@ -1,0 +1,353 @@
+#include "atls/client.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+#include "base/poison.h"
+
+enum { READ_BYTES = 8 * 1024 };
+
+enum state { HANDSHAKE, EXCHANGE, COLLATERAL, VERIFY, ATTESTED, FAILED };
+
+struct atls_client {
+    const struct policy *policy;
+    struct session *session;
+    enum state state;
+    struct attest_err err;
+    char host[256];
+    uint8_t nonce[EXCHANGE_NONCE_BYTES], leaf[SESSION_HASH_BYTES];
+    uint8_t report_data[REPORT_DATA_BYTES];
+    uint64_t asked_ms;
+    struct exchange_reader reader;
+    struct exchange_answer answer;
+    struct collateral_need need;
+    struct collateral *collateral; /* used; ours */
+    bool stapled;
+    struct attestation *attestation;
+};
+
+static bool fail_tls(struct atls_client *c, const struct err *why)
+{
+    bool name = why->code == ERR_NAME;
+
+    c->state = FAILED;
+    if (name)
+        return attest_fail_plain(&c->err, ATTEST_SERVER_NAME, "invalid server name: %s", why->text);
+    return attest_fail(&c->err, ATTEST_TLS_HANDSHAKE, "%s", why->text);
+}
+
+bool atls_client_new(const struct atls_client_options *options, struct atls_client **out,
+                     struct attest_err *err)
+{
+    CLEANUP(atls_client_free_cleanup) struct atls_client *c = calloc(1, sizeof *c);
+    const char *host = options->host ? options->host : options->server_name;
+    struct err why;
+
+    if (!c)
+        return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
+    exchange_reader_init(&c->reader);
+    c->policy = options->policy;
+    if (strlen(host) >= sizeof c->host || strpbrk(host, "\r\n \t"))
+        return attest_fail_plain(err, ATTEST_SERVER_NAME,
+                                 "invalid server name: the Host is too long");
+    memcpy(c->host, host, strlen(host) + 1);
+    if (!session_connect(options->context, options->server_name, &c->session, &why)) {
+        (void)fail_tls(c, &why);
+        if (err)
+            *err = c->err;
+        return false;
+    }
+    *out = take(c);
+    return true;
+}
+
+void atls_client_free(struct atls_client *c)
+{
+    if (!c)
+        return;
+    session_free(c->session);
+    exchange_reader_done(&c->reader);
+    exchange_answer_done(&c->answer);
+    collateral_free(c->collateral);
+    attestation_free(c->attestation);
+    secret_wipe(c->report_data, sizeof c->report_data);
+    free(c);
+}
+
+bool atls_client_feed(struct atls_client *c, struct view ciphertext)
+{
+    struct err why;
+
+    return session_feed(c->session, ciphertext, &why) || fail_tls(c, &why);
+}
+
+void atls_client_feed_end(struct atls_client *c)
+{
+    session_feed_end(c->session);
+}
+
+struct view atls_client_output(struct atls_client *c)
+{
+    return session_output(c->session);
+}
+
+void atls_client_sent(struct atls_client *c, size_t n)
+{
+    session_sent(c->session, n);
+}
+
+/* Asks for a quote that holds a new nonce and this session. */
+static bool ask(struct atls_client *c, uint64_t now_ms)
+{
+    uint8_t exporter[SESSION_EXPORTER_BYTES];
+    struct buf request;
+    struct err why;
+    bool good;
+
+    random_bytes(c->nonce, sizeof c->nonce);
+    buf_init(&request, HTTP_HEAD_BYTES_MAX, "quote request");
+    good = session_exporter(c->session, exporter, &why) &&
+           exchange_request(c->host, c->nonce, &request, &why) &&
+           session_write(c->session, buf_view(&request), &why);
+    buf_done(&request);
+    if (!good)
+        return fail_tls(c, &why);
+    good = attest_report_data(c->nonce, exporter, c->report_data);
+    secret_wipe(exporter, sizeof exporter);
+    if (!good) {
+        c->state = FAILED;
+        return attest_fail(&c->err, ATTEST_MEMORY, "no memory for a digest");
+    }
+    c->asked_ms = now_ms;
+    c->state = EXCHANGE;
+    return true;
+}
+
+static bool handshake(struct atls_client *c, uint64_t now_ms)
+{
+    struct err why = {.code = ERR_NONE};
+
+    switch (session_handshake(c->session, &why)) {
+    case TLS_OK:
+        if (!session_leaf(c->session, c->leaf, &why)) {
+            c->state = FAILED;
+            (void)attest_fail_plain(&c->err, ATTEST_NO_CERTIFICATE, "missing server certificate");
+            return false;
+        }
+        return ask(c, now_ms);
+    case TLS_WANT_READ:
+    case TLS_WANT_WRITE:
+        return false;
+    case TLS_EOF:
+        (void)err_set(&why, ERR_TLS, "the server ended the connection");
+        break;
+    case TLS_FAILED:
+        break;
+    }
+    return fail_tls(c, &why);
+}
+
+static bool failed(struct atls_client *c)
+{
+    c->state = FAILED;
+    return false;
+}
+
+/* Reads the answer. True: it is there. */
+static bool exchange(struct atls_client *c)
+{
+    uint8_t bytes[READ_BYTES];
+    struct err why = {.code = ERR_NONE};
+
+    for (;;) {
+        size_t n = sizeof bytes;
+
+        switch (session_read(c->session, bytes, &n, &why)) {
+        case TLS_OK:
+            if (!exchange_feed(&c->reader, view_from(bytes, n), &c->err))
+                return failed(c);
+            continue;
+        case TLS_WANT_READ:
+        case TLS_WANT_WRITE:
+            if (!c->reader.done)
+                return false;
+            exchange_answer_done(&c->answer);
+            return exchange_parse(&c->reader, &c->answer, &c->err) || failed(c);
+        case TLS_EOF:
+            (void)attest_fail(&c->err, ATTEST_CLOSED,
+                              "the server ended the connection before its answer was complete");
+            return failed(c);
+        case TLS_FAILED:
+            (void)attest_fail(&c->err, ATTEST_CLOSED, "%s", why.text);
+            return failed(c);
+        }
+    }
+}
+
+/* Collateral from before is as good for the next quote of the same platform. */
+static void choose_collateral(struct atls_client *c)
+{
+    struct quote quote;
+
+    if (c->answer.collateral) {
+        collateral_free(c->collateral);
+        c->collateral = take(c->answer.collateral);
+        c->stapled = true;
+    }
+    c->state = VERIFY;
+    if (c->collateral)
+        return;
+    c->state = quote_parse(buf_view(&c->answer.quote), &quote, &c->err) &&
+                       dcap_need(&quote, &c->need, &c->err)
+                   ? COLLATERAL
+                   : FAILED;
+}
+
+/* What is stapled may have expired: then it is fetched, once. */
+static bool stale(enum attest_code code)
+{
+    return code == ATTEST_TCB_TIME || code == ATTEST_QE_TIME || code == ATTEST_CRL_TIME ||
+           code == ATTEST_TCB_EVALUATION;
+}
+
+static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
+{
+    const struct attest_input in = {
+        .quote = buf_view(&c->answer.quote),
+        .event_log = buf_view(&c->answer.event_log),
+        .collateral = c->collateral,
+        .now_s = now_s,
+        .leaf_sha256 = c->leaf,
+        .report_data = c->report_data,
+        .has_age = true,
+        .age_s = (now_ms - c->asked_ms) / 1000,
+    };
+    struct attestation *a = NULL;
+
+    if (attest_verify(&in, c->policy, NULL, &a, &c->err)) {
+        attestation_free(c->attestation);
+        c->attestation = a;
+        c->state = ATTESTED;
+    } else if (c->stapled && stale(c->err.code)) {
+        collateral_free(c->collateral);
+        c->collateral = NULL;
+        c->stapled = false;
+        c->err.code = ATTEST_OK;
+        choose_collateral(c);
+    } else {
+        c->state = FAILED;
+    }
+}
+
+enum atls_step atls_client_step(struct atls_client *c, int64_t now_s, uint64_t now_ms)
+{
+    for (;;) {
+        switch (c->state) {
+        case HANDSHAKE:
+            if (!handshake(c, now_ms) && c->state == HANDSHAKE)
+                return ATLS_WANT_READ;
+            break;
+        case EXCHANGE:
+            if (exchange(c))
+                choose_collateral(c);
+            else if (c->state == EXCHANGE)
+                return ATLS_WANT_READ;
+            break;
+        case COLLATERAL:
+            if (!c->collateral)
+                return ATLS_WANT_COLLATERAL;
+            c->state = VERIFY;
+            break;
+        case VERIFY:
+            verify(c, now_s, now_ms);
+            break;
+        case ATTESTED:
+            return ATLS_ATTESTED;
+        case FAILED:
+            return ATLS_FAILED;
+        }
+    }
+}
+
+const struct attest_err *atls_client_error(const struct atls_client *c)
+{
+    return &c->err;
+}
+
+const struct collateral_need *atls_client_need(const struct atls_client *c)
+{
+    return &c->need;
+}
+
+void atls_client_give_collateral(struct atls_client *c, struct collateral *collateral)
+{
+    collateral_free(c->collateral);
+    c->collateral = collateral;
+}
+
+const struct collateral *atls_client_collateral(const struct atls_client *c)
+{
+    return c->collateral;
+}
+
+bool atls_client_stapled(const struct atls_client *c)
+{
+    return c->stapled;
+}
+
+const struct attestation *atls_client_attestation(const struct atls_client *c)
+{
+    return c->state == ATTESTED ? c->attestation : NULL;
+}
+
+enum tls_status atls_client_read(struct atls_client *c, void *at, size_t *n, struct err *err)
+{
+    if (c->state != ATTESTED) {
+        (void)err_set(err, ERR_DENIED, "the connection is not attested");
+        return TLS_FAILED;
+    }
+    return session_read(c->session, at, n, err);
+}
+
+bool atls_client_write(struct atls_client *c, struct view plaintext, struct err *err)
+{
+    if (c->state != ATTESTED)
+        return err_set(err, ERR_DENIED, "the connection is not attested");
+    return session_write(c->session, plaintext, err);
+}
+
+void atls_client_close(struct atls_client *c)
+{
+    session_close(c->session);
+}
+
+bool atls_client_reattest(struct atls_client *c)
+{
+    if (c->state != ATTESTED)
+        return false;
+    exchange_reader_done(&c->reader);
+    exchange_reader_init(&c->reader);
+    c->state = HANDSHAKE; /* it is done: the next step asks */
+    return true;
+}
+
+const uint8_t *atls_client_leaf(const struct atls_client *c)
+{
+    return c->leaf;
+}
+
+const uint8_t *atls_client_nonce(const struct atls_client *c)
+{
+    return c->nonce;
+}
+
+struct view atls_client_quote(const struct atls_client *c)
+{
+    return buf_view(&c->answer.quote);
+}
+
+struct view atls_client_event_log(const struct atls_client *c)
+{
+    return buf_view(&c->answer.event_log);
+}

@@ -1,0 +1,65 @@
+/* client: one attested connection, without any I/O. It shakes hands, asks for a quote on the same session, verifies all that the
+ * policy asks for, and only then lets application bytes through. One object natively, in tests and in a browser.
+ *
+ *   feed ──► step ──► output      until step says ATTESTED; then read and write
+ *
+ * Whatever fails is final: nothing of the application has been sent by then.
+ * Memory   the client owns what it is given collateral; context and policy are lent and must outlive it. */
+#pragma once
+
+#include "atls/quote_exchange.h"
+#include "attest/verify.h"
+#include "tls/session.h"
+
+struct atls_client;
+
+struct atls_client_options {
+    struct session_context *context; /* lent; its roots fit the policy's tls_trust */
+    const struct policy *policy;     /* lent */
+    const char *server_name;
+    const char *host; /* of the quote request; NULL: the server name */
+};
+
+enum atls_step {
+    ATLS_WANT_READ,       /* send the output, feed more */
+    ATLS_WANT_COLLATERAL, /* fetch what atls_client_need says, then atls_client_give_collateral */
+    ATLS_ATTESTED,        /* the connection is the application's */
+    ATLS_FAILED,          /* atls_client_error */
+};
+
+MUST_USE bool atls_client_new(const struct atls_client_options *options, struct atls_client **out,
+                              struct attest_err *err);
+void atls_client_free(struct atls_client *c); /* NULL is fine */
+CLEANUP_DEFINE(struct atls_client, atls_client_free)
+
+/* Ciphertext, as session.h has it. */
+MUST_USE bool atls_client_feed(struct atls_client *c, struct view ciphertext);
+void atls_client_feed_end(struct atls_client *c);
+struct view atls_client_output(struct atls_client *c);
+void atls_client_sent(struct atls_client *c, size_t n);
+
+/* Goes as far as it can. now_s: wall clock; now_ms: monotonic. */
+enum atls_step atls_client_step(struct atls_client *c, int64_t now_s, uint64_t now_ms);
+const struct attest_err *atls_client_error(const struct atls_client *c);
+
+const struct collateral_need *atls_client_need(const struct atls_client *c);
+void atls_client_give_collateral(struct atls_client *c, struct collateral *collateral);
+/* The collateral that was used, to be kept: lent. NULL before there is any. */
+const struct collateral *atls_client_collateral(const struct atls_client *c);
+bool atls_client_stapled(const struct atls_client *c);
+
+/* After ATTESTED. */
+const struct attestation *atls_client_attestation(const struct atls_client *c);
+MUST_USE enum tls_status atls_client_read(struct atls_client *c, void *at, size_t *n,
+                                          struct err *err);
+MUST_USE bool atls_client_write(struct atls_client *c, struct view plaintext, struct err *err);
+void atls_client_close(struct atls_client *c);
+/* Asks for another quote on the same session, with a new nonce (long connections): step goes on until ATTESTED. No
+ * application bytes may be under way. */
+MUST_USE bool atls_client_reattest(struct atls_client *c);
+
+/* SHA-256 of the server's leaf; SHA-256 of the exporter value, which itself stays inside; the nonce. */
+const uint8_t *atls_client_leaf(const struct atls_client *c);
+const uint8_t *atls_client_nonce(const struct atls_client *c);
+struct view atls_client_quote(const struct atls_client *c);
+struct view atls_client_event_log(const struct atls_client *c);

@@ -1,0 +1,213 @@
+#include "atls_cli/attested.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "fetch/fetch.h"
+
+#include "base/poison.h"
+
+enum { PIECE_BYTES = 12 * 1024, RECEIVED_MAX = 4 * 1024 * 1024, CA_FILE_MAX = 4 * 1024 * 1024 };
+
+struct attested {
+    struct transport *transport;
+    struct session_context *context;
+    struct atls_client *client;
+    struct buf received; /* ciphertext on its way */
+};
+
+static bool make_context(struct attested *c, const struct attested_options *o,
+                         struct attest_err *err)
+{
+    struct session_client_options options = {.any_certificate =
+                                                 o->policy->tls == POLICY_TLS_ATTESTATION};
+    struct err why = {.code = ERR_NONE};
+    struct buf pem;
+    bool good;
+
+    buf_init(&pem, CA_FILE_MAX, "CA file");
+    good = !o->ca_file || file_read(o->ca_file, &pem, &why);
+    options.roots = buf_view(&pem);
+    good = good && session_client_context(&options, &c->context, &why);
+    buf_done(&pem);
+    return good || attest_fail(err, ATTEST_POLICY, "%s", why.text);
+}
+
+static bool flush(struct attested *c, struct attest_err *err)
+{
+    struct view out = atls_client_output(c->client);
+
+    if (!transport_send(c->transport, out, err))
+        return false;
+    atls_client_sent(c->client, out.len);
+    return true;
+}
+
+static bool receive(struct attested *c, uint64_t timeout_ms, struct attest_err *err)
+{
+    bool end = false;
+
+    if (!transport_receive(c->transport, &c->received, &end, timeout_ms, err))
+        return false;
+    if (!atls_client_feed(c->client, buf_view(&c->received))) {
+        if (err)
+            *err = *atls_client_error(c->client);
+        return false;
+    }
+    buf_reset(&c->received);
+    if (end)
+        atls_client_feed_end(c->client);
+    return true;
+}
+
+static bool fetch(struct attested *c, const struct attested_options *o, struct attest_err *err)
+{
+    const struct fetch_options options = {
+        .url = o->pccs_url ? o->pccs_url : o->policy->pccs_url,
+        .timeout_ms = o->timeout_ms,
+        .cache = o->cache,
+        .now_s = clock_wall_ms(&clock_system) / 1000,
+    };
+    struct collateral *collateral;
+
+    if (!fetch_collateral(&options, atls_client_need(c->client), &collateral, err))
+        return false;
+    atls_client_give_collateral(c->client, collateral);
+    return true;
+}
+
+static bool attest(struct attested *c, const struct attested_options *o, struct attest_err *err)
+{
+    for (;;) {
+        enum atls_step step = atls_client_step(c->client, clock_wall_ms(&clock_system) / 1000,
+                                               clock_monotonic_ms(&clock_system));
+
+        if (!flush(c, err))
+            return false;
+        switch (step) {
+        case ATLS_WANT_READ:
+            if (!receive(c, o->timeout_ms, err))
+                return false;
+            break;
+        case ATLS_WANT_COLLATERAL:
+            if (!fetch(c, o, err))
+                return false;
+            break;
+        case ATLS_ATTESTED:
+            return true;
+        case ATLS_FAILED:
+            if (err)
+                *err = *atls_client_error(c->client);
+            return false;
+        }
+    }
+}
+
+bool attested_open(const struct attested_options *o, struct attested **out, struct attest_err *err)
+{
+    CLEANUP(attested_free_cleanup) struct attested *c = calloc(1, sizeof *c);
+    struct atls_client_options client = {.policy = o->policy, .server_name = o->host};
+    struct transport_options transport = {
+        .host = o->host,
+        .port = o->port,
+        .proxy = o->proxy,
+        .ca_file = o->ca_file,
+        .timeout_ms = o->timeout_ms,
+    };
+
+    if (!c)
+        return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
+    buf_init(&c->received, RECEIVED_MAX, "received bytes");
+    if (!make_context(c, o, err))
+        return false;
+    client.context = c->context;
+    if (!atls_client_new(&client, &c->client, err) ||
+        !transport_open(&transport, &c->transport, err) || !attest(c, o, err))
+        return false;
+    *out = take(c);
+    return true;
+}
+
+void attested_free(struct attested *c)
+{
+    if (!c)
+        return;
+    if (c->client && c->transport && atls_client_attestation(c->client)) {
+        atls_client_close(c->client);
+        (void)!flush(c, NULL);
+    }
+    atls_client_free(c->client);
+    session_context_unref(c->context);
+    transport_free(c->transport);
+    buf_done(&c->received);
+    free(c);
+}
+
+const struct atls_client *attested_client(const struct attested *c)
+{
+    return c->client;
+}
+
+bool attested_write(struct attested *c, struct view bytes, struct attest_err *err)
+{
+    struct err why;
+
+    while (bytes.len) {
+        struct view piece = view_first(bytes, PIECE_BYTES);
+
+        if (!atls_client_write(c->client, piece, &why))
+            return attest_fail(err, ATTEST_IO, "%s", why.text);
+        if (!flush(c, err))
+            return false;
+        bytes = view_skip(bytes, piece.len);
+    }
+    return true;
+}
+
+/* What is there already. True in *any: something was, or the end. */
+static bool decrypted(struct attested *c, struct buf *out, bool *any, bool *end,
+                      struct attest_err *err)
+{
+    uint8_t bytes[PIECE_BYTES];
+    struct err why = {.code = ERR_NONE};
+
+    for (;;) {
+        size_t n = sizeof bytes;
+
+        switch (atls_client_read(c->client, bytes, &n, &why)) {
+        case TLS_OK:
+            if (!buf_append(out, view_from(bytes, n), &why))
+                return attest_fail(err, ATTEST_IO, "%s", why.text);
+            *any = true;
+            continue;
+        case TLS_WANT_READ:
+        case TLS_WANT_WRITE:
+            return true;
+        case TLS_EOF:
+            *any = *end = true;
+            return true;
+        case TLS_FAILED:
+            return attest_fail(err, ATTEST_CLOSED, "%s", why.text);
+        }
+    }
+}
+
+bool attested_read(struct attested *c, struct buf *out, bool *end, uint64_t timeout_ms,
+                   struct attest_err *err)
+{
+    bool any = false;
+
+    *end = false;
+    if (!decrypted(c, out, &any, end, err))
+        return false;
+    while (!any)
+        if (!receive(c, timeout_ms, err) || !decrypted(c, out, &any, end, err))
+            return false;
+    return true;
+}
+
+int attested_fd(const struct attested *c)
+{
+    return transport_fd(c->transport);
+}

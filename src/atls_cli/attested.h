@@ -1,0 +1,29 @@
+/* attested: an attested connection over a transport, with collateral fetched where none is stapled. Blocking; one thread. */
+#pragma once
+
+#include "atls/client.h"
+#include "atls_cli/transport.h"
+
+struct attested_options {
+    const char *host; /* a DNS name or IP literal, without brackets */
+    uint16_t port;
+    const struct policy *policy; /* lent */
+    const char *proxy, *ca_file; /* NULL: none; the built-in CAs */
+    const char *pccs_url;        /* NULL: the policy's */
+    const char *cache;           /* folder; NULL: none */
+    uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
+};
+
+struct attested;
+
+MUST_USE bool attested_open(const struct attested_options *o, struct attested **out,
+                            struct attest_err *err);
+void attested_free(struct attested *c); /* says close_notify; NULL is fine */
+CLEANUP_DEFINE(struct attested, attested_free)
+
+const struct atls_client *attested_client(const struct attested *c);
+MUST_USE bool attested_write(struct attested *c, struct view bytes, struct attest_err *err);
+/* Waits for application bytes and appends them. *end: the other end said that there are no more. timeout_ms 0: for ever. */
+MUST_USE bool attested_read(struct attested *c, struct buf *out, bool *end, uint64_t timeout_ms,
+                            struct attest_err *err);
+int attested_fd(const struct attested *c);

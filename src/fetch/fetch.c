@@ -1,0 +1,327 @@
+#include "fetch/fetch.h"
+
+#include <curl/curl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "attest/pki.h"
+#include "base/codec.h"
+#include "fetch/fetch_priv.h"
+
+#include "base/poison.h"
+
+enum { URL_BYTES = 1024, HEADER_MAX = 64 * 1024, TOKENS_MAX = 256 * 1024 };
+
+/* One answer. */
+struct answer {
+    struct buf body, chain; /* chain: the issuer chain of its header, decoded */
+};
+
+/* All that one piece of collateral is made of. */
+struct fetching {
+    CURL *curl;
+    const struct fetch_options *options;
+    const struct collateral_need *need;
+    char base[URL_BYTES];
+    struct attest_err *err;
+    struct answer pck_crl, root_crl, tcb, qe;
+    struct buf root_der;
+};
+
+bool fetch_url_good(const char *url)
+{
+    static const char *const local[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
+    struct view v = view_str(url);
+
+    if (view_starts(v, VIEW("https://")))
+        return true;
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+        struct view rest = view_skip(v, strlen(local[i]));
+
+        if (view_starts(v, view_str(local[i])) &&
+            (!rest.len || rest.at[0] == ':' || rest.at[0] == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* The base without slashes and without the paths that some write behind it. */
+static bool base_of(const char *url, char out[static URL_BYTES])
+{
+    static const char *const tails[] = {"/sgx/certification/v4", "/tdx/certification/v4"};
+    struct view v = view_str(url);
+
+    while (view_ends(v, VIEW("/")))
+        v.len--;
+    for (size_t i = 0; i < 2; i++)
+        if (view_ends(v, view_str(tails[i])))
+            v.len -= strlen(tails[i]);
+    if (v.len >= URL_BYTES)
+        return false;
+    memcpy(out, v.at, v.len);
+    out[v.len] = '\0';
+    return true;
+}
+
+static size_t take_body(char *at, size_t size, size_t count, void *context)
+{
+    struct answer *a = context;
+
+    return buf_append(&a->body, view_from(at, size * count), NULL) ? size * count : 0;
+}
+
+static bool percent_decode(struct view v, struct buf *out)
+{
+    while (v.len) {
+        uint8_t byte = v.at[0];
+        size_t used = 1;
+
+        if (byte == '%') {
+            if (v.len < 3 || !hex_decode(view_first(view_skip(v, 1), 2), &byte, 1))
+                return false;
+            used = 3;
+        }
+        if (!buf_append_byte(out, byte, NULL))
+            return false;
+        v = view_skip(v, used);
+    }
+    return true;
+}
+
+/* The field whose name ends in "Issuer-Chain": PEM, percent-encoded. */
+static size_t take_field(char *at, size_t size, size_t count, void *context)
+{
+    struct answer *a = context;
+    struct view line = view_from(at, size * count), name, value;
+    size_t colon = view_find(line, ':');
+    static const char tail[] = "issuer-chain";
+
+    name = view_first(line, colon);
+    if (colon == line.len || name.len < sizeof tail - 1 ||
+        !view_eq_nocase(view_skip(name, name.len - (sizeof tail - 1)), view_str(tail)))
+        return size * count;
+    value = view_skip(line, colon + 1);
+    while (value.len && (value.at[value.len - 1] == '\n' || value.at[value.len - 1] == '\r'))
+        value.len--;
+    buf_reset(&a->chain);
+    return percent_decode(view_trim_ows(value), &a->chain) ? size * count : 0;
+}
+
+static bool failed(struct fetching *f, const char *url, const char *why)
+{
+    return attest_fail_plain(f->err, ATTEST_COLLATERAL_FETCH,
+                             "quote verification failed: Failed to get collateral: %s: %s", url,
+                             why);
+}
+
+static bool get(struct fetching *f, const char *url, struct answer *a)
+{
+    char why[128];
+    CURLcode code;
+    long status = 0;
+
+    buf_init(&a->body, FETCH_BODY_MAX, "answer");
+    buf_init(&a->chain, HEADER_MAX, "issuer chain");
+    if (!fetch_url_good(url))
+        return failed(f, url, "https only (http to this machine)");
+    curl_easy_setopt(f->curl, CURLOPT_URL, url);
+    curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, a);
+    curl_easy_setopt(f->curl, CURLOPT_HEADERDATA, a);
+    code = curl_easy_perform(f->curl);
+    if (code != CURLE_OK)
+        return failed(f, url, curl_easy_strerror(code));
+    curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200)
+        return true;
+    (void)snprintf(why, sizeof why, "status %ld", status);
+    return failed(f, url, why);
+}
+
+static bool get_path(struct fetching *f, struct answer *a, const char *path)
+{
+    char url[2 * URL_BYTES];
+
+    (void)snprintf(url, sizeof url, "%s%s", f->base, path);
+    return get(f, url, a);
+}
+
+/* Where the last certificate of a chain says that its issuer's CRL is. */
+static bool distribution_point(struct view pem, char out[static URL_BYTES])
+{
+    struct pki_chain chain;
+    STACK_OF(DIST_POINT) * points;
+    bool found = false;
+
+    if (!pki_chain_parse(pem, "chain", &chain, NULL))
+        return false;
+    points = X509_get_ext_d2i(chain.certificates[chain.count - 1], NID_crl_distribution_points,
+                              NULL, NULL);
+    for (int i = 0; points && !found && i < sk_DIST_POINT_num(points); i++) {
+        const DIST_POINT *point = sk_DIST_POINT_value(points, i);
+        const GENERAL_NAMES *names = point->distpoint && point->distpoint->type == 0
+                                         ? point->distpoint->name.fullname
+                                         : NULL;
+
+        for (int k = 0; names && !found && k < sk_GENERAL_NAME_num(names); k++) {
+            int type;
+            const ASN1_STRING *uri =
+                GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, k), &type);
+
+            found = type == GEN_URI && ASN1_STRING_length(uri) < URL_BYTES;
+            if (found)
+                (void)snprintf(out, URL_BYTES, "%.*s", ASN1_STRING_length(uri),
+                               (const char *)ASN1_STRING_get0_data(uri));
+        }
+    }
+    sk_DIST_POINT_pop_free(points, DIST_POINT_free);
+    pki_chain_done(&chain);
+    return found;
+}
+
+/* In hex from a PCCS, in DER from where the root itself points; Intel's own service has no path for it. */
+static bool root_crl(struct fetching *f)
+{
+    bool intel = view_starts(view_str(f->base), VIEW("https://api.trustedservices.intel.com"));
+    struct view body;
+    char url[URL_BYTES];
+    uint8_t *room;
+
+    buf_init(&f->root_der, FETCH_BODY_MAX, "root CRL");
+    if (!intel && get_path(f, &f->root_crl, "/sgx/certification/v4/rootcacrl") &&
+        f->root_crl.body.area) {
+        body = view_trim_ows(buf_view(&f->root_crl.body));
+        if (buf_room(&f->root_der, body.len / 2 + 1, &room, NULL) && body.len % 2 == 0 &&
+            hex_decode(body, room, body.len / 2)) {
+            buf_wrote(&f->root_der, body.len / 2);
+            return true;
+        }
+    }
+    buf_done(&f->root_crl.body);
+    buf_done(&f->root_crl.chain);
+    if (!distribution_point(buf_view(&f->qe.chain), url))
+        return failed(f, f->base, "no CRL of the root, and its certificate names none");
+    return get(f, url, &f->root_crl) &&
+           (buf_append(&f->root_der, buf_view(&f->root_crl.body), NULL) ||
+            failed(f, url, "the CRL is too large"));
+}
+
+/* {"NAME":{…},"signature":"…"}: the bytes of the value, exactly as they came, and the signature. */
+static bool split(struct fetching *f, struct answer *a, const char *name, struct view *text,
+                  uint8_t signature[static COLLATERAL_SIGNATURE_BYTES])
+{
+    struct json_tree tree;
+    struct err why;
+    uint32_t value, sign;
+    bool good;
+
+    if (!json_load(buf_view(&a->body), TOKENS_MAX, &tree, &why))
+        return failed(f, name, why.text);
+    value = json_member(&tree.doc, 0, name);
+    sign = json_member(&tree.doc, 0, "signature");
+    good = value && sign && tree.doc.tokens[value].kind == JSON_OBJECT &&
+           tree.doc.tokens[sign].kind == JSON_STRING &&
+           hex_decode(json_span(&tree.doc, sign), signature, COLLATERAL_SIGNATURE_BYTES);
+    if (good)
+        *text = json_span(&tree.doc, value);
+    json_unload(&tree);
+    return good || failed(f, name, "not a signed document");
+}
+
+static bool get_all(struct fetching *f)
+{
+    const char *tee = f->need->tdx ? "tdx" : "sgx";
+    char path[256], fmspc[13];
+
+    hex_encode(view_from(f->need->fmspc, 6), fmspc);
+    for (char *c = fmspc; *c; c++)
+        if (*c >= 'a')
+            *c = (char)(*c - 'a' + 'A');
+    (void)snprintf(path, sizeof path, "/sgx/certification/v4/pckcrl?ca=%s&encoding=der",
+                   f->need->processor_ca ? "processor" : "platform");
+    if (!get_path(f, &f->pck_crl, path))
+        return false;
+    (void)snprintf(path, sizeof path, "/%s/certification/v4/tcb?fmspc=%s", tee, fmspc);
+    if (!get_path(f, &f->tcb, path))
+        return false;
+    (void)snprintf(path, sizeof path, "/%s/certification/v4/qe/identity?update=standard", tee);
+    return get_path(f, &f->qe, path) && root_crl(f);
+}
+
+/* Through text and back, so that what is kept is what was read. */
+static bool assemble(struct fetching *f, const char *cache_file, struct collateral **out)
+{
+    uint8_t tcb_signature[COLLATERAL_SIGNATURE_BYTES], qe_signature[COLLATERAL_SIGNATURE_BYTES];
+    struct collateral c = {
+        .pck_crl_issuer_chain = buf_view(&f->pck_crl.chain),
+        .root_ca_crl = buf_view(&f->root_der),
+        .pck_crl = buf_view(&f->pck_crl.body),
+        .tcb_info_issuer_chain = buf_view(&f->tcb.chain),
+        .tcb_info_signature = view_from(tcb_signature, sizeof tcb_signature),
+        .qe_identity_issuer_chain = buf_view(&f->qe.chain),
+        .qe_identity_signature = view_from(qe_signature, sizeof qe_signature),
+    };
+    struct json_writer w;
+    struct buf json;
+    struct err why;
+    bool good;
+
+    if (!split(f, &f->tcb, "tcbInfo", &c.tcb_info, tcb_signature) ||
+        !split(f, &f->qe, "enclaveIdentity", &c.qe_identity, qe_signature))
+        return false;
+    buf_init(&json, COLLATERAL_BYTES_MAX, "collateral");
+    json_begin(&w, &json);
+    collateral_write(&c, &w);
+    good = json_end(&w, &why) ? collateral_parse(buf_view(&json), out, f->err)
+                              : failed(f, f->base, why.text);
+    if (good && cache_file)
+        cache_store(f->options->cache, cache_file, buf_view(&json));
+    buf_done(&json);
+    return good;
+}
+
+static void prepare(struct fetching *f)
+{
+    CURL *c = f->curl;
+
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)f->options->timeout_ms);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_field);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "postern");
+    if (f->options->ca_file)
+        curl_easy_setopt(c, CURLOPT_CAINFO, f->options->ca_file);
+}
+
+static void answer_done(struct answer *a)
+{
+    buf_done(&a->body);
+    buf_done(&a->chain);
+}
+
+bool fetch_collateral(const struct fetch_options *options, const struct collateral_need *need,
+                      struct collateral **out, struct attest_err *err)
+{
+    struct fetching f = {.options = options, .need = need, .err = err};
+    char path[URL_BYTES];
+    bool cached = cache_path(options, need, path, sizeof path), good;
+
+    if (cached && (*out = cache_load(path, options->now_s)) != NULL)
+        return true;
+    if (!base_of(options->url, f.base))
+        return failed(&f, "the service's URL", "too long");
+    f.curl = curl_easy_init();
+    if (!f.curl)
+        return attest_fail(err, ATTEST_MEMORY, "no memory for a request");
+    prepare(&f);
+    good = get_all(&f) && assemble(&f, cached ? path : NULL, out);
+    curl_easy_cleanup(f.curl);
+    answer_done(&f.pck_crl);
+    answer_done(&f.root_crl);
+    answer_done(&f.tcb);
+    answer_done(&f.qe);
+    buf_done(&f.root_der);
+    return good;
+}

@@ -1,0 +1,27 @@
+/* fetch: collateral from Intel's certification service or a PCCS, over HTTPS by libcurl, kept on disk for as long as it is good. The
+ * only part of attestation that asks the network. It blocks.
+ *
+ * What comes is not judged here: it is signed, and dcap checks that. Redirects are not followed, answers are bounded, and http
+ * is spoken to this machine alone. The cache is a folder of files with mode 0600, one for each service, platform family and CA;
+ * what has expired in it is fetched anew, and a file that cannot be read is as if it were not there. */
+#pragma once
+
+#include "attest/collateral.h"
+#include "attest/dcap.h"
+
+enum { FETCH_BODY_MAX = 4 * 1024 * 1024, FETCH_CACHE_TTL_S = 8 * 3600 };
+
+struct fetch_options {
+    const char
+        *url; /* base of the service; with or without /sgx/certification/v4 or /tdx/… behind it */
+    uint64_t timeout_ms; /* of each request */
+    const char *cache;   /* folder; NULL: none. It is made when it is not there */
+    const char *ca_file; /* PEM of CAs to trust instead of the system's; NULL */
+    int64_t now_s;
+};
+
+MUST_USE bool fetch_collateral(const struct fetch_options *options,
+                               const struct collateral_need *need, struct collateral **out,
+                               struct attest_err *err);
+/* $XDG_CACHE_HOME/postern, or ~/.cache/postern; NULL: no home. Static storage. */
+const char *fetch_cache_default(void);

@@ -1,0 +1,37 @@
+/* provider: where quotes come from, behind one small interface. Calls block, for seconds on real hardware; one at a time.
+ *
+ *   dstack   the guest agent's Unix socket (HTTP/1.1, JSON): GetQuote, EmitEvent, Info. The simulator speaks the same.
+ *   tsm      Linux' configfs-tsm: /sys/kernel/config/tsm/report; events are kept by the provider itself, RTMR3 is extended in
+ *            sysfs. */
+#pragma once
+
+#include "attest/quote.h"
+#include "base/buf.h"
+
+enum { PROVIDER_ANSWER_MAX = 8 * 1024 * 1024 };
+
+struct provider;
+
+/* What a quote comes with. The caller owns the buffers. */
+struct provider_quote {
+    struct buf quote;     /* bytes */
+    struct buf event_log; /* JSON text of an array */
+    struct buf vm_config; /* JSON text, or empty */
+};
+void provider_quote_done(struct provider_quote *q);
+
+/* spec: "dstack" (the usual sockets are tried), "dstack:PATH", "tsm", "tsm:FOLDER" (configfs' report folder, for tests). */
+MUST_USE bool provider_open(const char *spec, uint64_t timeout_ms, struct provider **out,
+                            struct err *err);
+void provider_free(struct provider *p); /* NULL is fine */
+CLEANUP_DEFINE(struct provider, provider_free)
+
+MUST_USE bool provider_get_quote(struct provider *p,
+                                 const uint8_t report_data[static REPORT_DATA_BYTES],
+                                 struct provider_quote *out, struct err *err);
+/* Measures a runtime event into RTMR3. */
+MUST_USE bool provider_emit(struct provider *p, const char *name, struct view payload,
+                            struct err *err);
+/* The guest's TcbInfo as JSON text, appended; nothing when the provider has none. */
+MUST_USE bool provider_tcb_info(struct provider *p, struct buf *out, struct err *err);
+const char *provider_name(const struct provider *p); /* "dstack:/var/run/dstack.sock" */

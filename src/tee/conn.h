@@ -1,0 +1,78 @@
+/* conn: one client, from accept to the end: handshake, requests in turn, each answered here or by the application.
+ *
+ *   HANDSHAKE ─► HEAD ─┬─► QUOTE ──┬─► HEAD …          at most one request is under way
+ *                      └─► PROXY ──┘
+ *
+ * Backpressure: the client is read only while the application's buffer has room and the other way round; so a connection holds
+ * at most some hundred KiB. Everything runs on the worker's loop. Private to conn*.c. */
+#pragma once
+
+#include "atls/quote_exchange.h"
+#include "tee/proxy.h"
+#include "tee/upstream.h"
+
+enum conn_phase { CONN_HANDSHAKE, CONN_HEAD, CONN_QUOTE, CONN_PROXY, CONN_CLOSING };
+
+enum {
+    CONN_READABLE = 1,
+    CONN_WRITABLE = 2,
+    CONN_IN_MAX = 64 * 1024,    /* decrypted, not yet used */
+    CONN_OUT_HIGH = 256 * 1024, /* encrypted, not yet sent: stop making more */
+    CONN_QUOTE_BODY_MAX = 4096,
+};
+
+struct conn {
+    struct io io;
+    struct worker *worker;
+    struct conn *previous, *next;
+    struct task task;
+    struct timer timer;
+    struct retired retired;
+    struct addr peer;
+    struct session *session;
+    struct session_context *context;
+    enum conn_phase phase;
+    bool ended;    /* the client sends no more */
+    bool keep;     /* the connection, behind this answer */
+    bool began;    /* a byte of this request has come */
+    struct buf in; /* plaintext of the client */
+    struct http_parser parser;
+    struct http_body plan; /* of the request's body */
+    int minor;
+    bool head_only;
+    char extra[512]; /* fields that CORS adds */
+
+    /* /tdx_quote */
+    struct attester_job *job;
+    struct buf body;
+    uint64_t minute_ms;
+    unsigned minute_quotes;
+
+    /* the application */
+    struct upstream *upstream;
+    struct http_parser answer_parser;
+    struct http_body answer_plan;
+    enum proxy_framing framing;
+    bool answering;   /* its head has gone to the client */
+    bool body_sent;   /* bytes of the request's body have gone: it cannot be asked again */
+    struct buf again; /* the head, to ask a fresh connection when a kept one turns out dead */
+    uint64_t body_bytes;
+};
+
+/* conn_local.c: answers of our own. True: it was one. */
+bool conn_local(struct conn *c, const struct http_head *head, struct view path);
+void conn_quote_body(struct conn *c);
+/* A whole small answer; the request's body is passed over, or the connection closed. */
+void conn_answer(struct conn *c, int status, const char *content_type, const char *extra,
+                 struct view body);
+/* conn_proxy.c */
+void conn_proxy_start(struct conn *c, const struct http_head *head);
+void conn_proxy_run(struct conn *c);
+
+/* conn.c */
+void conn_end(struct conn *c); /* frees it; touch it no more */
+void conn_wake(struct conn *c);
+void conn_next_request(struct conn *c);
+void conn_deadline(struct conn *c, uint64_t after_ms);
+/* Encrypts for the client. False: it ended. */
+MUST_USE bool conn_write(struct conn *c, struct view plaintext);

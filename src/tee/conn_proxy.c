@@ -1,0 +1,261 @@
+/* A request on its way to the application, and the answer on its way back, both as they come. */
+#include <stdio.h>
+
+#include "tee/conn.h"
+
+#include "base/poison.h"
+
+static void give_up(struct conn *c, int status, const char *text)
+{
+    char body[256];
+
+    metric_add(&c->worker->stats.upstream_failures, 1);
+    log_event_limited(c->worker->log, LOG_WARN, "upstream.failed", text);
+    if (c->answering) { /* too late to say anything: the client must not take half for whole */
+        conn_end(c);
+        return;
+    }
+    (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}", text);
+    conn_answer(c, status, "application/json", NULL, view_str(body));
+}
+
+static bool attach(struct conn *c, bool fresh)
+{
+    struct err why;
+
+    c->upstream = upstream_take(c->worker, fresh, &why);
+    if (!c->upstream) {
+        give_up(c, 502, "the application does not answer");
+        return false;
+    }
+    c->upstream->conn = c;
+    http_parser_init(&c->answer_parser);
+    return buf_append(&c->upstream->out, buf_view(&c->again), NULL);
+}
+
+void conn_proxy_start(struct conn *c, const struct http_head *head)
+{
+    const struct tee_config *config = c->worker->site->config;
+    struct err why;
+
+    metric_add(&c->worker->stats.proxied, 1);
+    buf_reset(&c->again);
+    c->answering = c->body_sent = false;
+    c->body_bytes = 0;
+    if (config->body_max && c->plan.kind == HTTP_BODY_LENGTH && c->plan.left > config->body_max) {
+        conn_answer(c, 413, "application/json", NULL,
+                    VIEW("{\"error\":\"the body is too large\"}"));
+        return;
+    }
+    if (!proxy_request(head, &c->plan, &c->peer, &c->again, &why)) {
+        conn_answer(c, 431, "application/json", NULL,
+                    VIEW("{\"error\":\"the header is too large\"}"));
+        return;
+    }
+    c->phase = CONN_PROXY;
+    conn_deadline(c, config->connect_timeout_ms + config->answer_timeout_ms);
+    (void)attach(c, false);
+}
+
+/* The client sent what cannot be passed on. */
+static void refuse_body(struct conn *c, bool syntax)
+{
+    c->keep = false;
+    if (c->answering)
+        conn_end(c);
+    else
+        conn_answer(c, syntax ? 400 : 413, "application/json", NULL,
+                    syntax ? VIEW("{\"error\":\"the body breaks the syntax of chunks\"}")
+                           : VIEW("{\"error\":\"the body is too large\"}"));
+}
+
+static bool send_piece(struct conn *c, struct view piece)
+{
+    struct buf *out = &c->upstream->out;
+    bool chunked = c->plan.kind == HTTP_BODY_CHUNKED, good = true;
+
+    if (piece.len)
+        good = chunked ? proxy_chunk(piece, out, NULL) : buf_append(out, piece, NULL);
+    if (chunked && c->plan.done)
+        good = good && proxy_chunk(VIEW(""), out, NULL);
+    c->body_sent = true;
+    return good;
+}
+
+/* The client's body, as far as the application takes it. False: the connection is answered, or gone. */
+static bool send_body(struct conn *c)
+{
+    uint64_t most = c->worker->site->config->body_max;
+    struct upstream *u = c->upstream;
+    struct view in = buf_view(&c->in), piece;
+    bool good = true;
+
+    if (c->plan.kind == HTTP_BODY_NONE)
+        c->plan.done = true;
+    while (good && !c->plan.done && in.len && buf_len(&u->out) < UPSTREAM_OUT_MAX) {
+        good = http_body_feed(&c->plan, &in, &piece, NULL);
+        c->body_bytes += good ? piece.len : 0;
+        if (!good || (most && c->body_bytes > most)) {
+            refuse_body(c, !good);
+            return false;
+        }
+        if (!send_piece(c, piece))
+            u->broken = u->ended = true;
+    }
+    buf_eat(&c->in, buf_len(&c->in) - in.len);
+    return true;
+}
+
+static bool answer_head(struct conn *c)
+{
+    struct upstream *u = c->upstream;
+    struct http_head head;
+    struct buf out;
+    struct err why;
+    bool good;
+
+    for (;;) {
+        switch (buf_len(&u->in) ? http_response_parse(&c->answer_parser, buf_view(&u->in), &head)
+                                : HTTP_MORE) {
+        case HTTP_MORE:
+            return false;
+        case HTTP_FAILED:
+            give_up(c, 502, "the application's answer is no HTTP response");
+            return false;
+        case HTTP_DONE:
+            break;
+        }
+        if (head.status == 101 ||
+            !http_body_plan(&head, true, c->head_only ? VIEW("HEAD") : VIEW("GET"), &c->answer_plan,
+                            &why)) {
+            give_up(c, 502, "the application's answer cannot be passed on");
+            return false;
+        }
+        buf_init(&out, (size_t)4 * HTTP_HEAD_BYTES_MAX, "answer");
+        c->keep = c->keep && (c->plan.done || head.status < 200);
+        if (head.status >= 200 && c->answer_plan.kind == HTTP_BODY_UNTIL_CLOSE && c->minor == 0)
+            c->keep = false;
+        good = proxy_response(&head, &c->answer_plan, c->minor, !c->keep && head.status >= 200,
+                              head.status >= 200 ? c->extra : "", &c->framing, &out, &why) &&
+               conn_write(c, buf_view(&out));
+        buf_done(&out);
+        buf_eat(&u->in, head.bytes);
+        http_parser_init(&c->answer_parser);
+        if (!good) {
+            conn_end(c);
+            return false;
+        }
+        if (head.status < 200)
+            continue;
+        /* Whether the application keeps the connection is its own word. */
+        u->keeps =
+            head.minor == 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
+        c->answering = true;
+        return true;
+    }
+}
+
+static bool write_piece(struct conn *c, struct view piece)
+{
+    struct buf chunk;
+    bool good;
+
+    if (c->framing != PROXY_CHUNKED)
+        return conn_write(c, piece);
+    buf_init(&chunk, (size_t)2 * UPSTREAM_IN_MAX + 64, "chunk");
+    good = proxy_chunk(piece, &chunk, NULL) && conn_write(c, buf_view(&chunk));
+    buf_done(&chunk);
+    return good;
+}
+
+static void finished(struct conn *c)
+{
+    struct upstream *u = take(c->upstream);
+    bool reusable = u->keeps && c->plan.done && c->answer_plan.kind != HTTP_BODY_UNTIL_CLOSE;
+
+    if (c->framing == PROXY_CHUNKED && !write_piece(c, VIEW("")))
+        c->keep = false;
+    if (c->framing == PROXY_CLOSE || !c->plan.done)
+        c->keep = false;
+    upstream_give(u, reusable);
+    conn_next_request(c);
+}
+
+/* Pieces leave as they come: a stream of tokens is not held back. */
+static void answer_body(struct conn *c)
+{
+    struct upstream *u = c->upstream;
+    struct view in = buf_view(&u->in), piece;
+    struct err why;
+
+    if (c->answer_plan.kind == HTTP_BODY_NONE)
+        c->answer_plan.done = true;
+    while (!c->answer_plan.done && in.len && session_output(c->session).len < CONN_OUT_HIGH) {
+        if (!http_body_feed(&c->answer_plan, &in, &piece, &why)) {
+            conn_end(c);
+            return;
+        }
+        if (piece.len && !write_piece(c, piece)) {
+            conn_end(c);
+            return;
+        }
+    }
+    buf_eat(&u->in, buf_len(&u->in) - in.len);
+    if (!c->answer_plan.done && u->ended && !buf_len(&u->in)) {
+        if (c->answer_plan.kind != HTTP_BODY_UNTIL_CLOSE) {
+            give_up(c, 502, "the application ended its answer early");
+            return;
+        }
+        c->answer_plan.done = true;
+    }
+    if (c->answer_plan.done)
+        finished(c);
+}
+
+/* A kept connection that the application closed meanwhile: nothing was lost, ask anew. */
+static bool ask_again(struct conn *c)
+{
+    struct upstream *u = c->upstream;
+
+    if (!u->reused || c->answering || c->body_sent || buf_len(&u->in))
+        return false;
+    upstream_give(take(c->upstream), false);
+    if (attach(c, true))
+        conn_wake(c);
+    return true;
+}
+
+void conn_proxy_run(struct conn *c)
+{
+    struct upstream *u = c->upstream;
+    size_t before;
+
+    if (!u) {
+        conn_end(c);
+        return;
+    }
+    if (c->ended && !c->plan.done && !buf_len(&c->in)) { /* half a request */
+        conn_end(c);
+        return;
+    }
+    before = buf_len(&u->in);
+    upstream_pump(
+        u, false); /* makes room first: what does not move now is not looked at again by itself */
+    if (!send_body(c))
+        return;
+    upstream_pump(u, session_output(c->session).len < CONN_OUT_HIGH);
+    if (buf_len(&u->in) != before)
+        conn_deadline(c, c->worker->site->config->answer_timeout_ms);
+    if (!c->answering && !answer_head(c)) {
+        if (c->io.fd < 0 || c->phase != CONN_PROXY || !c->upstream)
+            return;
+        if (u->ended && !ask_again(c))
+            give_up(c, 502, "the application does not answer");
+        return;
+    }
+    answer_body(c);
+    if (c->io.fd >= 0 && c->phase == CONN_PROXY && c->upstream &&
+        c->upstream->io.bits & UPSTREAM_READABLE && !c->upstream->ended &&
+        session_output(c->session).len < CONN_OUT_HIGH && buf_len(&c->upstream->in) == 0)
+        conn_wake(c);
+}

@@ -1,0 +1,98 @@
+#include "tee/proxy.h"
+
+#include <stdio.h>
+
+#include "base/poison.h"
+
+static bool is_one_of(struct view name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (view_eq_nocase(name, view_str(names[i])))
+            return true;
+    return false;
+}
+
+/* Of this connection alone: the usual ones, and those that Connection names. */
+static bool hop_by_hop(const struct http_head *head, struct view name)
+{
+    static const char *const always[] = {
+        "Connection", "Keep-Alive", "Proxy-Connection",   "Transfer-Encoding",  "TE",
+        "Trailer",    "Upgrade",    "Proxy-Authenticate", "Proxy-Authorization"};
+
+    return is_one_of(name, always, sizeof always / sizeof *always) ||
+           http_field_has_token(head, VIEW("Connection"), name);
+}
+
+/* Ours to write, whatever the client says. */
+static bool reserved(struct view name)
+{
+    static const char *const ours[] = {"X-Forwarded-For",  "X-Forwarded-Proto",
+                                       "X-Forwarded-Host", "X-Real-IP",
+                                       "Forwarded",        "X-TLS-EKM-Channel-Binding"};
+
+    return is_one_of(name, ours, sizeof ours / sizeof *ours);
+}
+
+static bool put(struct buf *out, struct view name, struct view value, struct err *err)
+{
+    return buf_append(out, name, err) && buf_append_str(out, ": ", err) &&
+           buf_append(out, value, err) && buf_append_str(out, "\r\n", err);
+}
+
+static bool framing_field(const struct http_body *plan, struct buf *out, struct err *err)
+{
+    if (plan->kind == HTTP_BODY_CHUNKED)
+        return buf_append_str(out, "Transfer-Encoding: chunked\r\n", err);
+    return true; /* Content-Length goes along with the others */
+}
+
+bool proxy_request(const struct http_head *head, const struct http_body *plan,
+                   const struct addr *peer, struct buf *out, struct err *err)
+{
+    char address[ADDR_TEXT_BYTES];
+    struct view host = VIEW("");
+
+    (void)addr_ip_format(peer, address);
+    if (!buf_append(out, head->method, err) || !buf_append_byte(out, ' ', err) ||
+        !buf_append(out, head->target, err) || !buf_append_str(out, " HTTP/1.1\r\n", err))
+        return false;
+    for (size_t i = 0; i < head->count; i++) {
+        const struct http_field *f = &head->fields[i];
+
+        if (!hop_by_hop(head, f->name) && !reserved(f->name) && !put(out, f->name, f->value, err))
+            return false;
+    }
+    if (http_field(head, VIEW("Host"), &host) && !put(out, VIEW("X-Forwarded-Host"), host, err))
+        return false;
+    return framing_field(plan, out, err) && put(out, VIEW("X-Real-IP"), view_str(address), err) &&
+           put(out, VIEW("X-Forwarded-For"), view_str(address), err) &&
+           buf_append_str(out, "X-Forwarded-Proto: https\r\n\r\n", err);
+}
+
+bool proxy_response(const struct http_head *head, const struct http_body *plan, int client_minor,
+                    bool close, const char *extra, enum proxy_framing *framing, struct buf *out,
+                    struct err *err)
+{
+    bool endless = plan->kind == HTTP_BODY_CHUNKED || plan->kind == HTTP_BODY_UNTIL_CLOSE;
+
+    *framing = !endless ? PROXY_AS_IS : client_minor == 0 ? PROXY_CLOSE : PROXY_CHUNKED;
+    if (!buf_appendf(out, err, "HTTP/1.1 %d ", head->status) ||
+        !buf_append(out, head->reason, err) || !buf_append_str(out, "\r\n", err))
+        return false;
+    for (size_t i = 0; i < head->count; i++) {
+        const struct http_field *f = &head->fields[i];
+
+        if (!hop_by_hop(head, f->name) && !put(out, f->name, f->value, err))
+            return false;
+    }
+    return (*framing != PROXY_CHUNKED ||
+            buf_append_str(out, "Transfer-Encoding: chunked\r\n", err)) &&
+           (!close || buf_append_str(out, "Connection: close\r\n", err)) &&
+           buf_append_str(out, extra, err) && buf_append_str(out, "\r\n", err);
+}
+
+bool proxy_chunk(struct view piece, struct buf *out, struct err *err)
+{
+    return buf_appendf(out, err, "%zx\r\n", piece.len) && buf_append(out, piece, err) &&
+           buf_append_str(out, "\r\n", err);
+}

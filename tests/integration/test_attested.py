@@ -1,0 +1,451 @@
+"""The attested path from end to end: simulator, atlas-tee, the bridge, and atls as a user has it."""
+
+import contextlib
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness.base import PROGRAM, eventually, free_port
+from harness.bridge import SANITIZER_REPORTS
+
+BIN = pathlib.Path(PROGRAM).parent
+
+
+class Application(http.server.BaseHTTPRequestHandler):
+    """What stands behind atlas-tee: it tells what came, digests what is posted, and streams."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def body(self):
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        whole = b""
+        while True:
+            size = int(self.rfile.readline(), 16)
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+            if not size:
+                return whole
+
+    def answer(self, body, kind="text/plain"):
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if self.path == "/headers":
+            self.answer(json.dumps(self.headers.items()).encode())
+        elif self.path == "/until-close":
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(b"x" * 300000)
+            self.close_connection = True
+        elif self.path.startswith("/bytes/"):
+            self.answer(b"y" * int(self.path[7:]))
+        elif self.path == "/half":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half")
+            self.close_connection = True
+        else:
+            self.answer(f"path {self.path}".encode())
+
+    def do_POST(self):
+        body = self.body()
+        if self.path == "/stream":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for word in ("one", "two", "three"):
+                piece = f"data: {word}\n\n".encode()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.wfile.flush()
+                if word == "one" and not self.server.go_on.wait(30):
+                    return
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.answer(hashlib.sha256(body).hexdigest().encode())
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Application)
+        self.go_on = threading.Event()
+
+
+class Program:
+    """One of ours, until it is told to stop; its log must hold no sanitizer's report."""
+
+    def __init__(self, log, *words, env=None):
+        self.log = log
+        with open(log, "wb") as out:
+            self.process = subprocess.Popen([str(w) for w in words], stdout=out, stderr=out,
+                                            env={**os.environ, **(env or {})})
+
+    def text(self):
+        return pathlib.Path(self.log).read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, expect=0):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(30)
+        text = self.text()
+        assert not [r for r in SANITIZER_REPORTS if r in text], text
+        assert status == expect, text
+
+
+def listening(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+class World:
+    """A simulated machine with everything that runs on it and in front of it."""
+
+    def __init__(self, folder, stack):
+        self.folder, self.stack = folder, stack
+        self.pccs, self.port = free_port(), free_port()
+        self.sim = folder / "platform"
+        self.run("atlas-sim", "init", self.sim, "--pccs-url", f"http://127.0.0.1:{self.pccs}")
+        self.server = Server()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        stack.callback(self.server.shutdown)
+        self.simulator = self.start("simulator", BIN / "atlas-sim", "serve", self.sim, "--listen", f"127.0.0.1:{self.pccs}")
+        eventually(lambda: listening(self.pccs))
+        self.tee = None
+
+    def start(self, name, *words, env=None):
+        program = Program(self.folder / f"{name}.log", *words, env=env)
+        self.stack.callback(program.stop)
+        return program
+
+    def start_tee(self, *options, port=None, env=None):
+        port = port or self.port
+        tee = self.start(f"tee-{port}", BIN / "atlas-tee", "--listen", f"127.0.0.1:{port}", "--upstream",
+                         f"127.0.0.1:{self.server.server_port}", "--provider", f"dstack:{self.sim}/dstack.sock", "--cert",
+                         self.sim / "tls-cert.pem", "--key", self.sim / "tls-key.pem", "--pccs-url", f"http://127.0.0.1:{self.pccs}",
+                         *options, env=env)
+        eventually(lambda: listening(port))
+        self.tee = tee
+        return tee
+
+    def run(self, program, *words, expect=0, data=None):
+        done = subprocess.run([BIN / program, *[str(w) for w in words]], capture_output=True, timeout=60, input=data, check=False,
+                              env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")})
+        assert done.returncode == expect, (done.returncode, done.stdout[-500:], done.stderr[-2000:])
+        assert not [r for r in SANITIZER_REPORTS if r in done.stderr.decode(errors="replace")], done.stderr
+        return done
+
+    def atls(self, command, path, *words, policy="policy.json", **how):
+        return self.run("atls", command, f"https://localhost:{self.port}{path}", "--policy", self.sim / policy, "--cacert",
+                        self.sim / "tls-ca.pem", *words, **how)
+
+    def https(self, request, port=None):
+        """One request as bytes over plain TLS; everything that comes back."""
+        context = ssl.create_default_context(cafile=self.sim / "tls-ca.pem")
+        with socket.create_connection(("127.0.0.1", port or self.port), 10) as tcp, \
+                context.wrap_socket(tcp, server_hostname="localhost") as tls:
+            tls.sendall(request)
+            whole = b""
+            with contextlib.suppress(ssl.SSLError):
+                while piece := tls.recv(65536):
+                    whole += piece
+            return whole
+
+
+@pytest.fixture
+def world(tmp_path, stack):
+    return World(tmp_path, stack)
+
+
+def test_get_and_post(world):
+    world.start_tee()
+    done = world.atls("get", "/hello?a=b", "--verbose")
+    assert done.stdout == b"path /hello?a=b"
+    assert b"TDX, TCB UpToDate" in done.stderr and b"stapled" in done.stderr and b"SIMULATED" in done.stderr
+    body = os.urandom(3_000_000)
+    assert world.atls("post", "/digest", data=body).stdout == hashlib.sha256(body).hexdigest().encode()
+    report = json.loads(world.atls("get", "/x", "--json").stderr)
+    assert report["verified"] and report["report"]["status"] == "UpToDate" and report["report"]["simulated"]
+    assert report["collateral_stapled"] and report["report"]["runtime_verified"]
+
+
+def test_through_the_bridge(world, bridge):
+    world.start_tee()
+    one = bridge(f"localhost:{world.port}")
+    for url in ("ws://%s:%d" % one.address, "ws://%s:%d/?target=localhost:%d" % (*one.address, world.port)):
+        assert world.atls("get", "/over", "--proxy", url).stdout == b"path /over"
+    assert len(world.atls("get", "/bytes/5000000", "--proxy", "ws://%s:%d" % one.address).stdout) == 5_000_000
+    refused = world.atls("get", "/over", "--proxy", "ws://%s:%d/?target=elsewhere:1" % one.address, expect=10)
+    assert b"403" in refused.stderr
+
+
+def test_answers_stream(world):
+    """The first event is there while the application still waits for us."""
+    world.start_tee()
+    process = subprocess.Popen([BIN / "atls", "post", f"https://localhost:{world.port}/stream", "--policy", world.sim / "policy.json",
+                                "--cacert", world.sim / "tls-ca.pem", "--data", "@{}"], stdout=subprocess.PIPE)
+    first = os.read(process.stdout.fileno(), 100)
+    world.server.go_on.set()
+    rest = process.stdout.read()
+    assert process.wait(20) == 0
+    assert first == b"data: one\n\n" and rest == b"data: two\n\ndata: three\n\n"
+
+
+def test_collateral_is_fetched_and_kept_when_none_is_stapled(world):
+    world.start_tee("--without-collateral")
+    report = json.loads(world.atls("get", "/x", "--json").stderr)
+    assert not report["collateral_stapled"]
+    kept = list((world.folder / "cache/postern").glob("*.json"))
+    assert len(kept) == 1 and kept[0].stat().st_mode & 0o777 == 0o600
+    world.simulator.stop()
+    done = world.run("atls", "get", f"https://localhost:{world.port}/x", "--policy", world.sim / "policy.json", "--cacert",
+                     world.sim / "tls-ca.pem", "--fetch-anew", expect=10)
+    assert b"io]" in done.stderr or b"http_status]" in done.stderr or b"collateral_fetch]" in done.stderr
+
+
+@pytest.mark.parametrize("change, status, code", [
+    (lambda p: p.update(os_image_hash="00" * 32), 14, b"os_image_hash_mismatch"),
+    (lambda p: p.update(app_compose="{}"), 14, b"app_compose_hash_mismatch"),
+    (lambda p: p["expected_bootchain"].update(mrtd="00" * 48), 14, b"bootchain_mismatch"),
+    (lambda p: p.update(allowed_tcb_status=["OutOfDate"]), 13, b"tcb_status_not_allowed"),
+    (lambda p: [p.pop("trusted_roots"), p.pop("allow_simulated")], 12, b"crl_signature"),
+    (lambda p: p.update(mistake=1), 2, b"unknown field"),
+    (lambda p: p.pop("app_compose"), 2, b"app_compose must be provided"),
+])
+def test_a_policy_that_is_not_met_sends_nothing(world, change, status, code):
+    world.start_tee()
+    policy = json.loads((world.sim / "policy.json").read_text())
+    change(policy)
+    (world.sim / "other.json").write_text(json.dumps(policy))
+    done = world.atls("post", "/digest", "--data", "@secret", policy="other.json", expect=status)
+    assert code in done.stderr and done.stdout == b""
+
+
+def test_a_certificate_of_nobody_is_refused(world):
+    world.start_tee()
+    done = world.run("atls", "get", f"https://localhost:{world.port}/", "--policy", world.sim / "policy.json", expect=11)
+    assert b"tls_handshake" in done.stderr
+
+
+def test_a_relay_with_a_certificate_of_its_own_is_found(world):
+    """Another server with a good certificate that passes the quote of the real one on."""
+    world.start_tee()
+    other = free_port()
+    # Its certificate is measured, too, but the quote names the last one: the first server's no longer is.
+    world.start_tee("--name", "localhost", port=other)
+    world.https(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", port=other)
+    context = ssl.create_default_context(cafile=world.sim / "tls-ca.pem")
+    relay = free_port()
+    inner = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    inner.load_cert_chain(world.sim / "tls-cert.pem", world.sim / "tls-key.pem")  # stolen: the same certificate
+    listener = socket.create_server(("127.0.0.1", relay))
+
+    def pass_on():
+        client, _ = listener.accept()
+        with inner.wrap_socket(client, server_side=True) as a, \
+                context.wrap_socket(socket.create_connection(("127.0.0.1", world.port)), server_hostname="localhost") as b:
+            request = b""
+            while b"nonce_hex" not in request or not request.endswith(b"}"):
+                request += a.recv(65536)
+            b.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += b.recv(65536)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = int([line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")][0].split(b":")[1])
+            while len(body) < length:
+                body += b.recv(65536)
+            with contextlib.suppress(OSError):
+                a.sendall(head + b"\r\n\r\n" + body)
+                a.recv(1)
+
+    thread = threading.Thread(target=pass_on, daemon=True)
+    thread.start()
+    done = world.run("atls", "get", f"https://localhost:{relay}/", "--policy", world.sim / "policy.json", "--cacert",
+                     world.sim / "tls-ca.pem", expect=16)
+    assert b"report_data_mismatch" in done.stderr
+    listener.close()
+    thread.join(10)
+
+
+def test_forwarded_fields_are_ours(world):
+    world.start_tee()
+    got = dict(json.loads(world.atls("get", "/headers", "X-Forwarded-For: 6.6.6.6", "X-TLS-EKM-Channel-Binding: forged", "X-Kept: yes").stdout))
+    assert got["X-Forwarded-For"] == "127.0.0.1" and got["X-Forwarded-Proto"] == "https" and got["X-Kept"] == "yes"
+    assert "X-TLS-EKM-Channel-Binding" not in got
+
+
+def test_own_routes(world):
+    world.start_tee()
+    get = b"%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert world.https(get % (b"GET", b"/health")).endswith(b"\r\n\r\nhealthy\n")
+    assert b" 405 " in world.https(get % (b"GET", b"/tdx_quote"))[:20]
+    post = b"POST /tdx_quote HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+    for body, status in ((b"{}", b"422"), (b"nonsense", b"422"), (b'{"nonce_hex":"00"}', b"422"), (b" " * 5000, b"413"),
+                         (b'{"nonce_hex":"%s","report_data":"00"}' % (b"ab" * 32), b"200")):
+        assert world.https(post % (len(body), body))[9:12] == status, body
+    answer = world.https(post % (len(body), body)).partition(b"\r\n\r\n")[2]
+    fields = json.loads(answer)
+    assert list(fields)[:6] == ["success", "quote", "tcb_info", "timestamp", "quote_type", "error"]
+    assert all(e["digest"] for e in json.loads(fields["quote"]["event_log"]))
+
+
+def test_faults_of_the_application(world):
+    world.start_tee("--answer-timeout", "30s")
+    assert len(world.atls("get", "/until-close").stdout) == 300000
+    world.atls("get", "/half", expect=10)
+    world.server.shutdown()
+    world.server.server_close()
+    assert world.atls("get", "/x", "--include").stdout.startswith(b"HTTP/1.1 502 ")
+
+
+def test_a_token_guards_the_application_and_metrics(world):
+    token = "t" * 40
+    (world.folder / "token").write_text(token + "\n")
+    world.start_tee("--auth-token-file", world.folder / "token", "--metrics-token-file", world.folder / "token")
+    assert world.atls("get", "/x", "--include").stdout.startswith(b"HTTP/1.1 401 ")
+    assert world.atls("get", "/x", f"Authorization: Bearer {token}").stdout == b"path /x"
+    assert world.atls("get", "/metrics", "--include").stdout.startswith(b"HTTP/1.1 401 ")
+    page = world.atls("get", "/metrics", f"Authorization: Bearer {token}").stdout.decode()
+    assert "atlas_tee_quotes_total" in page and "atlas_tee_certificate_events_total 1" in page
+
+
+def test_short_tokens_are_refused(world):
+    (world.folder / "token").write_text("hunter2")
+    done = world.run("atlas-tee", "--auth-token-file", world.folder / "token", expect=2)
+    assert b"at least 32 bytes" in done.stderr and b"hunter2" not in done.stderr
+
+
+def test_cors(world):
+    world.start_tee("--cors-origins", "https://app.example,*.example.org")
+    ask = b"OPTIONS /v1 HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\nAccess-Control-Request-Method: POST\r\nConnection: close\r\n\r\n"
+    for origin, allowed in ((b"https://app.example", True), (b"https://a.example.org", True), (b"https://example.org.evil", False),
+                            (b"https://evilexample.org", False)):
+        answer = world.https(ask % origin)
+        assert (b"Access-Control-Allow-Origin: " + origin + b"\r\n" in answer) == allowed
+
+
+def test_a_new_certificate_is_measured_and_old_connections_say_so(world):
+    tee = world.start_tee()
+    context = ssl.create_default_context(cafile=world.sim / "tls-ca.pem")
+    body = b'{"nonce_hex":"%s"}' % (b"ab" * 32)
+    post = b"POST /tdx_quote HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with socket.create_connection(("127.0.0.1", world.port), 10) as tcp, context.wrap_socket(tcp, server_hostname="localhost") as old:
+        world.run("atlas-sim", "init", world.folder / "second")
+        for name in ("tls-cert.pem", "tls-key.pem", "tls-ca.pem"):
+            (world.sim / name).write_bytes((world.folder / "second" / name).read_bytes())
+        tee.process.send_signal(signal.SIGHUP)
+        eventually(lambda: '"event":"reloaded"' in tee.text())
+        old.sendall(post)
+        assert old.recv(100).startswith(b"HTTP/1.1 409 ")
+    assert world.atls("get", "/new").stdout == b"path /new"
+    (world.sim / "tls-cert.pem").write_text("broken")
+    tee.process.send_signal(signal.SIGHUP)
+    eventually(lambda: '"event":"reload.failed"' in tee.text())
+    assert world.atls("get", "/still").stdout == b"path /still"
+
+
+def test_a_key_that_never_leaves_memory(world):
+    """No files: the certificate vouches for nobody, and the quote is the only pin."""
+    policy = json.loads((world.sim / "policy.json").read_text())
+    policy["tls_trust"] = "attestation"
+    (world.sim / "pinned.json").write_text(json.dumps(policy))
+    world.start("tee", BIN / "atlas-tee", "--listen", f"127.0.0.1:{world.port}", "--upstream", f"127.0.0.1:{world.server.server_port}",
+                "--provider", f"dstack:{world.sim}/dstack.sock", "--pccs-url", f"http://127.0.0.1:{world.pccs}")
+    eventually(lambda: listening(world.port))
+    done = world.run("atls", "get", f"https://localhost:{world.port}/x", "--policy", world.sim / "pinned.json")
+    assert done.stdout == b"path /x"
+    world.atls("get", "/x", expect=11)
+
+
+def test_a_provider_that_does_not_answer_ends_the_start(world):
+    done = world.run("atlas-tee", "--provider", "dstack:/nonexistent.sock", expect=74)
+    assert b"the guest agent does not answer" in done.stderr
+    done = world.run("atlas-tee", "--provider", "paper", expect=2)
+    assert b"is no quote provider" in done.stderr
+
+
+def test_connect(world):
+    world.start_tee()
+    request = b"GET /raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    done = world.run("atls", "connect", f"localhost:{world.port}", "--policy", world.sim / "policy.json", "--cacert",
+                     world.sim / "tls-ca.pem", data=request)
+    assert done.stdout.endswith(b"path /raw")
+
+
+def test_a_policy_from_an_endpoint_holds_it(world):
+    world.start_tee()
+    done = world.run("atls", "policy", "from-endpoint", f"https://localhost:{world.port}", "--cacert", world.sim / "tls-ca.pem", "--root",
+                     world.sim / "root-cert.pem")
+    (world.sim / "seen.json").write_bytes(done.stdout)
+    assert world.atls("get", "/seen", policy="seen.json").stdout == b"path /seen"
+    assert b"1 boot chain, 1 application, 1 image" in world.run("atls", "policy", "check", world.sim / "seen.json").stdout
+
+
+def test_offline(world):
+    """Collateral from the service, a quote from the platform, no connection."""
+    quote = world.folder / "quote"
+    quote.write_bytes(world.run("atlas-sim", "quote", world.sim).stdout)
+    world.run("atls", "collateral", "fetch", quote, "--pccs-url", f"http://127.0.0.1:{world.pccs}", "--output", world.folder / "c.json")
+    verify = ("atls", "verify", quote, "--collateral", world.folder / "c.json")
+    assert b"SIMULATED" in world.run(*verify, "--root", world.sim / "root-cert.pem").stdout
+    assert b"crl_signature" in world.run(*verify, expect=1).stderr
+    told = json.loads(world.run(*verify, "--root", world.sim / "root-cert.pem", "--json", "--at", "2031-01-01T00:00:00Z", expect=1).stdout)
+    assert not told["verified"] and told["error"]["code"] == "crl_time" and told["report"] is None
+    fields = json.loads(world.run("atls", "inspect", quote, "--json").stdout)
+    assert fields["version"] == 4 and fields["tee"] == "TDX"
+    quote.write_bytes(b"no quote at all")
+    world.run("atls", "inspect", quote, expect=1)
+
+
+def test_many_at_once(world):
+    world.start_tee("--quotes-per-minute", "0")
+    failed = []
+
+    def visit(n):
+        try:
+            assert world.atls("get", f"/n{n}").stdout == f"path /n{n}".encode()
+        except AssertionError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=visit, args=(n,)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+def test_draining_lets_an_answer_finish(world):
+    tee = world.start_tee()
+    process = subprocess.Popen([BIN / "atls", "post", f"https://localhost:{world.port}/stream", "--policy", world.sim / "policy.json",
+                                "--cacert", world.sim / "tls-ca.pem", "--data", "@{}"], stdout=subprocess.PIPE)
+    assert os.read(process.stdout.fileno(), 100) == b"data: one\n\n"
+    tee.process.send_signal(signal.SIGTERM)
+    eventually(lambda: '"event":"draining"' in tee.text())
+    world.server.go_on.set()
+    assert process.stdout.read() == b"data: two\n\ndata: three\n\n"
+    assert process.wait(20) == 0
+    assert time.monotonic() > 0 and tee.process.wait(20) == 0
