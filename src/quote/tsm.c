@@ -190,16 +190,18 @@ static void tsm_free(struct provider *p)
 
 static bool check_provider(struct tsm *t, struct err *err)
 {
-    char shown[128];
+    static const char want[] = "tdx_guest";
+    char name[64] = "", shown[256];
     struct buf text;
     bool good;
 
-    buf_init(&text, (size_t)256, "provider");
-    good = attribute(t, "provider", &text, err) &&
-           (text.area || err_set(err, ERR_CONFIG, "the provider of reports has no name"));
-    if (good && !view_starts(buf_view(&text), VIEW("tdx_guest"))) {
-        (void)text_escape(text_trim(buf_view(&text)), 40, shown, sizeof shown);
-        good = err_set(err, ERR_CONFIG, "the provider of reports is \"%s\", not tdx_guest", shown);
+    buf_init(&text, sizeof name - 1, "provider");
+    good = attribute(t, "provider", &text, err);
+    if (good)
+        (void)snprintf(name, sizeof name, "%.*s", VIEW_ARG(buf_view(&text)));
+    if (good && strncmp(name, want, sizeof want - 1) != 0) {
+        (void)text_escape(text_trim(view_str(name)), 40, shown, sizeof shown);
+        good = err_set(err, ERR_CONFIG, "the provider of reports is \"%s\", not %s", shown, want);
     }
     buf_done(&text);
     return good;
