@@ -286,11 +286,6 @@ void atls_client_give_collateral(struct atls_client *c, struct collateral *colla
     c->collateral = collateral;
 }
 
-const struct collateral *atls_client_collateral(const struct atls_client *c)
-{
-    return c->collateral;
-}
-
 bool atls_client_stapled(const struct atls_client *c)
 {
     return c->stapled;
@@ -340,14 +335,4 @@ const uint8_t *atls_client_leaf(const struct atls_client *c)
 const uint8_t *atls_client_nonce(const struct atls_client *c)
 {
     return c->nonce;
-}
-
-struct view atls_client_quote(const struct atls_client *c)
-{
-    return buf_view(&c->answer.quote);
-}
-
-struct view atls_client_event_log(const struct atls_client *c)
-{
-    return buf_view(&c->answer.event_log);
 }

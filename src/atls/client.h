@@ -44,8 +44,6 @@ const struct attest_err *atls_client_error(const struct atls_client *c);
 
 const struct collateral_need *atls_client_need(const struct atls_client *c);
 void atls_client_give_collateral(struct atls_client *c, struct collateral *collateral);
-/* The collateral that was used, to be kept: lent. NULL before there is any. */
-const struct collateral *atls_client_collateral(const struct atls_client *c);
 bool atls_client_stapled(const struct atls_client *c);
 
 /* After ATTESTED. */
@@ -58,8 +56,6 @@ void atls_client_close(struct atls_client *c);
  * application bytes may be under way. */
 MUST_USE bool atls_client_reattest(struct atls_client *c);
 
-/* SHA-256 of the server's leaf; SHA-256 of the exporter value, which itself stays inside; the nonce. */
+/* SHA-256 of the server's leaf; the nonce of the last quote. */
 const uint8_t *atls_client_leaf(const struct atls_client *c);
 const uint8_t *atls_client_nonce(const struct atls_client *c);
-struct view atls_client_quote(const struct atls_client *c);
-struct view atls_client_event_log(const struct atls_client *c);

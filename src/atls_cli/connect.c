@@ -6,6 +6,7 @@
 
 #include "atls_cli/commands.h"
 #include "atls_cli/endpoint.h"
+#include "atls_cli/output.h"
 #include "base/command.h"
 
 #include "base/poison.h"
@@ -31,20 +32,6 @@ static const struct settings_program program = {
     .words_least = 1,
     .words_most = 1,
 };
-
-static bool write_out(struct view v, struct attest_err *err)
-{
-    while (v.len) {
-        ssize_t n = write(STDOUT_FILENO, v.at, v.len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return attest_fail(err, ATTEST_IO, "standard output: %s", strerror(errno));
-        v = view_skip(v, (size_t)n);
-    }
-    return true;
-}
 
 /* The end of standard input is not the end: the answer may still come. */
 static bool send_input(struct attested *c, bool *open, struct attest_err *err)
@@ -75,7 +62,7 @@ static bool pump(struct attested *c, struct attest_err *err)
         if (fds[1].revents)
             good = send_input(c, &open, err);
         if (good && fds[0].revents) {
-            good = attested_read(c, &in, &end, 0, err) && write_out(buf_view(&in), err);
+            good = attested_read(c, &in, &end, 0, err) && output_write(buf_view(&in), err);
             buf_reset(&in);
         }
     }

@@ -13,6 +13,5 @@ MUST_USE bool input_file(const char *path, size_t max, const char *what, struct 
 MUST_USE bool input_policy(const char *path, struct policy **out, struct err *err);
 /* A certificate in PEM. */
 MUST_USE bool input_trust(const char *path, struct trust **out, struct err *err);
-/* The event log itself, or an answer that holds one as dstack's GetQuote does; then with its quote in *quote, if quote
- * is not NULL. */
+/* The event log itself, or an answer that holds one as dstack's GetQuote does. */
 MUST_USE bool input_event_log(const char *path, struct buf *out, struct err *err);

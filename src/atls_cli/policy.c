@@ -111,12 +111,6 @@ static int fail(const struct err *err)
     return 2;
 }
 
-static bool hex_option(const char *text, const char *name, uint8_t *out, size_t n, struct err *err)
-{
-    return (text && hex_decode(view_str(text), out, n)) ||
-           err_set(err, ERR_USAGE, "--%s: expected %zu hex digits", name, 2 * n);
-}
-
 static int init(const struct config *c)
 {
     uint8_t boot[BOOT_COUNT][MEASUREMENT_BYTES], compose[32], image[32];
@@ -129,11 +123,14 @@ static int init(const struct config *c)
 
     buf_init(&pem, (size_t)64 * 1024, "root");
     for (unsigned i = 0; good && i < BOOT_COUNT; i++) {
-        good = hex_option(texts[i], policy_boot_name(i), boot[i], MEASUREMENT_BYTES, &err);
+        good = command_hex(texts[i] ? texts[i] : "", policy_boot_name(i), boot[i],
+                           MEASUREMENT_BYTES, &err);
         p.boot[i] = view_from(boot[i], MEASUREMENT_BYTES);
     }
-    good = good && hex_option(c->os_image_hash, "os-image-hash", image, 32, &err) &&
-           (c->app_compose || err_set(&err, ERR_USAGE, "--app-compose is missing"));
+    good =
+        good &&
+        command_hex(c->os_image_hash ? c->os_image_hash : "", "os-image-hash", image, 32, &err) &&
+        (c->app_compose || err_set(&err, ERR_USAGE, "--app-compose is missing"));
     if (good && input_file(c->app_compose, COMPOSE_MAX, "app-compose", &file, &err)) {
         content = buf_view(&file);
         good = digest_sha256(&content, 1, compose) &&

@@ -1,11 +1,10 @@
 /* atls get, atls post: one HTTP request on an attested connection; the answer's body goes to standard output as it comes. */
-#include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "atls_cli/commands.h"
 #include "atls_cli/endpoint.h"
 #include "atls_cli/input.h"
+#include "atls_cli/output.h"
 #include "base/command.h"
 #include "base/version.h"
 
@@ -148,20 +147,6 @@ static bool read_body(struct request *r, struct err *err)
     return input_file(data, BODY_MAX, "body", &r->body, err);
 }
 
-static bool print(struct view v, struct attest_err *err)
-{
-    while (v.len) {
-        ssize_t n = write(STDOUT_FILENO, v.at, v.len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return attest_fail(err, ATTEST_IO, "standard output: %s", strerror(errno));
-        v = view_skip(v, (size_t)n);
-    }
-    return true;
-}
-
 /* Reads until the head is whole; informational ones are passed over. */
 static bool read_head(struct request *r, struct attested *c, struct buf *in, bool *end,
                       struct http_head *head, struct attest_err *err)
@@ -202,7 +187,7 @@ static bool read_rest(struct request *r, struct attested *c, struct buf *in, boo
         while (rest.len && !plan->done) {
             if (!http_body_feed(plan, &rest, &piece, &why))
                 return attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why.text);
-            if (!print(piece, err))
+            if (!output_write(piece, err))
                 return false;
         }
         buf_reset(in);
@@ -230,7 +215,7 @@ static bool answer(struct request *r, struct attested *c, int *http_status, stru
     good = read_head(r, c, &in, &end, &head, err);
     if (good) {
         *http_status = head.status;
-        good = (!r->config->include || print(view_first(buf_view(&in), head.bytes), err)) &&
+        good = (!r->config->include || output_write(view_first(buf_view(&in), head.bytes), err)) &&
                (http_body_plan(&head, true, r->post ? VIEW("POST") : VIEW("GET"), &plan, &why) ||
                 attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why.text));
         buf_eat(&in, head.bytes);

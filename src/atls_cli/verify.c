@@ -62,12 +62,6 @@ struct files {
     uint8_t report_data[REPORT_DATA_BYTES], leaf[HASH_BYTES];
 };
 
-static bool hex_option(const char *text, const char *name, uint8_t *out, size_t n, struct err *err)
-{
-    return !text || hex_decode(view_str(text), out, n) ||
-           err_set(err, ERR_USAGE, "--%s: expected %zu hex digits", name, 2 * n);
-}
-
 static bool read_collateral(const char *path, struct files *f, struct err *err)
 {
     struct attest_err why;
@@ -90,8 +84,8 @@ static bool read_files(const struct config *c, const char *quote, struct files *
     f->now_s = clock_wall_ms(&clock_system) / 1000;
     if (c->at && !clock_rfc3339_parse(view_str(c->at), &f->now_s))
         return err_set(err, ERR_USAGE, "--at: expected a time like 2026-11-21T10:00:00Z");
-    return hex_option(c->report_data, "report-data", f->report_data, sizeof f->report_data, err) &&
-           hex_option(c->certificate_hash, "certificate-sha256", f->leaf, sizeof f->leaf, err) &&
+    return command_hex(c->report_data, "report-data", f->report_data, sizeof f->report_data, err) &&
+           command_hex(c->certificate_hash, "certificate-sha256", f->leaf, sizeof f->leaf, err) &&
            input_quote(quote, &f->quote, err) && read_collateral(c->collateral, f, err) &&
            (!c->event_log || input_event_log(c->event_log, &f->event_log, err)) &&
            (!c->policy || input_policy(c->policy, &f->policy, err)) &&

@@ -106,15 +106,8 @@ void collateral_free(struct collateral *c)
 
 static void write_hex(struct json_writer *w, const char *key, struct view v)
 {
-    char *hex = malloc(2 * v.len + 1);
-
     json_key(w, key);
-    if (hex)
-        hex_encode(v, hex);
-    else if (!w->err.code)
-        (void)err_set(&w->err, ERR_MEMORY, "no memory for collateral");
-    json_text(w, view_str(hex));
-    free(hex);
+    json_hex(w, v);
 }
 
 static void write_text(struct json_writer *w, const char *key, struct view v)

@@ -204,8 +204,8 @@ static bool statuses(struct reader *r, uint32_t token)
     return true;
 }
 
-/* https, or http to this machine: what comes is signed, but who asks is not to be known on the way. */
-static bool url_good(const char *url)
+/* What comes is signed, but who asks is not to be known on the way. */
+bool policy_url_good(const char *url)
 {
     static const char *const local[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
     struct view v = view_str(url);
@@ -233,7 +233,7 @@ static bool url(struct reader *r, uint32_t token)
     for (const char *c = r->p->pccs_url; *c; c++)
         if (*c <= ' ' || *c > '~')
             return refuse(r, "pccs_url", "a URL without blanks");
-    return url_good(r->p->pccs_url) ||
+    return policy_url_good(r->p->pccs_url) ||
            refuse(r, "pccs_url", "an https URL (http to this machine only)");
 }
 

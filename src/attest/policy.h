@@ -75,6 +75,8 @@ MUST_USE bool policy_dev(struct policy **out, struct attest_err *err);
 void policy_free(struct policy *p); /* NULL is fine */
 CLEANUP_DEFINE(struct policy, policy_free)
 
+/* Where collateral may come from: https, or http to this machine (127.0.0.1, localhost, [::1]). */
+bool policy_url_good(const char *url);
 /* ["UpToDate", "OutOfDate"]: what is allowed, for messages. Returns out. */
 char *policy_allowed_text(const struct policy *p, char *out, size_t size);
 const char *policy_boot_name(unsigned field); /* "mrtd", "rtmr0", … */

@@ -1,28 +1,13 @@
 #include "attest/report.h"
 
-#include <stdlib.h>
-
 #include "base/clock.h"
-#include "base/codec.h"
 
 #include "base/poison.h"
 
-enum { SHORT_BYTES = 512 };
-
 void report_write_hex(struct json_writer *w, const char *key, struct view bytes)
 {
-    char on_stack[2 * SHORT_BYTES + 1], *text = on_stack;
-
-    if (bytes.len > SHORT_BYTES && !(text = malloc(2 * bytes.len + 1))) {
-        if (!w->err.code)
-            (void)err_set(&w->err, ERR_MEMORY, "no memory for a report");
-        return;
-    }
-    hex_encode(bytes, text);
     json_key(w, key);
-    json_text(w, view_from(text, 2 * bytes.len));
-    if (text != on_stack)
-        free(text);
+    json_hex(w, bytes);
 }
 
 void report_write_time(struct json_writer *w, const char *key, int64_t seconds)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/codec.h"
 #include "base/text.h"
 #include "base/version.h"
 
@@ -84,6 +85,12 @@ int command_main(const struct command_program *p, int argc, char **argv, char **
     }
     c = find(p, first);
     return c ? run(p, c, argc - 1, argv + 1, environment) : unknown(p, first);
+}
+
+bool command_hex(const char *text, const char *name, uint8_t *out, size_t n, struct err *err)
+{
+    return !text || hex_decode(view_str(text), out, n) ||
+           err_set(err, ERR_USAGE, "--%s: expected %zu hex digits", name, 2 * n);
 }
 
 bool command_start(const struct settings_program *program, int argc, char **argv,

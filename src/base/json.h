@@ -25,6 +25,7 @@ void json_array(struct json_writer *w);
 void json_array_end(struct json_writer *w);
 void json_key(struct json_writer *w, const char *key);
 void json_text(struct json_writer *w, struct view value);
+void json_hex(struct json_writer *w, struct view bytes); /* as a string of lower-case digits */
 void json_u64(struct json_writer *w, uint64_t value);
 void json_i64(struct json_writer *w, int64_t value);
 void json_bool(struct json_writer *w, bool value);

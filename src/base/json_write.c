@@ -8,6 +8,8 @@
 
 #include "base/poison.h"
 
+enum { HEX_PIECE_BYTES = 256 };
+
 void json_begin(struct json_writer *w, struct buf *out)
 {
     *w = (struct json_writer){.out = out};
@@ -102,6 +104,22 @@ void json_text(struct json_writer *w, struct view value)
 {
     separate(w);
     text(w, value);
+}
+
+void json_hex(struct json_writer *w, struct view bytes)
+{
+    char digits[2 * HEX_PIECE_BYTES + 1];
+
+    separate(w);
+    put(w, VIEW("\""));
+    while (bytes.len) {
+        struct view piece = view_first(bytes, HEX_PIECE_BYTES);
+
+        hex_encode(piece, digits);
+        put(w, view_from(digits, 2 * piece.len));
+        bytes = view_skip(bytes, piece.len);
+    }
+    put(w, VIEW("\""));
 }
 
 void json_u64(struct json_writer *w, uint64_t value)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "attest/pki.h"
+#include "attest/policy.h"
 #include "base/codec.h"
 #include "fetch/fetch_priv.h"
 
@@ -28,23 +29,6 @@ struct fetching {
     struct answer pck_crl, root_crl, tcb, qe;
     struct buf root_der;
 };
-
-bool fetch_url_good(const char *url)
-{
-    static const char *const local[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
-    struct view v = view_str(url);
-
-    if (view_starts(v, VIEW("https://")))
-        return true;
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
-        struct view rest = view_skip(v, strlen(local[i]));
-
-        if (view_starts(v, view_str(local[i])) &&
-            (!rest.len || rest.at[0] == ':' || rest.at[0] == '/'))
-            return true;
-    }
-    return false;
-}
 
 /* The base without slashes and without the paths that some write behind it. */
 static bool base_of(const char *url, char out[static URL_BYTES])
@@ -123,7 +107,7 @@ static bool get(struct fetching *f, const char *url, struct answer *a)
 
     buf_init(&a->body, FETCH_BODY_MAX, "answer");
     buf_init(&a->chain, HEADER_MAX, "issuer chain");
-    if (!fetch_url_good(url))
+    if (!policy_url_good(url))
         return failed(f, url, "https only (http to this machine)");
     curl_easy_setopt(f->curl, CURLOPT_URL, url);
     curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, a);

@@ -9,6 +9,3 @@ bool cache_path(const struct fetch_options *o, const struct collateral_need *nee
 /* NULL: nothing good is there. */
 struct collateral *cache_load(const char *path, int64_t now_s);
 void cache_store(const char *folder, const char *path, struct view json);
-
-/* https, or http to this machine. */
-bool fetch_url_good(const char *url);

@@ -186,13 +186,11 @@ static bool emit(struct provider *p, const char *name, struct view payload, stru
 {
     struct json_writer w;
     struct buf body, answer;
-    char hex[2048 + 1];
     bool good;
 
-    if (payload.len > sizeof hex / 2)
-        return err_set(err, ERR_LIMIT, "the payload of an event has at most %zu bytes",
-                       sizeof hex / 2);
-    hex_encode(payload, hex);
+    if (payload.len > PROVIDER_PAYLOAD_MAX)
+        return err_set(err, ERR_LIMIT, "the payload of an event has at most %d bytes",
+                       PROVIDER_PAYLOAD_MAX);
     buf_init(&body, (size_t)16 * 1024, "request");
     buf_init(&answer, PROVIDER_ANSWER_MAX, "answer");
     json_begin(&w, &body);
@@ -200,7 +198,7 @@ static bool emit(struct provider *p, const char *name, struct view payload, stru
     json_key(&w, "event");
     json_text(&w, view_str(name));
     json_key(&w, "payload");
-    json_text(&w, view_str(hex));
+    json_hex(&w, payload);
     json_object_end(&w);
     good = json_end(&w, err) && call(p, "EmitEvent", buf_view(&body), &answer, err);
     buf_done(&body);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,6 +22,16 @@ static const char *usual_socket(void)
     return sockets[0];
 }
 
+/* A folder that stands for configfs, and a file in it for the register. */
+static bool tsm_of(const char *folder, struct provider **out, struct err *err)
+{
+    char rtmr3[1024];
+
+    if (snprintf(rtmr3, sizeof rtmr3, "%s/rtmr3", folder) >= (int)sizeof rtmr3)
+        return err_set(err, ERR_USAGE, "%s: the path is too long", folder);
+    return provider_tsm(folder, rtmr3, out, err);
+}
+
 bool provider_open(const char *spec, uint64_t timeout_ms, struct provider **out, struct err *err)
 {
     struct view v = view_str(spec);
@@ -31,9 +42,11 @@ bool provider_open(const char *spec, uint64_t timeout_ms, struct provider **out,
     else if (view_starts(v, VIEW("dstack:")))
         good = provider_dstack(spec + 7, out, err);
     else if (view_eq(v, VIEW("tsm")))
-        good = provider_tsm("/sys/kernel/config/tsm/report", out, err);
+        good =
+            provider_tsm("/sys/kernel/config/tsm/report",
+                         "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384", out, err);
     else if (view_starts(v, VIEW("tsm:")))
-        good = provider_tsm(spec + 4, out, err);
+        good = tsm_of(spec + 4, out, err);
     else
         return err_set(err, ERR_USAGE,
                        "\"%s\" is no quote provider; there are dstack, dstack:PATH, tsm and "

@@ -8,7 +8,7 @@
 #include "attest/quote.h"
 #include "base/buf.h"
 
-enum { PROVIDER_ANSWER_MAX = 8 * 1024 * 1024 };
+enum { PROVIDER_ANSWER_MAX = 8 * 1024 * 1024, PROVIDER_PAYLOAD_MAX = 1024 };
 
 struct provider;
 
@@ -20,7 +20,8 @@ struct provider_quote {
 };
 void provider_quote_done(struct provider_quote *q);
 
-/* spec: "dstack" (the usual sockets are tried), "dstack:PATH", "tsm", "tsm:FOLDER" (configfs' report folder, for tests). */
+/* spec: "dstack" (the usual sockets are tried), "dstack:PATH", "tsm", "tsm:FOLDER" (with
+ * FOLDER/rtmr3 for the register), for tests. */
 MUST_USE bool provider_open(const char *spec, uint64_t timeout_ms, struct provider **out,
                             struct err *err);
 void provider_free(struct provider *p); /* NULL is fine */

@@ -18,4 +18,6 @@ struct provider {
 };
 
 MUST_USE bool provider_dstack(const char *path, struct provider **out, struct err *err);
-MUST_USE bool provider_tsm(const char *folder, struct provider **out, struct err *err);
+/* rtmr3: the file that extends the register. */
+MUST_USE bool provider_tsm(const char *folder, const char *rtmr3, struct provider **out,
+                           struct err *err);

@@ -11,7 +11,6 @@
 
 #include "attest/event_log.h"
 #include "base/clock.h"
-#include "base/codec.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -20,8 +19,6 @@
 #include "base/poison.h"
 
 enum { PATH_BYTES = 1024, GENERATION_MAX = 32, TRIES = 5, STEP_MS = 10, LOG_MAX = 1024 * 1024 };
-
-#define RTMR3 "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384"
 
 struct tsm {
     struct provider base;
@@ -132,14 +129,13 @@ static bool emit(struct provider *p, const char *name, struct view payload, stru
 {
     struct tsm *t = (struct tsm *)(void *)p;
     uint8_t digest[MEASUREMENT_BYTES];
-    char hex[2048 + 1], digest_hex[2 * MEASUREMENT_BYTES + 1];
     struct json_writer w;
     ssize_t n;
     int fd;
 
-    if (payload.len > sizeof hex / 2)
-        return err_set(err, ERR_LIMIT, "the payload of an event has at most %zu bytes",
-                       sizeof hex / 2);
+    if (payload.len > PROVIDER_PAYLOAD_MAX)
+        return err_set(err, ERR_LIMIT, "the payload of an event has at most %d bytes",
+                       PROVIDER_PAYLOAD_MAX);
     if (!event_digest(1, view_str(name), payload, digest))
         return err_set(err, ERR_MEMORY, "no memory for a digest");
     fd = open(t->rtmr3, O_WRONLY | O_CLOEXEC);
@@ -150,8 +146,6 @@ static bool emit(struct provider *p, const char *name, struct view payload, stru
         close(fd);
     if (n != (ssize_t)sizeof digest)
         return false;
-    hex_encode(payload, hex);
-    hex_encode(view_from(digest, sizeof digest), digest_hex);
     if (buf_len(&t->events) && !buf_append_byte(&t->events, ',', err))
         return false;
     json_begin(&w, &t->events);
@@ -161,11 +155,11 @@ static bool emit(struct provider *p, const char *name, struct view payload, stru
     json_key(&w, "event_type");
     json_u64(&w, EVENT_TYPE_RUNTIME);
     json_key(&w, "digest");
-    json_text(&w, view_str(digest_hex));
+    json_hex(&w, view_from(digest, sizeof digest));
     json_key(&w, "event");
     json_text(&w, view_str(name));
     json_key(&w, "event_payload");
-    json_text(&w, view_str(hex));
+    json_hex(&w, payload);
     json_object_end(&w);
     return json_end(&w, err);
 }
@@ -207,11 +201,10 @@ static bool check_provider(struct tsm *t, struct err *err)
     return good;
 }
 
-bool provider_tsm(const char *folder, struct provider **out, struct err *err)
+bool provider_tsm(const char *folder, const char *rtmr3, struct provider **out, struct err *err)
 {
     static const struct provider_calls calls = {get_quote, emit, tcb_info, tsm_free};
     CLEANUP(provider_free_cleanup) struct provider *p = NULL;
-    const char *rtmr3 = getenv("POSTERN_RTMR3");
     struct tsm *t = calloc(1, sizeof *t);
 
     if (!t)
@@ -219,7 +212,7 @@ bool provider_tsm(const char *folder, struct provider **out, struct err *err)
     p = &t->base;
     t->base.calls = &calls;
     buf_init(&t->events, LOG_MAX, "event log");
-    (void)snprintf(t->rtmr3, sizeof t->rtmr3, "%s", rtmr3 ? rtmr3 : RTMR3);
+    (void)snprintf(t->rtmr3, sizeof t->rtmr3, "%s", rtmr3);
     (void)snprintf(t->base.name, sizeof t->base.name, "tsm:%.480s", folder);
     if (snprintf(t->entry, sizeof t->entry, "%s/postern", folder) >= (int)sizeof t->entry)
         return err_set(err, ERR_USAGE, "%s: the path is too long", folder);

@@ -2,7 +2,6 @@
 
 #include <openssl/core_names.h>
 #include <openssl/hmac.h>
-#include <stdlib.h>
 
 #include "base/codec.h"
 #include "base/json.h"
@@ -21,13 +20,8 @@ static void put(struct json_writer *w, const char *key, struct view text)
 
 static void put_hex(struct json_writer *w, const char *key, const void *at, size_t n)
 {
-    char *hex = malloc(2 * n + 1);
-
-    if (hex) {
-        hex_encode(view_from(at, n), hex);
-        put(w, key, view_str(hex));
-    }
-    free(hex);
+    json_key(w, key);
+    json_hex(w, view_from(at, n));
 }
 
 bool sim_agent_quote(const struct sim_platform *p, const struct sim_guest *g,

@@ -135,22 +135,19 @@ bool sim_guest_certificate(struct sim_guest *g, const uint8_t sha256[static 32],
 
 static void write_event(const struct sim_event *e, bool digests, struct json_writer *w)
 {
-    bool runtime = e->type == EVENT_TYPE_RUNTIME;
-    char hex[2 * SIM_PAYLOAD_MAX + 1];
+    bool told = digests || e->type != EVENT_TYPE_RUNTIME;
 
     json_object(w);
     json_key(w, "imr");
     json_u64(w, e->imr);
     json_key(w, "event_type");
     json_u64(w, e->type);
-    hex_encode(view_from(e->digest, sizeof e->digest), hex);
     json_key(w, "digest");
-    json_text(w, view_str(runtime && !digests ? "" : hex));
+    json_hex(w, view_from(e->digest, told ? sizeof e->digest : 0));
     json_key(w, "event");
     json_text(w, view_str(e->name));
-    hex_encode(view_from(e->payload, e->payload_len), hex);
     json_key(w, "event_payload");
-    json_text(w, view_str(hex));
+    json_hex(w, view_from(e->payload, e->payload_len));
     json_object_end(w);
 }
 
@@ -168,11 +165,8 @@ bool sim_guest_log(const struct sim_guest *g, bool digests, struct buf *out, str
 
 static void write_hex(struct json_writer *w, const char *key, const uint8_t *at, size_t n)
 {
-    char hex[2 * MEASUREMENT_BYTES + 1];
-
-    hex_encode(view_from(at, n), hex);
     json_key(w, key);
-    json_text(w, view_str(hex));
+    json_hex(w, view_from(at, n));
 }
 
 bool sim_policy(const struct sim_guest *g, const struct sim_platform *p, bool strict,

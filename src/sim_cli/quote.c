@@ -46,12 +46,6 @@ static const struct settings_program program = {
     .words_most = 1,
 };
 
-static bool hex_option(const char *text, const char *name, uint8_t *out, size_t n, struct err *err)
-{
-    return !text || hex_decode(view_str(text), out, n) ||
-           err_set(err, ERR_USAGE, "--%s: expected %zu hex digits", name, 2 * n);
-}
-
 static bool print(const struct config *c, struct sim_state *s, const uint8_t *data, struct err *err)
 {
     struct buf out, hex;
@@ -90,8 +84,8 @@ int sim_quote_command(int argc, char **argv, char **environment)
 
     if (!command_start(&program, argc, argv, environment, &config, &settings, &status))
         return status;
-    good = hex_option(config.report_data, "report-data", data, sizeof data, &err) &&
-           hex_option(config.certificate, "certificate-sha256", leaf, sizeof leaf, &err) &&
+    good = command_hex(config.report_data, "report-data", data, sizeof data, &err) &&
+           command_hex(config.certificate, "certificate-sha256", leaf, sizeof leaf, &err) &&
            sim_state_load(settings_words(settings, &words)[0], clock_wall_ms(&clock_system) / 1000,
                           &s, &err) &&
            (!config.certificate || sim_guest_certificate(s.guest, leaf, &err)) &&

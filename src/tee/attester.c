@@ -43,6 +43,12 @@ struct attester {
 
 /* --- the log, with the digests of its runtime events --- */
 
+static void put_hex(struct json_writer *w, const char *key, struct view v)
+{
+    json_key(w, key);
+    json_hex(w, v);
+}
+
 static void copy_member(const struct json_doc *doc, uint32_t key, struct json_writer *w)
 {
     uint32_t value = doc->tokens[key].next;
@@ -64,25 +70,20 @@ static void copy_event(const struct json_doc *doc, uint32_t object, const struct
                        struct json_writer *w)
 {
     uint32_t key = json_first(object);
-    char hex[2 * MEASUREMENT_BYTES + 1];
     bool digest = false;
 
-    hex_encode(view_from(e->digest, sizeof e->digest), hex);
     json_object(w);
     for (uint32_t i = 0; i < doc->tokens[object].count; i++) {
         if (view_eq(json_span(doc, key), VIEW("digest"))) {
-            json_key(w, "digest");
-            json_text(w, view_str(hex));
+            put_hex(w, "digest", view_from(e->digest, sizeof e->digest));
             digest = true;
         } else {
             copy_member(doc, key, w);
         }
         key = doc->tokens[doc->tokens[key].next].next;
     }
-    if (!digest) {
-        json_key(w, "digest");
-        json_text(w, view_str(hex));
-    }
+    if (!digest)
+        put_hex(w, "digest", view_from(e->digest, sizeof e->digest));
     json_object_end(w);
 }
 
@@ -116,17 +117,6 @@ static bool with_digests(struct view text, struct buf *out, struct err *err)
 }
 
 /* --- one answer --- */
-
-static void put_hex(struct json_writer *w, const char *key, struct view v)
-{
-    char *hex = malloc(2 * v.len + 1);
-
-    if (hex)
-        hex_encode(v, hex);
-    json_key(w, key);
-    json_text(w, view_str(hex));
-    free(hex);
-}
 
 /* In the order in which the reference service writes its members. */
 static bool write_answer(struct attester *a, const struct provider_quote *q, struct view log,

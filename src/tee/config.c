@@ -78,7 +78,7 @@ const struct settings_program tee_program = {
                "measured, quotes for the session that asks (POST /tdx_quote), and everything else "
                "to the application behind it.",
     .usage = "atlas-tee [OPTION]...",
-    .epilogue = "Exit status: 0 stopped as asked; 2 configuration; 69 the quote provider does not "
+    .epilogue = "Exit status: 0 stopped as asked; 2 configuration; 74 the quote provider does not "
                 "answer; others after sysexits.\n",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,

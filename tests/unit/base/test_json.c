@@ -619,6 +619,30 @@ static void the_first_failure_to_write_sticks(void **state)
     buf_done(&out);
 }
 
+/* More than one piece of it, and none. */
+static void writes_bytes_in_hex(void **state)
+{
+    uint8_t bytes[600];
+    struct json_writer w;
+    struct buf out;
+    char want[2 * sizeof bytes + 8] = "[\"";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7);
+    hex_encode(view_from(bytes, sizeof bytes), want + 2);
+    memcpy(want + 2 + 2 * sizeof bytes, "\",\"\"]", 6);
+    buf_init(&out, 4096, "hex");
+    json_begin(&w, &out);
+    json_array(&w);
+    json_hex(&w, view_from(bytes, sizeof bytes));
+    json_hex(&w, view_from(NULL, 0));
+    json_array_end(&w);
+    assert_true(json_end(&w, NULL));
+    assert_true(view_eq(buf_view(&out), view_str(want)));
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -638,6 +662,7 @@ int main(void)
         cmocka_unit_test(written_text_reads_back_with_bad_bytes_replaced),
         cmocka_unit_test(writes_as_deep_as_it_reads),
         cmocka_unit_test(the_first_failure_to_write_sticks),
+        cmocka_unit_test(writes_bytes_in_hex),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
