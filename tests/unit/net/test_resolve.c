@@ -14,7 +14,7 @@
 #include "base/limits.h"
 #include "net/resolve_priv.h"
 
-enum { TIMEOUT_MS = 2000, NEGATIVE_MS = 2000, STALE_MS = 100 * 1000, TURNS_MAX = 3000 };
+enum { TIMEOUT_MS = 30000, NEGATIVE_MS = 2000, STALE_MS = 100 * 1000, TURNS_MAX = 3000 };
 
 struct world {
     struct clock clock;
@@ -39,13 +39,14 @@ static uint64_t world_monotonic(void *context)
     return clock_monotonic_ms(&clock_system) + w->offset_ms;
 }
 
-static int open_world(void **state)
+/* Answers that are sent must never be late, however busy the machine: TIMEOUT_MS is long. */
+static int open_world_of_patience(void **state, unsigned timeout_ms)
 {
     struct world *w = calloc(1, sizeof *w);
     struct resolve_options o = {.ttl_max_ms = 60 * 1000,
                                 .negative_ms = NEGATIVE_MS,
                                 .stale_ms = STALE_MS,
-                                .timeout_ms = TIMEOUT_MS};
+                                .timeout_ms = timeout_ms};
 
     assert_non_null(w);
     w->clock = (struct clock){.monotonic_ms = world_monotonic, .context = w};
@@ -55,6 +56,17 @@ static int open_world(void **state)
     assert_true(resolver_new(w->loop, &o, &w->resolver, NULL));
     *state = w;
     return 0;
+}
+
+static int open_world(void **state)
+{
+    return open_world_of_patience(state, TIMEOUT_MS);
+}
+
+/* For servers that say nothing: c-ares reads its own clock, so this time passes. */
+static int open_impatient_world(void **state)
+{
+    return open_world_of_patience(state, 500);
 }
 
 static int close_world(void **state)
@@ -742,7 +754,8 @@ int main(void)
         IN_WORLD(a_name_that_is_gone_is_not_kept_alive),
         IN_WORLD(a_silent_server_is_a_time_out_and_its_late_answer_is_kept),
         IN_WORLD(an_old_answer_is_given_before_the_time_out),
-        IN_WORLD(all_servers_silent_is_a_time_out),
+        cmocka_unit_test_setup_teardown(all_servers_silent_is_a_time_out, open_impatient_world,
+                                        close_world),
         IN_WORLD(fetches_names_in_use_anew_before_they_are_too_old),
         IN_WORLD(a_refresh_that_fails_changes_nothing),
         IN_WORLD(a_prefetched_name_needs_no_waiting),
