@@ -12,6 +12,7 @@ enum state { HANDSHAKE, EXCHANGE, COLLATERAL, VERIFY, ATTESTED, FAILED };
 
 struct atls_client {
     const struct policy *policy;
+    struct dcap_cache *cache;
     struct session *session;
     enum state state;
     struct attest_err err;
@@ -48,6 +49,7 @@ bool atls_client_new(const struct atls_client_options *options, struct atls_clie
         return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
     exchange_reader_init(&c->reader);
     c->policy = options->policy;
+    c->cache = options->cache;
     if (strlen(host) >= sizeof c->host || strpbrk(host, "\r\n \t"))
         return attest_fail_plain(err, ATTEST_SERVER_NAME,
                                  "invalid server name: the Host is too long");
@@ -217,6 +219,7 @@ static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
         .quote = buf_view(&c->answer.quote),
         .event_log = buf_view(&c->answer.event_log),
         .collateral = c->collateral,
+        .cache = c->cache,
         .now_s = now_s,
         .leaf_sha256 = c->leaf,
         .report_data = c->report_data,

@@ -16,6 +16,7 @@ struct atls_client;
 struct atls_client_options {
     struct session_context *context; /* lent; its roots fit the policy's tls_trust */
     const struct policy *policy;     /* lent */
+    struct dcap_cache *cache;        /* lent; NULL: none */
     const char *server_name;
     const char *host; /* of the quote request; NULL: the server name */
 };

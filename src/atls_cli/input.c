@@ -80,7 +80,7 @@ bool input_trust(const char *path, struct trust **out, struct err *err)
 
     if (!input_file(path, (size_t)64 * 1024, "trusted root", &pem, err))
         return false;
-    good = pki_chain_parse(buf_view(&pem), "the trusted root", &chain, &why);
+    good = pki_chain_parse(buf_view(&pem), "the trusted root", NULL, &chain, &why);
     buf_done(&pem);
     if (!good)
         return err_set(err, ERR_CONFIG, "%s: %s", path, why.text);

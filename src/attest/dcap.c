@@ -2,9 +2,6 @@
 
 #include <openssl/evp.h>
 
-#include "attest/pki.h"
-#include "attest/qe_identity.h"
-#include "base/clock.h"
 #include "base/p256.h"
 #include "base/secret.h"
 
@@ -18,136 +15,107 @@ struct run {
     const struct trust *trust;
     int64_t now_s;
     struct attest_err *err;
-    struct pki pki;
-    struct pki_chain signer, pck_chain;
-    struct tcb_info *tcb;
-    struct qe_identity *qe;
+    /* The cache's, or this run's own. */
+    const struct authority *authority;
+    const struct platform *platform;
+    struct pki_shelf *shelf, own_shelf;
+    struct authority own_authority;
+    struct platform own_platform;
     struct dcap_report report;
 };
 
-static bool in_window(const struct run *r, const char *what, int64_t issued_s, int64_t next_s,
-                      enum attest_code code)
-{
-    const char *wrong = r->now_s < issued_s ? "issue date is in the future"
-                        : r->now_s > next_s ? "expired"
-                                            : NULL;
-    char at[CLOCK_RFC3339_BYTES], border[CLOCK_RFC3339_BYTES];
+/* --- collateral and certificates, by way of the cache --- */
 
-    if (!wrong)
-        return true;
-    (void)clock_rfc3339(r->now_s * 1000, at);
-    (void)clock_rfc3339((r->now_s < issued_s ? issued_s : next_s) * 1000, border);
-    return attest_fail_plain(r->err, code,
-                             "quote verification failed: DCAP verification failed: %s %s: %s, and "
-                             "it is %s",
-                             what, wrong, border, at);
-}
-
-static bool signed_by(struct run *r, struct view text, struct view signature, const char *what,
-                      enum attest_code code)
-{
-    EVP_PKEY *key = X509_get0_pubkey(r->signer.certificates[0]);
-
-    return (signature.len == COLLATERAL_SIGNATURE_BYTES && key &&
-            p256_good(key, text, signature.at)) ||
-           attest_fail_plain(r->err, code,
-                             "quote verification failed: DCAP verification failed: Signature is "
-                             "invalid for %s in quote_collateral",
-                             what);
-}
-
-static bool signer_chain(struct run *r, struct view pem, const char *what)
-{
-    pki_chain_done(&r->signer);
-    return pki_chain_parse(pem, what, &r->signer, r->err) &&
-           pki_signer_good(&r->pki, &r->signer, what, r->err);
-}
-
-static bool tcb_document(struct run *r)
+/* All that an authority comes from, and that is asked of its platforms: each piece by its own hash, so that no two
+ * collections have the same text. */
+static bool authority_key(const struct run *r, uint8_t key[static SHA256_BYTES])
 {
     const struct collateral *c = r->collateral;
+    const uint8_t tee = (uint8_t)r->quote->tee;
+    const struct view parts[] = {
+        view_from(r->trust->sha256, SHA256_BYTES),
+        view_from(&tee, 1),
+        c->root_ca_crl,
+        c->pck_crl,
+        c->pck_crl_issuer_chain,
+        c->tcb_info_issuer_chain,
+        c->tcb_info,
+        c->tcb_info_signature,
+        c->qe_identity_issuer_chain,
+        c->qe_identity,
+        c->qe_identity_signature,
+    };
+    enum { PARTS = sizeof parts / sizeof *parts };
+    uint8_t hashes[PARTS][SHA256_BYTES];
 
-    return tcb_info_parse(c->tcb_info, &r->tcb, r->err) &&
-           in_window(r, "TCBInfo", r->tcb->issued_s, r->tcb->next_s, ATTEST_TCB_TIME) &&
-           signer_chain(r, c->tcb_info_issuer_chain, "TCB Info") &&
-           signed_by(r, c->tcb_info, c->tcb_info_signature, "tcb_info", ATTEST_TCB_SIGNATURE);
+    for (size_t i = 0; i < PARTS; i++)
+        if (!secret_sha256(parts[i].at, parts[i].len, hashes[i]))
+            return false;
+    return secret_sha256(hashes, sizeof hashes, key);
 }
 
-static bool qe_document(struct run *r)
+static bool authority_of(struct run *r, const uint8_t *key)
 {
-    const struct collateral *c = r->collateral;
-    bool tdx = r->quote->tee == TEE_TDX;
+    struct dcap_cache *cache = r->options->cache;
 
-    if (!qe_identity_parse(c->qe_identity, &r->qe, r->err) ||
-        !in_window(r, "QEIdentity", r->qe->issued_s, r->qe->next_s, ATTEST_QE_TIME))
-        return false;
-    /* Nearly always the chain that has just been found good. */
-    if (!view_eq(c->qe_identity_issuer_chain, c->tcb_info_issuer_chain) &&
-        !signer_chain(r, c->qe_identity_issuer_chain, "QE Identity"))
-        return false;
-    if (!signed_by(r, c->qe_identity, c->qe_identity_signature, "qe_identity", ATTEST_QE_SIGNATURE))
-        return false;
-    if (strcmp(r->qe->id, tdx ? "TD_QE" : "QE") == 0 &&
-        (r->qe->version == 2 || (tdx && r->qe->version == 3)))
+    if (key && (r->authority = dcap_cache_authority(cache, key, r->trust, r->now_s)))
         return true;
-    return attest_fail(r->err, ATTEST_QE_ID,
-                       "DCAP verification failed: Unsupported QE Identity id/version for the quote "
-                       "TEE type: \"%s\" %u for %s",
-                       r->qe->id, r->qe->version, quote_tee_name(r->quote->tee));
-}
-
-static bool pck_chain_of(const struct quote *q, struct view given, struct pki_chain *out,
-                         struct attest_err *err)
-{
-    if (given.len)
-        return pki_chain_parse(given, "the PCK certificate", out, err);
-    if (q->certification_type != CERTIFICATION_PCK_CHAIN)
-        return attest_fail(
-            err, ATTEST_QUOTE_CERTIFICATION,
-            "DCAP verification failed: Unsupported DCAP PCK cert format: certification "
-            "data of type %u has no chain; give pck_certificate_chain in the "
-            "collateral",
-            q->certification_type);
-    return pki_chain_parse(q->certification, "the PCK certificate in quote", out, err);
-}
-
-/* The CRL's own chain adds nothing: its issuer is in the PCK chain. It must be certificates, no more: there is published
- * collateral that carries the other CA's. */
-static bool crl_chain(struct run *r)
-{
-    struct view pem = r->collateral->pck_crl_issuer_chain;
-    struct pki_chain chain;
-
-    if (!pem.len)
-        return true;
-    if (!pki_chain_parse(pem, "the PCK CRL's issuer", &chain, r->err))
+    if (!authority_open(r->trust, r->collateral, r->quote->tee, r->now_s, r->shelf,
+                        &r->own_authority, r->err))
         return false;
-    pki_chain_done(&chain);
+    r->authority = &r->own_authority;
+    if (key) {
+        r->authority = dcap_cache_add_authority(cache, key, &r->own_authority);
+        r->own_authority = (struct authority){.tcb = NULL};
+    }
     return true;
 }
 
-static bool pck_of(struct run *r)
+static bool platform_of(struct run *r, const uint8_t *authority)
 {
-    char issuer[TRUST_NAME_BYTES];
+    struct dcap_cache *cache = r->options->cache;
+    uint8_t bytes[2 * SHA256_BYTES], key[SHA256_BYTES];
+    struct view pem;
 
-    if (!pck_chain_of(r->quote, r->collateral->pck_certificate_chain, &r->pck_chain, r->err))
+    if (!platform_chain(r->quote, r->collateral->pck_certificate_chain, &pem, r->err))
         return false;
-    if (r->pck_chain.count < 2)
-        return attest_fail(r->err, ATTEST_CERTIFICATE_CHAIN,
-                           "DCAP verification failed: Certificate chain is too short in quote");
-    if (!pki_pck_good(&r->pki, &r->pck_chain, r->err) || !crl_chain(r) ||
-        !pck_parse(pki_sgx_extension(r->pck_chain.certificates[0]), &r->report.pck, r->err))
+    if (authority) {
+        memcpy(bytes, authority, SHA256_BYTES);
+        if (!secret_sha256(pem.at, pem.len, bytes + SHA256_BYTES) ||
+            !secret_sha256(bytes, sizeof bytes, key))
+            authority = NULL;
+    }
+    if (authority && (r->platform = dcap_cache_platform(cache, key, r->now_s)))
+        return true;
+    if (!platform_open(r->authority, r->collateral, pem, r->shelf, &r->own_platform, r->err))
         return false;
-    r->report.processor_ca = pki_common_name(r->pck_chain.certificates[1], issuer) &&
-                             strcmp(issuer, r->trust->processor_ca) == 0;
+    r->platform = &r->own_platform;
+    if (authority) {
+        r->platform = dcap_cache_add_platform(cache, key, &r->own_platform);
+        r->own_platform = (struct platform){.chain.count = 0};
+    }
     return true;
 }
+
+static bool vouched(struct run *r)
+{
+    uint8_t bytes[SHA256_BYTES];
+    const uint8_t *key = r->options->cache && authority_key(r, bytes) ? bytes : NULL;
+
+    if (!authority_of(r, key) || !platform_of(r, key))
+        return false;
+    r->report.pck = r->platform->pck;
+    r->report.processor_ca = r->platform->processor_ca;
+    return true;
+}
+
+/* --- the quote --- */
 
 /* The quoting enclave vouches for the attestation key, and its platform for it. */
 static bool qe_report(struct run *r)
 {
     const struct quote *q = r->quote;
-    EVP_PKEY *pck = X509_get0_pubkey(r->pck_chain.certificates[0]);
+    EVP_PKEY *pck = X509_get0_pubkey(r->platform->chain.certificates[0]);
     uint8_t bound[P256_POINT_BYTES + QUOTE_AUTH_MAX], want[REPORT_DATA_BYTES] = {0};
 
     if (!pck || !p256_good(pck, q->qe.bytes, q->qe_signature.at))
@@ -162,7 +130,7 @@ static bool qe_report(struct run *r)
         return attest_fail(r->err, ATTEST_QE_REPORT_DATA,
                            "DCAP verification failed: QE report hash mismatch: the quoting enclave "
                            "does not vouch for this attestation key");
-    return qe_identity_match(r->qe, &q->qe, &r->report.qe, r->err);
+    return qe_identity_match(r->authority->qe, &q->qe, &r->report.qe, r->err);
 }
 
 static bool quote_signature(struct run *r)
@@ -181,9 +149,9 @@ static bool tcb(struct run *r)
     struct dcap_report *out = &r->report;
     struct tcb_match m;
 
-    if (!tcb_info_for(r->tcb, r->quote, &out->pck, r->err) ||
-        !tcb_match(r->tcb, r->quote, &out->pck, r->options->matching, &m, r->err) ||
-        !tcb_conclude(r->tcb, r->quote, &out->pck, &m, &out->qe, r->options->matching,
+    if (!tcb_info_for(r->authority->tcb, r->quote, &out->pck, r->err) ||
+        !tcb_match(r->authority->tcb, r->quote, &out->pck, r->options->matching, &m, r->err) ||
+        !tcb_conclude(r->authority->tcb, r->quote, &out->pck, &m, &out->qe, r->options->matching,
                       &out->verdict, r->err))
         return false;
     out->platform = m.platform;
@@ -244,25 +212,6 @@ static bool clock_good(const struct run *r)
                        "Failed to get current time: the clock stands before 2023; set it");
 }
 
-static bool verify(struct run *r)
-{
-    const struct collateral *c = r->collateral;
-
-    return clock_good(r) &&
-           pki_open(r->trust, r->now_s, c->root_ca_crl, c->pck_crl, &r->pki, r->err) &&
-           tcb_document(r) && qe_document(r) && pck_of(r) && qe_report(r) && quote_signature(r) &&
-           tcb(r) && attributes(r);
-}
-
-static int64_t earliest(const struct run *r)
-{
-    int64_t until = r->pki.crls_until_s;
-
-    if (r->tcb->next_s < until)
-        until = r->tcb->next_s;
-    return r->qe->next_s < until ? r->qe->next_s : until;
-}
-
 bool dcap_verify(const struct quote *quote, const struct collateral *collateral, int64_t now_s,
                  const struct trust *trust, const struct dcap_options *options,
                  struct dcap_report *out, struct attest_err *err)
@@ -275,21 +224,23 @@ bool dcap_verify(const struct quote *quote, const struct collateral *collateral,
         .now_s = now_s,
         .err = err,
     };
-    bool good = verify(&r);
+    bool good;
 
+    r.shelf = options->cache ? dcap_cache_shelf(options->cache) : &r.own_shelf;
+    pki_shelf_add(r.shelf, trust->root);
+    good = clock_good(&r) && vouched(&r) && qe_report(&r) && quote_signature(&r) && tcb(&r) &&
+           attributes(&r);
     if (good) {
         *out = r.report;
         out->quote = *quote;
-        out->tcb_evaluation = r.tcb->evaluation;
-        out->qe_evaluation = r.qe->evaluation;
-        out->valid_until_s = earliest(&r);
+        out->tcb_evaluation = r.authority->tcb->evaluation;
+        out->qe_evaluation = r.authority->qe->evaluation;
+        out->valid_until_s = r.authority->valid_until_s;
         out->intel = trust->intel;
     }
-    pki_chain_done(&r.signer);
-    pki_chain_done(&r.pck_chain);
-    pki_close(&r.pki);
-    tcb_info_free(r.tcb);
-    qe_identity_free(r.qe);
+    platform_close(&r.own_platform);
+    authority_close(&r.own_authority);
+    pki_shelf_done(&r.own_shelf);
     return good;
 }
 
@@ -298,10 +249,12 @@ bool dcap_need(const struct quote *quote, struct collateral_need *out, struct at
     struct collateral_need need = {.tdx = quote->tee == TEE_TDX};
     struct pki_chain chain = {.count = 0};
     char issuer[TRUST_NAME_BYTES] = "";
+    struct view pem;
     struct pck pck;
     bool good;
 
-    if (!pck_chain_of(quote, view_from(NULL, 0), &chain, err))
+    if (!platform_chain(quote, view_from(NULL, 0), &pem, err) ||
+        !pki_chain_parse(pem, "the PCK certificate in quote", NULL, &chain, err))
         return false;
     good = pck_parse(pki_sgx_extension(chain.certificates[0]), &pck, err);
     if (good && chain.count > 1)

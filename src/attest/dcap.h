@@ -3,14 +3,14 @@
  * specification of TDX, 12). All checks are made; a report exists only when all have passed. */
 #pragma once
 
-#include "attest/collateral.h"
+#include "attest/cache.h"
 #include "attest/tcb_match.h"
-#include "attest/trust.h"
 
 struct dcap_options {
     enum tcb_matching matching;
-    bool allow_debug;      /* a TD or enclave in debug mode: its memory can be read */
-    bool allow_service_td; /* MRSERVICETD is set: a service TD has power over it */
+    bool allow_debug;         /* a TD or enclave in debug mode: its memory can be read */
+    bool allow_service_td;    /* MRSERVICETD is set: a service TD has power over it */
+    struct dcap_cache *cache; /* lent; NULL: everything is verified from the start */
 };
 
 struct dcap_report {

@@ -2,109 +2,10 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
-
-#include "base/codec.h"
 
 #include "base/poison.h"
 
-enum {
-    ENTRIES_MAX = 100000,
-    TEXT_BYTES = (PKI_DER_MAX + 2) / 3 * 4,
-    DER_ROOM = PKI_DER_MAX + 3,
-};
-
-/* --- chains as text --- */
-
-/* Takes one line out of rest, without its LF or CRLF. */
-static bool next_line(struct view *rest, struct view *line)
-{
-    if (!rest->len || !view_next(rest, '\n', line))
-        return false;
-    if (line->len && line->at[line->len - 1] == '\r')
-        line->len--;
-    return true;
-}
-
-/* The base64 of one block, its lines joined. */
-static bool block_text(struct view *rest, uint8_t *text, size_t *n)
-{
-    struct view line;
-
-    *n = 0;
-    while (next_line(rest, &line)) {
-        if (view_eq(line, VIEW("-----END CERTIFICATE-----")))
-            return *n > 0;
-        if (!line.len || *n + line.len > TEXT_BYTES)
-            return false;
-        memcpy(text + *n, line.at, line.len);
-        *n += line.len;
-    }
-    return false;
-}
-
-/* scratch: for text and DER, one behind the other. */
-static X509 *block(struct view *rest, uint8_t scratch[static TEXT_BYTES + DER_ROOM])
-{
-    uint8_t *text = scratch, *der = scratch + TEXT_BYTES;
-    const uint8_t *at = der;
-    size_t n, len = DER_ROOM;
-    struct view line;
-    X509 *certificate;
-
-    if (!next_line(rest, &line) || !view_eq(line, VIEW("-----BEGIN CERTIFICATE-----")) ||
-        !block_text(rest, text, &n) || !base64_decode(view_from(text, n), der, &len))
-        return NULL;
-    certificate = d2i_X509(NULL, &at, (long)len);
-    ERR_clear_error();
-    if (certificate && at != der + len) {
-        X509_free(certificate);
-        return NULL;
-    }
-    return certificate;
-}
-
-bool pki_chain_parse(struct view pem, const char *what, struct pki_chain *out,
-                     struct attest_err *err)
-{
-    struct pki_chain chain = {.count = 0};
-    uint8_t *scratch = malloc(TEXT_BYTES + DER_ROOM);
-
-    if (!scratch)
-        return attest_fail(err, ATTEST_MEMORY, "no memory for certificates");
-    if (pem.len && pem.at[pem.len - 1] == '\0')
-        pem.len--;
-    while (pem.at && pem.len) {
-        X509 *one = chain.count < PKI_CHAIN_MAX ? block(&pem, scratch) : NULL;
-
-        if (!one) {
-            unsigned at = chain.count;
-
-            free(scratch);
-            pki_chain_done(&chain);
-            return attest_fail(err, ATTEST_CERTIFICATE_SYNTAX,
-                               at == PKI_CHAIN_MAX
-                                   ? "DCAP verification failed: %s: more than %u certificates"
-                                   : "DCAP verification failed: %s: certificate %u is not in PEM",
-                               what, at == PKI_CHAIN_MAX ? at : at + 1);
-        }
-        chain.certificates[chain.count++] = one;
-    }
-    free(scratch);
-    if (!chain.count)
-        return attest_fail(err, ATTEST_CERTIFICATE_SYNTAX,
-                           "DCAP verification failed: Certificate chain is too short for %s: it is "
-                           "empty",
-                           what);
-    *out = chain;
-    return true;
-}
-
-void pki_chain_done(struct pki_chain *chain)
-{
-    while (chain->count)
-        X509_free(chain->certificates[--chain->count]);
-}
+enum { ENTRIES_MAX = 100000 };
 
 /* --- certificates --- */
 
@@ -207,8 +108,7 @@ static bool crl_parse(struct pki *pki, struct view der, const char *what, X509_C
         return attest_fail(err, ATTEST_CRL_TIME,
                            "DCAP verification failed: %s is expired, or not yet valid", what);
     }
-    if (!pki->crls_until_s || until < pki->crls_until_s)
-        pki->crls_until_s = until;
+    span_narrow(&pki->crls, from, until);
     *out = crl;
     return true;
 }
@@ -234,7 +134,7 @@ static bool revoked(X509_CRL *crl, X509 *certificate)
 bool pki_open(const struct trust *trust, int64_t now_s, struct view root_crl, struct view pck_crl,
               struct pki *out, struct attest_err *err)
 {
-    struct pki pki = {.trust = trust, .now_s = now_s};
+    struct pki pki = {.trust = trust, .now_s = now_s, .crls = SPAN_ALL};
     bool good = crl_parse(&pki, root_crl, "the root CA's CRL", &pki.root_crl, err) &&
                 crl_parse(&pki, pck_crl, "the PCK CA's CRL", &pki.pck_crl, err);
 
@@ -269,34 +169,46 @@ static bool path_failed(int code, const char *what, struct attest_err *err)
                        what, X509_verify_cert_error_string(code));
 }
 
-static bool openssl_path(const struct pki *pki, const struct pki_chain *chain, const char *what,
-                         unsigned *length, struct attest_err *err)
+/* When all of them are good. At the second of its end OpenSSL takes a certificate for expired. */
+static void span_of(const STACK_OF(X509) * path, struct span *span)
 {
-    X509_STORE *store = X509_STORE_new();
+    for (int i = 0; i < sk_X509_num(path); i++) {
+        const X509 *one = sk_X509_value(path, i);
+
+        span_narrow(span, seconds_of(X509_get0_notBefore(one)),
+                    seconds_of(X509_get0_notAfter(one)) - 1);
+    }
+}
+
+static bool openssl_path(const struct pki *pki, const struct pki_chain *chain, const char *what,
+                         unsigned *length, struct span *span, struct attest_err *err)
+{
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     STACK_OF(X509) *others = sk_X509_new_null();
-    bool ready = store && context && others && X509_STORE_add_cert(store, pki->trust->root) == 1;
+    bool ready = context && others;
     bool good = false;
 
     for (unsigned i = 1; ready && i < chain->count; i++)
         ready = sk_X509_push(others, chain->certificates[i]) > 0;
-    if (ready && X509_STORE_CTX_init(context, store, chain->certificates[0], others) == 1) {
+    if (ready &&
+        X509_STORE_CTX_init(context, pki->trust->store, chain->certificates[0], others) == 1) {
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
 
         X509_VERIFY_PARAM_set_time(param, (time_t)pki->now_s);
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT);
         X509_VERIFY_PARAM_set_depth(param, PKI_CHAIN_MAX);
         good = X509_verify_cert(context) == 1;
-        if (good)
+        if (good) {
             *length = (unsigned)sk_X509_num(X509_STORE_CTX_get0_chain(context));
-        else
+            span_of(X509_STORE_CTX_get0_chain(context), span);
+        } else {
             path_failed(X509_STORE_CTX_get_error(context), what, err);
+        }
     } else {
         attest_fail(err, ATTEST_MEMORY, "no memory for a certificate path");
     }
     sk_X509_free(others);
     X509_STORE_CTX_free(context);
-    X509_STORE_free(store);
     ERR_clear_error();
     return good;
 }
@@ -304,7 +216,7 @@ static bool openssl_path(const struct pki *pki, const struct pki_chain *chain, c
 /* The chain is a path of so many certificates to the root, which may stand at its end, and each is of the
  * one kind that this PKI has. */
 static bool path(const struct pki *pki, const struct pki_chain *chain, unsigned want,
-                 const char *what, struct attest_err *err)
+                 const char *what, struct span *span, struct attest_err *err)
 {
     unsigned length = 0;
 
@@ -313,7 +225,7 @@ static bool path(const struct pki *pki, const struct pki_chain *chain, unsigned 
                            "DCAP verification failed: Certificate chain is too short for %s: %u "
                            "certificates",
                            what, chain->count);
-    if (!openssl_path(pki, chain, what, &length, err))
+    if (!openssl_path(pki, chain, what, &length, span, err))
         return false;
     if (length != want || chain->count > want ||
         (chain->count == want && X509_cmp(chain->certificates[want - 1], pki->trust->root) != 0))
@@ -358,11 +270,12 @@ static bool not_revoked(X509_CRL *crl, X509 *certificate, const char *what, stru
 }
 
 bool pki_signer_good(const struct pki *pki, const struct pki_chain *chain, const char *what,
-                     struct attest_err *err)
+                     struct span *span, struct attest_err *err)
 {
     X509 *leaf = chain->certificates[0];
 
-    if (!path(pki, chain, 2, what, err) || !purpose(leaf, pki->trust->tcb_signing, NULL, what, err))
+    if (!path(pki, chain, 2, what, span, err) ||
+        !purpose(leaf, pki->trust->tcb_signing, NULL, what, err))
         return false;
     if (pki_sgx_extension(leaf).len)
         return attest_fail(err, ATTEST_CERTIFICATE_PURPOSE,
@@ -370,12 +283,13 @@ bool pki_signer_good(const struct pki *pki, const struct pki_chain *chain, const
     return not_revoked(pki->root_crl, leaf, "the TCB signing certificate", err);
 }
 
-bool pki_pck_good(const struct pki *pki, const struct pki_chain *chain, struct attest_err *err)
+bool pki_pck_good(const struct pki *pki, const struct pki_chain *chain, struct span *span,
+                  struct attest_err *err)
 {
     static const char what[] = "the PCK certificate";
     X509 *leaf = chain->certificates[0], *ca = chain->certificates[1];
 
-    if (!path(pki, chain, 3, what, err) || !purpose(leaf, pki->trust->pck, NULL, what, err) ||
+    if (!path(pki, chain, 3, what, span, err) || !purpose(leaf, pki->trust->pck, NULL, what, err) ||
         !purpose(ca, pki->trust->platform_ca, pki->trust->processor_ca, what, err) ||
         !not_revoked(pki->root_crl, ca, "the PCK certificate's CA", err))
         return false;

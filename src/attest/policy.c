@@ -237,33 +237,28 @@ static bool url(struct reader *r, uint32_t token)
            refuse(r, "pccs_url", "an https URL (http to this machine only)");
 }
 
-static bool root(struct reader *r, uint32_t token, struct policy_root *out)
+static bool root(struct reader *r, uint32_t token, struct trust **out)
 {
-    struct pki_chain chain;
+    struct pki_chain chain = {.count = 0};
     struct attest_err why;
     uint8_t *der = NULL;
     char *pem;
     size_t len;
+    bool good;
     int n;
 
     if (!json_string_new(r->doc, token, &pem, &len))
         return refuse(r, "trusted_roots", "an array of certificates in PEM");
-    if (!pki_chain_parse(view_from(pem, len), "trusted_roots", &chain, &why)) {
-        free(pem);
-        return refuse(r, "trusted_roots", "an array of certificates in PEM");
-    }
+    good = pki_chain_parse(view_from(pem, len), "trusted_roots", NULL, &chain, &why) &&
+           chain.count == 1;
     free(pem);
-    n = chain.count == 1 ? i2d_X509(chain.certificates[0], NULL) : 0;
-    if (n > 0 && (der = malloc((size_t)n))) {
-        uint8_t *end = der;
-
-        (void)i2d_X509(chain.certificates[0], &end);
-    }
+    n = good ? i2d_X509(chain.certificates[0], &der) : 0;
     pki_chain_done(&chain);
-    if (!der)
+    if (n <= 0)
         return refuse(r, "trusted_roots", "an array of certificates in PEM, one in each text");
-    *out = (struct policy_root){der, (size_t)n};
-    return true;
+    good = trust_custom(view_from(der, (size_t)n), out, &why);
+    OPENSSL_free(der);
+    return good || attest_fail(r->err, ATTEST_POLICY, "trusted_roots: %s", why.text);
 }
 
 static bool roots(struct reader *r, uint32_t token)
@@ -486,6 +481,11 @@ bool policy_parse(struct view json, struct policy **out, struct attest_err *err)
     json_unload(&tree);
     if (!good)
         return false;
+    if (!p->root_count) {
+        if (!trust_intel(&p->roots[0], err))
+            return false;
+        p->root_count = 1;
+    }
     if (!digest_sha256(&json, 1, p->digest))
         return attest_fail(err, ATTEST_MEMORY, "no memory for a policy");
     *out = take(p);
@@ -505,7 +505,7 @@ void policy_free(struct policy *p)
     if (!p)
         return;
     for (unsigned i = 0; i < p->root_count; i++)
-        free(p->roots[i].der);
+        trust_free(p->roots[i]);
     free(p->bootchains);
     free(p);
 }

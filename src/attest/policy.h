@@ -7,6 +7,7 @@
 
 #include "attest/quote.h"
 #include "attest/tcb_match.h"
+#include "attest/trust.h"
 
 enum {
     POLICY_BYTES_MAX = 4 * 1024 * 1024,
@@ -61,10 +62,7 @@ struct policy {
     enum tcb_matching matching;
     enum policy_tls tls;
     bool allow_simulated;
-    struct policy_root {
-        uint8_t *der; /* owned */
-        size_t len;
-    } roots[POLICY_ROOTS_MAX];
+    struct trust *roots[POLICY_ROOTS_MAX]; /* owned; Intel's, if it names none */
     unsigned root_count;
     uint8_t digest[HASH_BYTES]; /* of the document's bytes: connections are shared by it */
 };

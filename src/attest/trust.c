@@ -62,6 +62,10 @@ static bool load(struct view der, bool intel, struct trust **out, struct attest_
     }
     if (!names(t, err))
         return false;
+    t->store = X509_STORE_new();
+    if (!t->store || X509_STORE_add_cert(t->store, t->root) != 1 ||
+        !secret_sha256(der.at, der.len, t->sha256))
+        return attest_fail(err, ATTEST_MEMORY, "no memory for the trusted root");
     *out = take(t);
     return true;
 }
@@ -80,6 +84,7 @@ void trust_free(struct trust *t)
 {
     if (!t)
         return;
+    X509_STORE_free(t->store);
     X509_free(t->root);
     free(t);
 }

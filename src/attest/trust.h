@@ -8,13 +8,16 @@
 #include <openssl/x509.h>
 
 #include "attest/attest_err.h"
+#include "base/secret.h"
 #include "base/view.h"
 
 enum { TRUST_NAME_BYTES = 96 };
 
 struct trust {
-    X509 *root;    /* owned */
-    EVP_PKEY *key; /* lent by root */
+    X509 *root;                   /* owned */
+    EVP_PKEY *key;                /* lent by root */
+    X509_STORE *store;            /* owned; the root alone */
+    uint8_t sha256[SHA256_BYTES]; /* of the root's DER */
     bool intel;
     char platform_ca[TRUST_NAME_BYTES], processor_ca[TRUST_NAME_BYTES];
     char pck[TRUST_NAME_BYTES], tcb_signing[TRUST_NAME_BYTES];

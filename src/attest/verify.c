@@ -88,6 +88,7 @@ static bool dcap(struct run *r, const struct trust *trust)
 {
     const struct dcap_options options = {
         .matching = r->policy ? r->policy->matching : TCB_MATCHING_STRICT,
+        .cache = r->in->cache,
     };
     struct quote quote;
 
@@ -104,20 +105,15 @@ static bool dcap(struct run *r, const struct trust *trust)
 /* The policy's roots in turn; the error is the last one's. */
 static bool dcap_any(struct run *r, const struct trust *given)
 {
-    unsigned roots = r->policy ? r->policy->root_count : 0, i = 0;
     bool good = false;
 
-    if (given)
-        return dcap(r, given);
-    do {
-        CLEANUP(trust_free_cleanup) struct trust *trust = NULL;
-        const struct policy_root *root = roots ? &r->policy->roots[i] : NULL;
+    if (given || !r->policy) {
+        CLEANUP(trust_free_cleanup) struct trust *intel = NULL;
 
-        if (!(root ? trust_custom(view_from(root->der, root->len), &trust, r->err)
-                   : trust_intel(&trust, r->err)))
-            return false;
-        good = dcap(r, trust);
-    } while (!good && ++i < roots);
+        return (given || trust_intel(&intel, r->err)) && dcap(r, given ? given : intel);
+    }
+    for (unsigned i = 0; i < r->policy->root_count && !good; i++)
+        good = dcap(r, r->policy->roots[i]);
     return good;
 }
 

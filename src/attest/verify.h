@@ -15,6 +15,7 @@ struct attest_input {
     struct view quote;     /* bytes */
     struct view event_log; /* JSON; empty: none (good with no policy, or no runtime verification) */
     const struct collateral *collateral; /* lent */
+    struct dcap_cache *cache;            /* lent; NULL: none */
     int64_t now_s;
     const uint8_t
         *leaf_sha256; /* 32 bytes, of the server's certificate; NULL: not from a connection */

@@ -137,7 +137,7 @@ static bool distribution_point(struct view pem, char out[static URL_BYTES])
     STACK_OF(DIST_POINT) * points;
     bool found = false;
 
-    if (!pki_chain_parse(pem, "chain", &chain, NULL))
+    if (!pki_chain_parse(pem, "chain", NULL, &chain, NULL))
         return false;
     points = X509_get_ext_d2i(chain.certificates[chain.count - 1], NID_crl_distribution_points,
                               NULL, NULL);

@@ -43,7 +43,7 @@ static void check_documents(struct view tcb, struct view qe, struct view chain)
             CHECK(identity->levels[i - 1].isvsvn > identity->levels[i].isvsvn);
         qe_identity_free(identity);
     }
-    if (pki_chain_parse(chain, "chain", &certificates, &err)) {
+    if (pki_chain_parse(chain, "chain", NULL, &certificates, &err)) {
         CHECK(certificates.count >= 1 && certificates.count <= PKI_CHAIN_MAX);
         pki_chain_done(&certificates);
     }

@@ -38,7 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     CHECK(p->runtime_unverified || (p->bootchain_count && p->compose.count && p->os_image.count));
     CHECK(!p->has_grace || p->allowed[TCB_STATUS_OUT_OF_DATE]);
-    CHECK(!p->root_count || p->allow_simulated);
+    CHECK(p->root_count);
+    for (unsigned i = 0; i < p->root_count; i++)
+        CHECK(p->roots[i]->intel || p->allow_simulated);
     policy_free(p);
     return 0;
 }

@@ -72,7 +72,8 @@ static void stage_open(struct stage *s, const struct lie *lie, const char *name)
     assert_true(sim_guest_certificate(s->w.guest, s->w.leaf, NULL));
     assert_true(policy_parse(buf_view(&s->w.policy), &s->policy, &s->w.err));
     assert_true(session_accept(s->server_context, &s->server, NULL));
-    client = (struct atls_client_options){s->client_context, s->policy, name, NULL};
+    client = (struct atls_client_options){
+        .context = s->client_context, .policy = s->policy, .server_name = name};
     assert_true(atls_client_new(&client, &s->client, &s->w.err));
 }
 
@@ -370,7 +371,8 @@ static void names_that_are_none_are_refused(void **state)
     assert_true(session_client_context(&options, &context, NULL));
     assert_true(policy_dev(&policy, NULL));
     for (size_t i = 0; i < COUNT(bad); i++) {
-        struct atls_client_options o = {context, policy, bad[i], NULL};
+        struct atls_client_options o = {
+            .context = context, .policy = policy, .server_name = bad[i]};
         struct atls_client *client;
         struct attest_err err;
 
