@@ -6,6 +6,7 @@
 #   release   what is installed          debug     AddressSanitizer and UBSan
 #   tsan      ThreadSanitizer            valgrind  plain, for valgrind and debuggers
 #   coverage  gcov                       fuzz      clang's libFuzzer with ASan and UBSan
+#   library   libatls, for other programs
 #   clang     what clang-14 has to say
 # V=1 shows commands, WERROR=1 (or CI set) makes warnings errors, CC=clang-14 is the other compiler.
 
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 T      ?=
 TIME   ?= 60
 
-BUILDS := release debug tsan valgrind coverage fuzz clang
+BUILDS := release debug tsan valgrind coverage fuzz clang library
 ifeq ($(filter $(BUILD),$(BUILDS)),)
 $(error BUILD=$(BUILD) is none of: $(BUILDS))
 endif
@@ -68,13 +69,14 @@ OPTIMISE_tsan     := -O1 -g -fsanitize=thread $(SANITIZE)
 OPTIMISE_valgrind := -O1 -g
 OPTIMISE_clang    := -O1 -g
 OPTIMISE_coverage := -O0 -g --coverage -fprofile-update=atomic
+OPTIMISE_library  := -O2 -g1 -fPIC -fvisibility=hidden -D_FORTIFY_SOURCE=3
 OPTIMISE_fuzz     := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SANITIZE)
 
 ifneq ($(CI)$(WERROR),)
 WARNINGS += -Werror
 endif
 COMPILE = $(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(if $(CLANG),,$(WARNINGS_gcc)) $(HARDENING) \
-          $(if $(CLANG),,$(HARDENING_gcc)) -Isrc $(PKG_CFLAGS) $(OPTIMISE_$(BUILD)) $(CFLAGS)
+          $(if $(CLANG),,$(HARDENING_gcc)) -Isrc -Iinclude $(PKG_CFLAGS) $(OPTIMISE_$(BUILD)) $(CFLAGS)
 LINK    = $(COMPILE) -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--gc-sections $(LDFLAGS)
 AR     := $(if $(CLANG),ar,gcc-ar)
 
@@ -91,7 +93,8 @@ DIFFS    := $(patsubst %.c,%,$(sort $(wildcard tests/diff/*.c)))
 TOOLS    := $(patsubst %.c,%,$(sort $(wildcard tests/tools/*.c)))
 SUPPORT  := $(sort $(wildcard tests/support/*.c))
 ALL_C    := $(sort $(SRCS) $(wildcard src/programs/*.c tests/*/*.c tests/*/*/*.c bench/*.c))
-ALL_H    := $(sort $(wildcard src/*/*.h tests/*/*.h tests/*/*/*.h bench/*.h))
+HEADERS  := $(sort $(wildcard include/atls/*.h))
+ALL_H    := $(sort $(HEADERS) $(wildcard src/*/*.h tests/*/*.h tests/*/*/*.h bench/*.h))
 OBJECTS  := $(patsubst %.c,$(B)/%.o,$(filter-out bench/%,$(ALL_C)))
 
 # The parts that touch every byte.
@@ -100,6 +103,7 @@ $(HOT:%.c=build/release/%.o): private OPTIMISE_release += -O3
 
 # VERSION and, away from a tag, the commit. Only what prints it is built again when it changes.
 VERSION := $(shell cat VERSION)
+LIBATLS_ABI := 1
 COMMIT  := $(shell git describe --tags --exact-match --match 'v$(VERSION)' >/dev/null 2>&1 || \
              git describe --always --exclude '*' --dirty 2>/dev/null)
 VERSION_TEXT := $(VERSION)$(if $(COMMIT),+g$(subst -dirty,.dirty,$(COMMIT)))
@@ -118,6 +122,30 @@ tests: all $(UNITS:%=$(B)/%) $(FUZZERS:%=$(B)/tests/fuzz/%) $(DIFFS:%=$(B)/%) $(
 unit: $(UNITS:%=$(B)/%)
 threaded: $(THREADED:%=$(B)/%)
 tools: $(TOOLS:%=$(B)/%)
+
+# libatls: what include/atls declares, and nothing else, can be seen from outside. The static one is a single object whose inner
+# names were made local, so that it meets no name of its user's.
+LIBATLS     := build/library/libatls.so.$(LIBATLS_ABI)
+LIBATLS_MAP := src/libatls/libatls.map
+library: ## builds libatls, shared and static, in build/library
+	@$(MAKE) BUILD=library $(LIBATLS) build/library/libatls.a build/library/atls.pc
+
+$(B)/libatls.so.$(LIBATLS_ABI): $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libpostern.a $(LIBATLS_MAP)
+	@echo "  LD  $@"
+	$(Q)$(COMPILE) -shared -Wl,-soname,$(@F),--version-script=$(LIBATLS_MAP),-z,relro,-z,now,-z,noexecstack \
+	  -Wl,--as-needed,--gc-sections,--no-undefined $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -pthread
+	$(Q)ln -sfn $(@F) $(@D)/libatls.so
+
+$(B)/libatls.a: $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libpostern.a $(LIBATLS_MAP)
+	@rm -f $@; echo "  AR  $@"
+	$(Q)ld -r -o $(B)/libatls.o $(filter %.o %.a,$^)
+	$(Q)sed -n 's/^\t\(atls_.*\);$$/\1/p' $(LIBATLS_MAP) >$(B)/libatls.names
+	$(Q)objcopy --keep-global-symbols=$(B)/libatls.names $(B)/libatls.o
+	$(Q)ar rcs $@ $(B)/libatls.o
+
+$(B)/atls.pc: src/libatls/atls.pc.in VERSION FORCE
+	@mkdir -p $(@D)
+	$(Q)sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' $< >$@
 
 # A file that changes when its text does: for flags, which make does not look at.
 define stamp
@@ -245,24 +273,34 @@ BINDIR  := $(DESTDIR)$(PREFIX)/bin
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 DOCDIR  := $(DESTDIR)$(PREFIX)/share/doc/postern
+LIBDIR  := $(DESTDIR)$(PREFIX)/lib
+INCDIR  := $(DESTDIR)$(PREFIX)/include/atls
 MAN     := $(sort $(wildcard docs/man/*.[1-8]))
 SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service deploy/*/*.socket))
-EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy -type f 2>/dev/null | sort))
+EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples -type f 2>/dev/null | sort))
 DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
-install: ## installs programs, man pages, systemd units and examples below DESTDIR and PREFIX
+install: ## installs programs, libatls, man pages, systemd units and examples below DESTDIR and PREFIX
 	@$(MAKE) all BUILD=release
 	@for f in $(PROGRAMS); do install -Ds -m755 build/release/bin/$$f $(BINDIR)/$$f; done
 	@for f in $(MAN); do install -D -m644 $$f $(MANDIR)/man$${f##*.}/$${f##*/}; done
 	@for f in $(SYSTEMD); do install -d $(UNITDIR); \
 	  sed 's,/usr/local/bin/,$(PREFIX)/bin/,; s,/usr/bin/atlas-,$(PREFIX)/bin/atlas-,' $$f >$(UNITDIR)/$${f##*/}; done
 	@for f in $(DOCS); do install -D -m644 $$f $(DOCDIR)/$$f; done
-	@for f in $(EXAMPLES); do install -D -m644 $$f $(DOCDIR)/examples/$${f#deploy/}; done
+	@for f in $(EXAMPLES); do g=$${f#deploy/}; install -D -m644 $$f $(DOCDIR)/examples/$${g#examples/}; done
+	@$(MAKE) install-library
+
+install-library: library
+	@for f in $(HEADERS); do install -D -m644 $$f $(INCDIR)/$${f##*/}; done
+	@install -Ds -m644 $(LIBATLS) $(LIBDIR)/$(notdir $(LIBATLS)); ln -sfn $(notdir $(LIBATLS)) $(LIBDIR)/libatls.so
+	@install -D -m644 build/library/libatls.a $(LIBDIR)/libatls.a
+	@install -D -m644 build/library/atls.pc $(LIBDIR)/pkgconfig/atls.pc
 
 uninstall: ## removes what install installed
 	@rm -f $(PROGRAMS:%=$(BINDIR)/%) $(foreach f,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 	@rm -f $(foreach f,$(SYSTEMD),$(UNITDIR)/$(notdir $(f)))
-	@rm -rf $(DOCDIR)
+	@rm -rf $(DOCDIR) $(INCDIR)
+	@rm -f $(LIBDIR)/libatls.so $(LIBDIR)/libatls.so.* $(LIBDIR)/libatls.a $(LIBDIR)/pkgconfig/atls.pc
 
 dist: ## packs the committed sources into build/postern-VERSION.tar.gz
 	@mkdir -p build
@@ -277,4 +315,4 @@ help: ## prints this list
 
 FORCE:
 .PHONY: all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
-        install uninstall dist clean help FORCE
+        library install install-library uninstall dist clean help FORCE

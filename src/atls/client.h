@@ -7,6 +7,8 @@
  * Memory   the client owns what it is given collateral; context and policy are lent and must outlive it. */
 #pragma once
 
+#include <atls/step.h>
+
 #include "atls/quote_exchange.h"
 #include "attest/verify.h"
 #include "tls/session.h"
@@ -19,13 +21,6 @@ struct atls_client_options {
     struct dcap_cache *cache;        /* lent; NULL: none */
     const char *server_name;
     const char *host; /* of the quote request; NULL: the server name */
-};
-
-enum atls_step {
-    ATLS_WANT_READ,       /* send the output, feed more */
-    ATLS_WANT_COLLATERAL, /* fetch what atls_client_need says, then atls_client_give_collateral */
-    ATLS_ATTESTED,        /* the connection is the application's */
-    ATLS_FAILED,          /* atls_client_error */
 };
 
 MUST_USE bool atls_client_new(const struct atls_client_options *options, struct atls_client **out,

@@ -98,7 +98,7 @@ static int fetch(const struct config *c, const char *path)
     return status;
 }
 
-int atls_collateral(int argc, char **argv, char **environment)
+int cli_collateral(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     const char *const *words;

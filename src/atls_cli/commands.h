@@ -2,10 +2,10 @@
  * (verify) or the class of the failure (the others, see attest_err.h), 2 usage. */
 #pragma once
 
-int atls_verify(int argc, char **argv, char **environment);
-int atls_inspect(int argc, char **argv, char **environment);
-int atls_get(int argc, char **argv, char **environment);
-int atls_post(int argc, char **argv, char **environment);
-int atls_connect(int argc, char **argv, char **environment);
-int atls_policy(int argc, char **argv, char **environment);
-int atls_collateral(int argc, char **argv, char **environment);
+int cli_verify(int argc, char **argv, char **environment);
+int cli_inspect(int argc, char **argv, char **environment);
+int cli_get(int argc, char **argv, char **environment);
+int cli_post(int argc, char **argv, char **environment);
+int cli_connect(int argc, char **argv, char **environment);
+int cli_policy(int argc, char **argv, char **environment);
+int cli_collateral(int argc, char **argv, char **environment);

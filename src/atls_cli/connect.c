@@ -70,7 +70,7 @@ static bool pump(struct attested *c, struct attest_err *err)
     return good;
 }
 
-int atls_connect(int argc, char **argv, char **environment)
+int cli_connect(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     CLEANUP(policy_free_cleanup) struct policy *policy = NULL;

@@ -1,7 +1,7 @@
 /* endpoint: the settings that all commands share which connect, and the connection that they ask for. */
 #pragma once
 
-#include "atls_cli/attested.h"
+#include "attested/attested.h"
 #include "base/settings.h"
 
 struct endpoint_config {

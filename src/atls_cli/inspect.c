@@ -84,7 +84,7 @@ static int show(const struct quote *q, bool as_json)
     return good ? 0 : 70;
 }
 
-int atls_inspect(int argc, char **argv, char **environment)
+int cli_inspect(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     struct attest_err why;

@@ -247,7 +247,7 @@ static int from_endpoint(const struct config *c, const char *url)
     return status;
 }
 
-int atls_policy(int argc, char **argv, char **environment)
+int cli_policy(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     const char *const *words;

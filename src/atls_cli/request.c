@@ -267,12 +267,12 @@ static int request(const struct settings_program *program, bool post, int argc, 
     return status;
 }
 
-int atls_get(int argc, char **argv, char **environment)
+int cli_get(int argc, char **argv, char **environment)
 {
     return request(&get_program, false, argc, argv, environment);
 }
 
-int atls_post(int argc, char **argv, char **environment)
+int cli_post(int argc, char **argv, char **environment)
 {
     return request(&post_program, true, argc, argv, environment);
 }

@@ -164,7 +164,7 @@ static void print_text(const struct attestation *a)
         (void)printf("  runs                the boot chain, application and image of the policy\n");
 }
 
-int atls_verify(int argc, char **argv, char **environment)
+int cli_verify(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     CLEANUP(attestation_free_cleanup) struct attestation *a = NULL;

@@ -12,7 +12,7 @@ static const struct class_row {
     int status;
 } classes[] = {
 #define X(name, first, text, words, status) {ATTEST_CLASS_##name, text, words, status},
-    ATTEST_CLASS_LIST(X)
+    ATLS_CLASS_LIST(X)
 #undef X
 };
 
@@ -74,7 +74,7 @@ const char *attest_code_name(enum attest_code code)
 #define X(name, number, text) \
     case ATTEST_##name:       \
         return text;
-        ATTEST_ERR_LIST(X)
+        ATLS_ERROR_LIST(X)
 #undef X
     }
     return "unknown";

@@ -3,13 +3,13 @@
 #include "base/command.h"
 
 static const struct command commands[] = {
-    {"get", "GET a URL of an attested endpoint", atls_get},
-    {"post", "POST to a URL of an attested endpoint", atls_post},
-    {"connect", "standard input and output on an attested connection", atls_connect},
-    {"policy", "make a policy, check one, take one from an endpoint", atls_policy},
-    {"collateral", "fetch what Intel has signed about a platform", atls_collateral},
-    {"verify", "verify a quote with its collateral, offline", atls_verify},
-    {"inspect", "show every field of a quote; nothing is verified", atls_inspect},
+    {"get", "GET a URL of an attested endpoint", cli_get},
+    {"post", "POST to a URL of an attested endpoint", cli_post},
+    {"connect", "standard input and output on an attested connection", cli_connect},
+    {"policy", "make a policy, check one, take one from an endpoint", cli_policy},
+    {"collateral", "fetch what Intel has signed about a platform", cli_collateral},
+    {"verify", "verify a quote with its collateral, offline", cli_verify},
+    {"inspect", "show every field of a quote; nothing is verified", cli_inspect},
 };
 
 static const struct command_program program = {

@@ -1,4 +1,4 @@
-#include "atls_cli/transport.h"
+#include "attested/transport.h"
 
 #include <errno.h>
 #include <netdb.h>

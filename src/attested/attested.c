@@ -1,4 +1,4 @@
-#include "atls_cli/attested.h"
+#include "attested/attested.h"
 
 #include <stdlib.h>
 

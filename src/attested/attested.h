@@ -2,7 +2,7 @@
 #pragma once
 
 #include "atls/client.h"
-#include "atls_cli/transport.h"
+#include "attested/transport.h"
 
 struct attested_options {
     const char *host; /* a DNS name or IP literal, without brackets */

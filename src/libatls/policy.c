@@ -1,0 +1,107 @@
+#include <stdlib.h>
+
+#include "attest/compose.h"
+#include "libatls/libatls_priv.h"
+
+#include "base/poison.h"
+
+enum { COMPOSE_TOKENS_MAX = 64 * 1024 };
+
+static atls_result wrap(struct policy *is, struct atls_policy **out, struct atls_error *error)
+{
+    struct atls_policy *p = malloc(sizeof *p);
+
+    if (!p) {
+        policy_free(is);
+        return libatls_memory(error);
+    }
+    p->is = is;
+    *out = p;
+    return ATLS_OK;
+}
+
+atls_result atls_policy_parse(const char *json, size_t len, struct atls_policy **out,
+                              struct atls_error *error)
+{
+    struct attest_err why;
+    struct policy *is;
+
+    return policy_parse(view_from(json, len), &is, &why) ? wrap(is, out, error)
+                                                         : libatls_failed(&why, error);
+}
+
+atls_result atls_policy_dev(struct atls_policy **out, struct atls_error *error)
+{
+    struct attest_err why;
+    struct policy *is;
+
+    return policy_dev(&is, &why) ? wrap(is, out, error) : libatls_failed(&why, error);
+}
+
+void atls_policy_free(struct atls_policy *policy)
+{
+    if (!policy)
+        return;
+    policy_free(policy->is);
+    free(policy);
+}
+
+const uint8_t *atls_policy_digest(const struct atls_policy *policy)
+{
+    return policy->is->digest;
+}
+
+const char *atls_policy_pccs_url(const struct atls_policy *policy)
+{
+    return policy->is->pccs_url;
+}
+
+uint64_t atls_policy_reattest_after(const struct atls_policy *policy)
+{
+    return policy->is->reattest_after_s;
+}
+
+atls_result atls_compose_merge(const char *defaults, const char *user, char **out,
+                               struct atls_error *error)
+{
+    struct attest_err why;
+    struct view text;
+    struct buf all;
+    char *copy;
+
+    buf_init(&all, COMPOSE_BYTES_MAX, "app-compose");
+    if (!compose_merge(view_str(defaults), view_str(user), &all, &why)) {
+        buf_done(&all);
+        return libatls_failed(&why, error);
+    }
+    text = buf_view(&all);
+    copy = malloc(text.len + 1);
+    if (copy) {
+        memcpy(copy, text.at, text.len);
+        copy[text.len] = '\0';
+    }
+    buf_done(&all);
+    if (!copy)
+        return libatls_memory(error);
+    *out = copy;
+    return ATLS_OK;
+}
+
+atls_result atls_compose_hash(const char *json, size_t len, uint8_t out[ATLS_SHA256_BYTES],
+                              struct atls_error *error)
+{
+    struct attest_err why;
+    struct json_tree tree;
+    struct err syntax;
+    bool good;
+
+    if (len > COMPOSE_BYTES_MAX)
+        return libatls_usage(error, "an app-compose manifest has at most 4 MiB");
+    if (!json_load(view_from(json, len), COMPOSE_TOKENS_MAX, &tree, &syntax)) {
+        attest_fail(&why, ATTEST_POLICY, "invalid app_compose: %s", syntax.text);
+        return libatls_failed(&why, error);
+    }
+    good = compose_hash(&tree.doc, 0, out, &why);
+    json_unload(&tree);
+    return good ? ATLS_OK : libatls_failed(&why, error);
+}
