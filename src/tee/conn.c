@@ -345,6 +345,31 @@ static bool shake_hands(struct conn *c)
     return false;
 }
 
+/* Everything is sent. What the client still says is read and forgotten until it closes, too, for closing with unread bytes is a
+ * reset, which takes the end of the answer with it (RFC 9112, 9.6). The deadline bounds it. */
+static void linger(struct conn *c)
+{
+    uint8_t bytes[PIECE_BYTES];
+
+    if (!c->shut) {
+        c->shut = true;
+        (void)shutdown(c->io.fd, SHUT_WR);
+    }
+    for (unsigned i = 0; i < TURNS_MAX; i++) {
+        ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
+
+        if (n > 0 || (n < 0 && errno == EINTR))
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            c->io.bits &= ~(uint32_t)CONN_READABLE;
+            return;
+        }
+        conn_end(c);
+        return;
+    }
+    conn_wake(c); /* others first */
+}
+
 /* One step of the phase. False: nothing more can be done now, or the connection is gone. */
 static bool step(struct conn *c)
 {
@@ -360,8 +385,6 @@ static bool step(struct conn *c)
         conn_proxy_run(c);
         return c->io.fd >= 0 && c->phase != CONN_PROXY;
     case CONN_CLOSING:
-        if (!session_output(c->session).len)
-            conn_end(c);
         return false;
     }
     return false;
@@ -379,7 +402,7 @@ static bool turn(struct conn *c)
     bool stepped = false;
     size_t before, out;
 
-    if (!receive(c) || (wants_plaintext(c) && !decrypt(c))) {
+    if ((c->phase != CONN_CLOSING && !receive(c)) || (wants_plaintext(c) && !decrypt(c))) {
         conn_end(c);
         return false;
     }
@@ -408,7 +431,7 @@ static void conn_run(struct loop *loop, struct task *task)
     if (c->io.fd < 0)
         return;
     if (c->phase == CONN_CLOSING && !session_output(c->session).len)
-        conn_end(c);
+        linger(c);
     else if (turns == TURNS_MAX || (c->io.bits & CONN_READABLE && !c->ended &&
                                     buf_len(&c->in) < CONN_IN_MAX && wants_plaintext(c)))
         conn_wake(c); /* others first */

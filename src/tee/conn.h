@@ -33,6 +33,7 @@ struct conn {
     struct session_context *context;
     enum conn_phase phase;
     bool ended;    /* the client sends no more */
+    bool shut;     /* nor do we */
     bool keep;     /* the connection, behind this answer */
     bool began;    /* a byte of this request has come */
     struct buf in; /* plaintext of the client */

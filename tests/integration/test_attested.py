@@ -213,6 +213,16 @@ def test_answers_stream(world):
     assert first == b"data: one\n\n" and rest == b"data: two\n\ndata: three\n\n"
 
 
+def test_a_client_that_says_no_more_gets_its_answer(world):
+    """Closing with unread bytes would be a reset, and take the end of the answer with it."""
+    world.start_tee()
+    request = b"GET /bytes/3000000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for _ in range(5):
+        done = world.run("atls", "connect", f"localhost:{world.port}", "--policy", world.sim / "policy.json", "--cacert",
+                         world.sim / "tls-ca.pem", data=request)
+        assert len(done.stdout.partition(b"\r\n\r\n")[2]) == 3_000_000
+
+
 def test_collateral_is_fetched_and_kept_when_none_is_stapled(world):
     world.start_tee("--without-collateral")
     report = json.loads(world.atls("get", "/x", "--json").stderr)
