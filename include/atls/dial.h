@@ -8,9 +8,9 @@ struct atls_stream;
 
 struct atls_dial_options {
     size_t size;
-    const char
-        *host; /* a DNS name, or an IP literal without brackets; the certificate must be for it */
+    const char *host; /* a DNS name, or an IP literal without brackets */
     uint16_t port;
+    const char *server_name;          /* whom the certificate must be for; NULL: the host */
     const struct atls_policy *policy; /* lent until the stream is freed */
     const char *proxy;                /* a bridge, "wss://bridge.example"; NULL: none */
     const char *ca_file;              /* PEM of CAs to trust instead of Mozilla's; NULL: those */
@@ -18,9 +18,9 @@ struct atls_dial_options {
     const char *cache;                /* folder for collateral; NULL: none */
     uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
 };
-#define ATLS_DIAL_OPTIONS_INIT                                                           \
-    {                                                                                    \
-        sizeof(struct atls_dial_options), NULL, 443, NULL, NULL, NULL, NULL, NULL, 30000 \
+#define ATLS_DIAL_OPTIONS_INIT                                                                 \
+    {                                                                                          \
+        sizeof(struct atls_dial_options), NULL, 443, NULL, NULL, NULL, NULL, NULL, NULL, 30000 \
     }
 
 ATLS_BEGIN

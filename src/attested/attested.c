@@ -107,7 +107,8 @@ static bool attest(struct attested *c, const struct attested_options *o, struct 
 bool attested_open(const struct attested_options *o, struct attested **out, struct attest_err *err)
 {
     CLEANUP(attested_free_cleanup) struct attested *c = calloc(1, sizeof *c);
-    struct atls_client_options client = {.policy = o->policy, .server_name = o->host};
+    struct atls_client_options client = {.policy = o->policy,
+                                         .server_name = o->server_name ? o->server_name : o->host};
     struct transport_options transport = {
         .host = o->host,
         .port = o->port,

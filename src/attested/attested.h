@@ -7,6 +7,7 @@
 struct attested_options {
     const char *host; /* a DNS name or IP literal, without brackets */
     uint16_t port;
+    const char *server_name;     /* of the certificate; NULL: the host */
     const struct policy *policy; /* lent */
     const char *proxy, *ca_file; /* NULL: none; the built-in CAs */
     const char *pccs_url;        /* NULL: the policy's */

@@ -33,6 +33,7 @@ atls_result atls_dial(const struct atls_dial_options *options, struct atls_strea
     inner = (struct attested_options){
         .host = o.host,
         .port = o.port,
+        .server_name = o.server_name,
         .policy = o.policy->is,
         .proxy = o.proxy,
         .ca_file = o.ca_file,
