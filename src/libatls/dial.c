@@ -83,7 +83,7 @@ atls_result atls_stream_read(struct atls_stream *s, void *to, size_t *len, uint6
         !attested_read(s->is, &s->unread, &s->ended, timeout_ms, &why))
         return libatls_failed(&why, error);
     got = view_first(buf_view(&s->unread), *len);
-    if (got.len)
+    if (got.at && got.len)
         memcpy(to, got.at, got.len);
     buf_eat(&s->unread, got.len);
     *len = got.len;

@@ -41,14 +41,15 @@ char *atls_error_json(const struct atls_error *error)
     struct attest_err why = {.code = (enum attest_code)error->code};
     struct json_writer w;
     struct buf json;
-    char *out;
+    char *out = NULL;
 
     memcpy(why.text, error->message, sizeof why.text);
     why.text[sizeof why.text - 1] = '\0';
     buf_init(&json, ERROR_JSON_MAX, "error");
     json_begin(&w, &json);
     report_write_error(&why, &w);
-    return libatls_text(&w, &json, &out, NULL) == ATLS_OK ? out : NULL;
+    (void)!libatls_text(&w, &json, &out, NULL);
+    return out;
 }
 
 atls_result libatls_failed(const struct attest_err *why, struct atls_error *error)
@@ -62,7 +63,7 @@ atls_result libatls_failed(const struct attest_err *why, struct atls_error *erro
 
 atls_result libatls_memory(struct atls_error *error)
 {
-    struct attest_err why;
+    struct attest_err why = {.code = ATTEST_MEMORY};
 
     attest_fail(&why, ATTEST_MEMORY, "no memory");
     return libatls_failed(&why, error);
@@ -70,33 +71,36 @@ atls_result libatls_memory(struct atls_error *error)
 
 atls_result libatls_usage(struct atls_error *error, const char *text)
 {
-    struct attest_err why;
+    struct attest_err why = {.code = ATTEST_POLICY};
 
     attest_fail(&why, ATTEST_POLICY, "%s", text);
     return libatls_failed(&why, error);
 }
 
-atls_result libatls_text(struct json_writer *w, struct buf *json, char **out,
-                         struct atls_error *error)
+atls_result libatls_copy(struct buf *text, char **out, struct atls_error *error)
 {
-    struct view text;
-    char *copy;
+    struct view from = buf_view(text);
+    char *copy = malloc(from.len + 1);
 
-    if (!json_end(w, NULL)) {
-        buf_done(json);
-        return libatls_memory(error);
-    }
-    text = buf_view(json);
-    copy = malloc(text.len + 1);
     if (copy) {
-        memcpy(copy, text.at, text.len);
-        copy[text.len] = '\0';
+        if (from.at && from.len)
+            memcpy(copy, from.at, from.len);
+        copy[from.len] = '\0';
     }
-    buf_done(json);
+    buf_done(text);
     if (!copy)
         return libatls_memory(error);
     *out = copy;
     return ATLS_OK;
+}
+
+atls_result libatls_text(struct json_writer *w, struct buf *json, char **out,
+                         struct atls_error *error)
+{
+    if (json_end(w, NULL))
+        return libatls_copy(json, out, error);
+    buf_done(json);
+    return libatls_memory(error);
 }
 
 bool libatls_options(void *to, size_t size, const void *from, size_t given)

@@ -32,5 +32,7 @@ atls_result libatls_usage(struct atls_error *error, const char *text);
 /* What a writer has written, as a text of the caller's. buf: done with. */
 atls_result libatls_text(struct json_writer *w, struct buf *json, char **out,
                          struct atls_error *error);
+/* A buffer's content likewise. */
+atls_result libatls_copy(struct buf *text, char **out, struct atls_error *error);
 /* Options of the size that the caller knows, over defaults. False: not one of this structure's. */
 bool libatls_options(void *to, size_t size, const void *from, size_t given);

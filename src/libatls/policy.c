@@ -65,26 +65,13 @@ atls_result atls_compose_merge(const char *defaults, const char *user, char **ou
                                struct atls_error *error)
 {
     struct attest_err why;
-    struct view text;
     struct buf all;
-    char *copy;
 
     buf_init(&all, COMPOSE_BYTES_MAX, "app-compose");
-    if (!compose_merge(view_str(defaults), view_str(user), &all, &why)) {
-        buf_done(&all);
-        return libatls_failed(&why, error);
-    }
-    text = buf_view(&all);
-    copy = malloc(text.len + 1);
-    if (copy) {
-        memcpy(copy, text.at, text.len);
-        copy[text.len] = '\0';
-    }
+    if (compose_merge(view_str(defaults), view_str(user), &all, &why))
+        return libatls_copy(&all, out, error);
     buf_done(&all);
-    if (!copy)
-        return libatls_memory(error);
-    *out = copy;
-    return ATLS_OK;
+    return libatls_failed(&why, error);
 }
 
 atls_result atls_compose_hash(const char *json, size_t len, uint8_t out[ATLS_SHA256_BYTES],

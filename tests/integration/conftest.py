@@ -4,6 +4,7 @@ import collections
 import contextlib
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -113,3 +114,12 @@ def splice(request):
 def certificates(tmp_path_factory):
     """A folder for certificates that many tests share."""
     return tmp_path_factory.mktemp("certs")
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """libatls, installed into a folder of its own."""
+    prefix, root = tmp_path_factory.mktemp("installed"), pathlib.Path(__file__).resolve().parents[2]
+    subprocess.run(["make", "install-library", f"PREFIX={prefix}"], cwd=root, check=True, capture_output=True, timeout=600,
+                   env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")})
+    return prefix

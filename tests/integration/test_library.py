@@ -20,14 +20,6 @@ HEADERS = ROOT / "include/atls"
 pytestmark = pytest.mark.skipif("release" not in str(PROGRAM), reason="the library is looked at once, beside the release")
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    prefix = tmp_path_factory.mktemp("installed")
-    subprocess.run(["make", "install-library", f"PREFIX={prefix}"], cwd=ROOT, check=True, capture_output=True, timeout=600,
-                   env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")})
-    return prefix
-
-
 @pytest.fixture(scope="module", params=["shared", "static"])
 def examples(request, installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "libatls"

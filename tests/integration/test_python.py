@@ -10,7 +10,6 @@ import pytest
 
 from harness.base import PROGRAM, free_port
 from test_attested import World
-from test_library import installed  # noqa: F401 (a fixture)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -25,7 +24,7 @@ def world(tmp_path, stack):
 
 
 @pytest.fixture
-def python(world, installed):  # noqa: F811
+def python(world, installed):
     """Runs a script in a process of its own, which knows the world's port, policy and CA."""
     def run(script):
         values = {"port": world.port, "policy": json.loads((world.sim / "policy.json").read_text()), "ca": str(world.sim / "tls-ca.pem")}

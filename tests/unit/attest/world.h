@@ -222,9 +222,8 @@ static inline void world_same_with_cache(struct world *w, const struct quote *qu
         struct attest_err err = {.code = ATTEST_OK};
         struct dcap_report report;
 
-        assert_int_equal(dcap_verify(quote, &w->collateral, w->now_s, w->trust, &options, &report,
-                                     &err),
-                         good);
+        assert_int_equal(
+            dcap_verify(quote, &w->collateral, w->now_s, w->trust, &options, &report, &err), good);
         assert_int_equal(err.code, w->err.code);
         if (!good)
             assert_string_equal(err.text, w->err.text);
