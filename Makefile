@@ -128,7 +128,7 @@ tools: $(TOOLS:%=$(B)/%)
 LIBATLS     := build/library/libatls.so.$(LIBATLS_ABI)
 LIBATLS_MAP := src/libatls/libatls.map
 library: ## builds libatls, shared and static, in build/library
-	@$(MAKE) BUILD=library $(LIBATLS) build/library/libatls.a build/library/atls.pc
+	@$(MAKE) BUILD=library $(LIBATLS) build/library/libatls.a
 
 $(B)/libatls.so.$(LIBATLS_ABI): $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libpostern.a $(LIBATLS_MAP)
 	@echo "  LD  $@"
@@ -142,10 +142,6 @@ $(B)/libatls.a: $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libposter
 	$(Q)sed -n 's/^\t\(atls_.*\);$$/\1/p' $(LIBATLS_MAP) >$(B)/libatls.names
 	$(Q)objcopy --keep-global-symbols=$(B)/libatls.names $(B)/libatls.o
 	$(Q)ar rcs $@ $(B)/libatls.o
-
-$(B)/atls.pc: src/libatls/atls.pc.in VERSION FORCE
-	@mkdir -p $(@D)
-	$(Q)sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' $< >$@
 
 # A file that changes when its text does: for flags, which make does not look at.
 define stamp
@@ -294,7 +290,8 @@ install-library: library
 	@for f in $(HEADERS); do install -D -m644 $$f $(INCDIR)/$${f##*/}; done
 	@install -Ds -m644 $(LIBATLS) $(LIBDIR)/$(notdir $(LIBATLS)); ln -sfn $(notdir $(LIBATLS)) $(LIBDIR)/libatls.so
 	@install -D -m644 build/library/libatls.a $(LIBDIR)/libatls.a
-	@install -D -m644 build/library/atls.pc $(LIBDIR)/pkgconfig/atls.pc
+	@install -d $(LIBDIR)/pkgconfig
+	@sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' src/libatls/atls.pc.in >$(LIBDIR)/pkgconfig/atls.pc
 
 uninstall: ## removes what install installed
 	@rm -f $(PROGRAMS:%=$(BINDIR)/%) $(foreach f,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
