@@ -120,6 +120,7 @@ def certificates(tmp_path_factory):
 def installed(tmp_path_factory):
     """libatls, installed into a folder of its own."""
     prefix, root = tmp_path_factory.mktemp("installed"), pathlib.Path(__file__).resolve().parents[2]
-    subprocess.run(["make", "install-library", f"PREFIX={prefix}"], cwd=root, check=True, capture_output=True, timeout=600,
+    # Each worker of pytest has a session: they must not build at the same time.
+    subprocess.run(["flock", root / "build", "make", "install-library", f"PREFIX={prefix}"], cwd=root, check=True, capture_output=True, timeout=600,
                    env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")})
     return prefix
