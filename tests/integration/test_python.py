@@ -3,12 +3,13 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from harness.base import PROGRAM, free_port
+from harness.base import PROGRAM
 from test_attested import World
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -81,7 +82,9 @@ except ValueError as why:
     assert out.splitlines() == ["localhost has a policy: it is reached over https alone", "transport cannot be given: the client has its own"]
 
 
-def test_refusals_are_told_apart(python):
+def test_refusals_are_told_apart(python, stack):
+    nobody = stack.enter_context(socket.socket())
+    nobody.bind(("127.0.0.1", 0))  # and never listens
     out = python("""
 import atlas.httpx, httpx
 def told(kind, call):
@@ -91,13 +94,13 @@ def told(kind, call):
         print(type(why).__name__, getattr(why, "code", ""), str(why)[:60])
 other = {**policy, "os_image_hash": "00" * 32}
 told(atlas.AtlsVerificationError, lambda: atlas.connect("localhost", port, policy=other, ca_file=ca))
-told(ConnectionError, lambda: atlas.connect("localhost", %d, policy=policy))
+told(ConnectionError, lambda: atlas.connect("127.0.0.1", %d, policy=policy))
 told(ValueError, lambda: atlas.connect("localhost", port, policy={**policy, "mistake": 1}))
 told(ValueError, lambda: atlas.connect("localhost", port, policy="{"))
 told(atlas.AtlsVerificationError, lambda: atlas.connect("localhost", port, policy=policy))
 with atlas.httpx.Client(atls_policy_per_hostname={"LOCALHOST": other}, atls_ca_file=ca) as client:
     told(atlas.AtlsVerificationError, lambda: client.post(f"https://localhost:{port}/digest", content=b"secret"))
-""" % free_port()).splitlines()
+""" % nobody.getsockname()[1]).splitlines()
     assert [line.split(" ")[:2] for line in out] == [
         ["AtlsVerificationError", "os_image_hash_mismatch"], ["ConnectionError", ""], ["ValueError", ""], ["ValueError", ""],
         ["AtlsVerificationError", "tls_handshake"], ["AtlsVerificationError", "os_image_hash_mismatch"]]
