@@ -26,7 +26,16 @@ struct atls_client {
     struct collateral *collateral; /* used; ours */
     bool stapled;
     struct attestation *attestation;
+    void (*entered)(void *context, enum atls_phase phase);
+    void *context_of_entered;
 };
+
+static void enter(struct atls_client *c, enum state state, enum atls_phase phase)
+{
+    c->state = state;
+    if (c->entered)
+        c->entered(c->context_of_entered, phase);
+}
 
 static bool fail_tls(struct atls_client *c, const struct err *why)
 {
@@ -50,6 +59,8 @@ bool atls_client_new(const struct atls_client_options *options, struct atls_clie
     exchange_reader_init(&c->reader);
     c->policy = options->policy;
     c->cache = options->cache;
+    c->entered = options->entered;
+    c->context_of_entered = options->context_of_entered;
     if (strlen(host) >= sizeof c->host || strpbrk(host, "\r\n \t"))
         return attest_fail_plain(err, ATTEST_SERVER_NAME,
                                  "invalid server name: the Host is too long");
@@ -122,7 +133,7 @@ static bool ask(struct atls_client *c, uint64_t now_ms)
         return attest_fail(&c->err, ATTEST_MEMORY, "no memory for a digest");
     }
     c->asked_ms = now_ms;
-    c->state = EXCHANGE;
+    enter(c, EXCHANGE, ATLS_PHASE_QUOTE);
     return true;
 }
 
@@ -197,13 +208,13 @@ static void choose_collateral(struct atls_client *c)
         c->collateral = take(c->answer.collateral);
         c->stapled = true;
     }
-    c->state = VERIFY;
     if (c->collateral)
-        return;
-    c->state = quote_parse(buf_view(&c->answer.quote), &quote, &c->err) &&
-                       dcap_need(&quote, &c->need, &c->err)
-                   ? COLLATERAL
-                   : FAILED;
+        enter(c, VERIFY, ATLS_PHASE_VERIFY);
+    else if (quote_parse(buf_view(&c->answer.quote), &quote, &c->err) &&
+             dcap_need(&quote, &c->need, &c->err))
+        enter(c, COLLATERAL, ATLS_PHASE_COLLATERAL);
+    else
+        c->state = FAILED;
 }
 
 /* What is stapled may have expired: then it is fetched, once. */
@@ -231,7 +242,7 @@ static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
     if (attest_verify(&in, c->policy, NULL, &a, &c->err)) {
         attestation_free(c->attestation);
         c->attestation = a;
-        c->state = ATTESTED;
+        enter(c, ATTESTED, ATLS_PHASE_DONE);
     } else if (c->stapled && stale(c->err.code)) {
         collateral_free(c->collateral);
         c->collateral = NULL;
@@ -260,7 +271,7 @@ enum atls_step atls_client_step(struct atls_client *c, int64_t now_s, uint64_t n
         case COLLATERAL:
             if (!c->collateral)
                 return ATLS_WANT_COLLATERAL;
-            c->state = VERIFY;
+            enter(c, VERIFY, ATLS_PHASE_VERIFY);
             break;
         case VERIFY:
             verify(c, now_s, now_ms);

@@ -15,12 +15,23 @@
 
 struct atls_client;
 
+/* What is under way. Collateral is waited for only when none was stapled, or none that is still good. */
+enum atls_phase {
+    ATLS_PHASE_HANDSHAKE,
+    ATLS_PHASE_QUOTE,
+    ATLS_PHASE_COLLATERAL,
+    ATLS_PHASE_VERIFY,
+    ATLS_PHASE_DONE,
+};
+
 struct atls_client_options {
     struct session_context *context; /* lent; its roots fit the policy's tls_trust */
     const struct policy *policy;     /* lent */
     struct dcap_cache *cache;        /* lent; NULL: none */
     const char *server_name;
     const char *host; /* of the quote request; NULL: the server name */
+    void (*entered)(void *context, enum atls_phase phase); /* for measuring; NULL: nobody listens */
+    void *context_of_entered;
 };
 
 MUST_USE bool atls_client_new(const struct atls_client_options *options, struct atls_client **out,

@@ -129,10 +129,10 @@ static void say(const char *command, const struct endpoint *e, const struct atls
                   a->simulated ? ", SIMULATED" : "");
 }
 
-bool endpoint_open(const char *command, const struct endpoint_config *c, const struct endpoint *e,
-                   const struct policy *policy, struct attested **out, int *status)
+struct attested_options endpoint_options(const struct endpoint_config *c, const struct endpoint *e,
+                                         const struct policy *policy)
 {
-    const struct attested_options o = {
+    return (struct attested_options){
         .host = e->host,
         .port = e->port,
         .policy = policy,
@@ -144,6 +144,12 @@ bool endpoint_open(const char *command, const struct endpoint_config *c, const s
                              : fetch_cache_default(),
         .timeout_ms = c->timeout_ms,
     };
+}
+
+bool endpoint_open(const char *command, const struct endpoint_config *c, const struct endpoint *e,
+                   const struct policy *policy, struct attested **out, int *status)
+{
+    const struct attested_options o = endpoint_options(c, e, policy);
     struct attest_err why = {.code = ATTEST_OK};
 
     if (!attested_open(&o, out, &why)) {

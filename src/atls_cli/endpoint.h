@@ -10,12 +10,12 @@ struct endpoint_config {
     uint64_t timeout_ms;
 };
 
-/* Rows for a table whose struct begins with a struct endpoint_config. */
+/* Rows for a table whose struct begins with a struct endpoint_config; ENDPOINT_WAY_ROWS without those of the output. */
 #define ENDPOINT_ROW(field, k, text, ...)                                                       \
     {                                                                                           \
         .name = text, .kind = k, .offset = offsetof(struct endpoint_config, field), __VA_ARGS__ \
     }
-#define ENDPOINT_ROWS                                                                             \
+#define ENDPOINT_WAY_ROWS                                                                         \
     ENDPOINT_ROW(policy, SETTING_TEXT, "policy", .group = "Whom to trust", .value_name = "FILE",  \
                  .help = "What the endpoint must be (required): see atls policy"),                \
         ENDPOINT_ROW(cacert, SETTING_TEXT, "cacert", .group = "Whom to trust",                    \
@@ -35,10 +35,12 @@ struct endpoint_config {
                      .help = "Neither read nor keep collateral on disk"),                         \
         ENDPOINT_ROW(timeout_ms, SETTING_DURATION, "timeout", .group = "The way there",           \
                      .fallback = "30s", .least = 1,                                               \
-                     .help = "Longest silence until the connection is attested"),                 \
-        ENDPOINT_ROW(json, SETTING_BOOL, "json", .group = "Output",                               \
-                     .help = "Print the report, or the error, as JSON on standard error"),        \
-        ENDPOINT_ROW(verbose, SETTING_BOOL, "verbose", .group = "Output",                         \
+                     .help = "Longest silence until the connection is attested")
+#define ENDPOINT_ROWS                                                                      \
+    ENDPOINT_WAY_ROWS,                                                                     \
+        ENDPOINT_ROW(json, SETTING_BOOL, "json", .group = "Output",                        \
+                     .help = "Print the report, or the error, as JSON on standard error"), \
+        ENDPOINT_ROW(verbose, SETTING_BOOL, "verbose", .group = "Output",                  \
                      .help = "Say on standard error what was verified")
 
 struct endpoint {
@@ -49,6 +51,9 @@ struct endpoint {
 /* https://host[:port][/path]; or, plain, host:port. */
 MUST_USE bool endpoint_parse(const char *text, bool url, struct endpoint *out, struct err *err);
 
+/* What attested_open wants; it lends from all of them. */
+struct attested_options endpoint_options(const struct endpoint_config *c, const struct endpoint *e,
+                                         const struct policy *policy);
 /* Connects and reports on standard error. On failure *status is how to end. */
 MUST_USE bool endpoint_open(const char *command, const struct endpoint_config *c,
                             const struct endpoint *e, const struct policy *policy,

@@ -2,40 +2,25 @@
 #include <stdio.h>
 
 #include "atls_cli/commands.h"
-#include "atls_cli/input.h"
+#include "atls_cli/evidence.h"
 #include "attest/report.h"
 #include "base/clock.h"
-#include "base/codec.h"
 #include "base/command.h"
 
 #include "base/poison.h"
 
 struct config {
-    const char *collateral, *policy, *event_log, *root, *at, *report_data, *certificate_hash;
+    struct evidence_config evidence;
     bool json;
 };
 
-#define ROW(field, k, text, ...)                                                       \
-    {                                                                                  \
-        .name = text, .kind = k, .offset = offsetof(struct config, field), __VA_ARGS__ \
-    }
-
 static const struct setting rows[] = {
-    ROW(collateral, SETTING_TEXT, "collateral", .group = "Evidence", .value_name = "FILE",
-        .help = "Intel's signed statements about the platform: a QuoteCollateralV3 JSON object"),
-    ROW(event_log, SETTING_TEXT, "event-log", .group = "Evidence", .value_name = "FILE",
-        .help = "The guest's event log, or an answer that holds it as dstack's GetQuote does"),
-    ROW(policy, SETTING_TEXT, "policy", .group = "Expectations", .value_name = "FILE",
-        .help = "What the quote must be; without it, it must be genuine and no more"),
-    ROW(report_data, SETTING_TEXT, "report-data", .group = "Expectations", .value_name = "HEX",
-        .help = "The 64 bytes that the quote must carry"),
-    ROW(certificate_hash, SETTING_TEXT, "certificate-sha256", .group = "Expectations",
-        .value_name = "HEX", .help = "Hash of the certificate that the event log must name last"),
-    ROW(at, SETTING_TEXT, "at", .group = "Expectations", .value_name = "TIME",
-        .help = "Verify as of this time (RFC 3339) instead of now"),
-    ROW(root, SETTING_TEXT, "root", .group = "Expectations", .value_name = "FILE",
-        .help = "Trust this root certificate (PEM) instead of Intel's: for simulators"),
-    ROW(json, SETTING_BOOL, "json", .group = "Output", .help = "Print one JSON object"),
+    EVIDENCE_ROWS,
+    {.name = "json",
+     .group = "Output",
+     .kind = SETTING_BOOL,
+     .offset = offsetof(struct config, json),
+     .help = "Print one JSON object"},
 };
 
 static const struct settings_program program = {
@@ -52,54 +37,6 @@ static const struct settings_program program = {
     .words_least = 1,
     .words_most = 1,
 };
-
-struct files {
-    struct buf quote, event_log;
-    struct collateral *collateral;
-    struct policy *policy;
-    struct trust *trust;
-    int64_t now_s;
-    uint8_t report_data[REPORT_DATA_BYTES], leaf[HASH_BYTES];
-};
-
-static bool read_collateral(const char *path, struct files *f, struct err *err)
-{
-    struct attest_err why;
-    struct buf text;
-    bool good;
-
-    if (!path)
-        return err_set(err, ERR_USAGE,
-                       "--collateral is missing: a quote says nothing without Intel's statements "
-                       "about its platform; \"atls collateral fetch QUOTE\" gets them");
-    if (!input_file(path, COLLATERAL_BYTES_MAX, "collateral", &text, err))
-        return false;
-    good = collateral_parse(buf_view(&text), &f->collateral, &why);
-    buf_done(&text);
-    return good || err_set(err, ERR_SYNTAX, "%s: %s", path, why.text);
-}
-
-static bool read_files(const struct config *c, const char *quote, struct files *f, struct err *err)
-{
-    f->now_s = clock_wall_ms(&clock_system) / 1000;
-    if (c->at && !clock_rfc3339_parse(view_str(c->at), &f->now_s))
-        return err_set(err, ERR_USAGE, "--at: expected a time like 2026-11-21T10:00:00Z");
-    return command_hex(c->report_data, "report-data", f->report_data, sizeof f->report_data, err) &&
-           command_hex(c->certificate_hash, "certificate-sha256", f->leaf, sizeof f->leaf, err) &&
-           input_quote(quote, &f->quote, err) && read_collateral(c->collateral, f, err) &&
-           (!c->event_log || input_event_log(c->event_log, &f->event_log, err)) &&
-           (!c->policy || input_policy(c->policy, &f->policy, err)) &&
-           (!c->root || input_trust(c->root, &f->trust, err));
-}
-
-static void files_done(struct files *f)
-{
-    buf_done(&f->quote);
-    buf_done(&f->event_log);
-    collateral_free(f->collateral);
-    policy_free(f->policy);
-    trust_free(f->trust);
-}
 
 /* { "verified", "status", "advisory_ids", "tcb_date", "error", "report" } */
 static void print_json(const struct attestation *a, const struct attest_err *why)
@@ -169,8 +106,7 @@ int cli_verify(int argc, char **argv, char **environment)
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     CLEANUP(attestation_free_cleanup) struct attestation *a = NULL;
     struct attest_err why = {.code = ATTEST_OK};
-    struct files f = {.now_s = 0};
-    struct attest_input in;
+    struct evidence evidence;
     struct config config;
     struct err err;
     unsigned words;
@@ -179,20 +115,12 @@ int cli_verify(int argc, char **argv, char **environment)
 
     if (!command_start(&program, argc, argv, environment, &config, &settings, &status))
         return status;
-    if (!read_files(&config, settings_words(settings, &words)[0], &f, &err)) {
+    if (!evidence_read(&config.evidence, settings_words(settings, &words)[0], &evidence, &err)) {
         (void)fprintf(stderr, "atls verify: %s\n", err.text);
-        files_done(&f);
+        evidence_done(&evidence);
         return 2;
     }
-    in = (struct attest_input){
-        .quote = buf_view(&f.quote),
-        .event_log = buf_view(&f.event_log),
-        .collateral = f.collateral,
-        .now_s = f.now_s,
-        .leaf_sha256 = config.certificate_hash ? f.leaf : NULL,
-        .report_data = config.report_data ? f.report_data : NULL,
-    };
-    good = attest_verify(&in, f.policy, f.trust, &a, &why);
+    good = attest_verify(&evidence.input, evidence.policy, evidence.trust, &a, &why);
     if (config.json)
         print_json(a, &why);
     else if (good)
@@ -200,6 +128,6 @@ int cli_verify(int argc, char **argv, char **environment)
     else
         (void)fprintf(stderr, "atls verify: refused: %s [%s]\n", why.text,
                       attest_code_name(why.code));
-    files_done(&f);
+    evidence_done(&evidence);
     return good ? 0 : 1;
 }

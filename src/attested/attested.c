@@ -10,12 +10,58 @@
 
 enum { PIECE_BYTES = 12 * 1024, RECEIVED_MAX = 4 * 1024 * 1024, CA_FILE_MAX = 4 * 1024 * 1024 };
 
+/* Who waits for what, since when. */
+struct stopwatch {
+    enum atls_phase phase;
+    uint64_t since_ns;
+    struct attested_times times;
+};
+
 struct attested {
     struct transport *transport;
     struct session_context *context;
     struct atls_client *client;
     struct buf received; /* ciphertext on its way */
+    struct stopwatch watch;
 };
+
+/* The phase before this one ends here. */
+static void entered(void *context, enum atls_phase phase)
+{
+    struct stopwatch *w = context;
+    uint64_t now_ns = clock_monotonic_ns(), took = now_ns - w->since_ns;
+
+    switch (w->phase) {
+    case ATLS_PHASE_HANDSHAKE:
+        w->times.tls_ns += took;
+        break;
+    case ATLS_PHASE_QUOTE:
+        w->times.quote_ns += took;
+        break;
+    case ATLS_PHASE_COLLATERAL:
+        w->times.collateral_ns += took;
+        break;
+    case ATLS_PHASE_VERIFY:
+        w->times.verify_ns += took;
+        break;
+    case ATLS_PHASE_DONE:
+        break;
+    }
+    w->phase = phase;
+    w->since_ns = now_ns;
+}
+
+static bool open_transport(struct attested *c, const struct transport_options *o,
+                           struct attest_err *err)
+{
+    uint64_t began_ns = clock_monotonic_ns();
+
+    if (!transport_open(o, &c->transport, err))
+        return false;
+    c->watch.since_ns = clock_monotonic_ns();
+    c->watch.times.tcp_ns = c->watch.since_ns - began_ns;
+    return true;
+}
 
 static bool make_context(struct attested *c, const struct attested_options *o,
                          struct attest_err *err)
@@ -108,7 +154,9 @@ bool attested_open(const struct attested_options *o, struct attested **out, stru
 {
     CLEANUP(attested_free_cleanup) struct attested *c = calloc(1, sizeof *c);
     struct atls_client_options client = {.policy = o->policy,
-                                         .server_name = o->server_name ? o->server_name : o->host};
+                                         .cache = o->known,
+                                         .server_name = o->server_name ? o->server_name : o->host,
+                                         .entered = entered};
     struct transport_options transport = {
         .host = o->host,
         .port = o->port,
@@ -123,9 +171,12 @@ bool attested_open(const struct attested_options *o, struct attested **out, stru
     if (!make_context(c, o, err))
         return false;
     client.context = c->context;
-    if (!atls_client_new(&client, &c->client, err) ||
-        !transport_open(&transport, &c->transport, err) || !attest(c, o, err))
+    client.context_of_entered = &c->watch;
+    if (!atls_client_new(&client, &c->client, err) || !open_transport(c, &transport, err) ||
+        !attest(c, o, err))
         return false;
+    if (o->times)
+        *o->times = c->watch.times;
     *out = take(c);
     return true;
 }

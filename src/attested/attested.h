@@ -4,6 +4,12 @@
 #include "atls/client.h"
 #include "attested/transport.h"
 
+/* How long the parts of an attested connection took. */
+struct attested_times {
+    uint64_t tcp_ns; /* names, TCP and, where there is one, the bridge */
+    uint64_t tls_ns, quote_ns, collateral_ns, verify_ns;
+};
+
 struct attested_options {
     const char *host; /* a DNS name or IP literal, without brackets */
     uint16_t port;
@@ -13,6 +19,8 @@ struct attested_options {
     const char *pccs_url;        /* NULL: the policy's */
     const char *cache;           /* folder; NULL: none */
     uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
+    struct attested_times *times; /* written; NULL: not asked for */
+    struct dcap_cache *known;     /* lent; NULL: everything is verified from the start */
 };
 
 struct attested;

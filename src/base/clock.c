@@ -33,6 +33,14 @@ uint64_t clock_monotonic_us(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+uint64_t clock_monotonic_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 char *clock_rfc3339(int64_t ms, char out[static CLOCK_RFC3339_BYTES])
 {
     int64_t seconds = ms / 1000, part = ms % 1000;

@@ -24,6 +24,7 @@ static inline int64_t clock_wall_ms(const struct clock *c)
 }
 
 uint64_t clock_monotonic_us(void); /* precise, for histograms of latency */
+uint64_t clock_monotonic_ns(void); /* the same, for benchmarks */
 
 enum { CLOCK_RFC3339_BYTES = 25 };
 /* "2026-11-20T22:05:31Z", with a fraction or an offset ("+02:00") where there is one, years 1970–2200 (RFC 3339, 5.6).

@@ -451,6 +451,58 @@ def test_offline(world):
     world.run("atls", "inspect", quote, expect=1)
 
 
+def series(told, name, count):
+    """The figures of a series are whole and in order; how large they are is nobody's business here."""
+    figures = told[name]
+    assert list(figures) == ["count", "median_ns", "p99_ns", "mean_ns"] and figures["count"] == count
+    assert all(isinstance(n, int) for n in figures.values()) and figures["median_ns"] <= figures["p99_ns"]
+    return figures["median_ns"]
+
+
+def test_bench_verify(world):
+    quote, answer = world.folder / "quote", world.folder / "answer.json"
+    quote.write_bytes(world.run("atlas-sim", "quote", world.sim).stdout)
+    answer.write_bytes(world.run("atlas-sim", "quote", world.sim, "--json").stdout)
+    bench = ("atls", "bench", "verify", quote, "--collateral", world.sim / "collateral.json", "--count", 7)
+    told = json.loads(world.run(*bench, "--root", world.sim / "root-cert.pem", "--json").stdout)
+    assert told["status"] == "UpToDate" and told["simulated"]
+    for kind, signatures in (("verification", 9), ("verification_known", 2), ("bare_signatures", 9)):
+        assert told[kind]["signatures"] == signatures and told[kind]["per_second"] > 0 and told[kind]["ratio"] > 0
+        assert series(told[kind], "time", 7) > 0
+    assert told["bare_signatures"]["ratio"] == 1
+    words = world.run(*bench, "--policy", world.sim / "policy.json", "--event-log", answer).stdout.decode()
+    assert "SIMULATED" in words and all(f"  {kind} " in words for kind in ("from the start", "known before", "9 signatures"))
+    assert b"refused: " in world.run(*bench, expect=1).stderr
+    collateral = json.loads((world.sim / "collateral.json").read_text())
+    collateral["qe_identity_issuer_chain"] = collateral["qe_identity_issuer_chain"].strip()
+    collateral["tcb_info_issuer_chain"] = collateral["tcb_info_issuer_chain"].strip() + "\n"
+    (world.folder / "c.json").write_text(json.dumps(collateral))
+    told = world.run("atls", "bench", "verify", quote, "--collateral", world.folder / "c.json", "--root", world.sim / "root-cert.pem",
+                     "--seconds", "20ms", "--json").stdout
+    assert json.loads(told)["verification"]["signatures"] == 10  # the chains are not the same text
+
+
+def test_bench_connect(world, bridge):
+    world.start_tee()
+    parts = ("total", "tcp", "tls", "quote", "collateral", "verification")
+    bench = ("atls", "bench", "connect", f"https://localhost:{world.port}", "--cacert", world.sim / "tls-ca.pem", "--count", 3)
+    one = bridge(f"localhost:{world.port}")
+    for words in ((), ("--known",), ("--proxy", "ws://%s:%d" % one.address)):
+        told = json.loads(world.run(*bench, "--policy", world.sim / "policy.json", "--json", *words).stdout)
+        assert told["collateral_stapled"] == 3 and told["connections_per_second"] > 0
+        medians = {part: series(told, part, 3) for part in parts}
+        assert not medians.pop("collateral") and all(medians.values())
+    world.tee.stop()
+    world.start_tee("--without-collateral")
+    told = json.loads(world.run(*bench, "--policy", world.sim / "policy.json", "--fetch-anew", "--json").stdout)
+    assert told["collateral_stapled"] == 0 and series(told, "collateral", 3) > 0
+    words = world.run(*bench, "--policy", world.sim / "policy.json").stdout.decode()
+    assert f"localhost:{world.port}: 3 attested connections" in words and all(f"  {part} " in words for part in parts)
+    assert b"--policy is missing" in world.run(*bench, expect=2).stderr
+    world.tee.stop()
+    assert json.loads(world.run(*bench, "--policy", world.sim / "policy.json", "--json", expect=10).stderr)["error"]["class"] == "io"
+
+
 def test_many_at_once(world):
     world.start_tee("--quotes-per-minute", "0")
     failed = []

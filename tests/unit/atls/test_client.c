@@ -32,7 +32,17 @@ struct stage {
     struct buf request;
     bool answered, server_up;
     const struct lie *lie;
+    char phases[16]; /* that the client told of */
 };
+
+static void entered(void *context, enum atls_phase phase)
+{
+    struct stage *s = context;
+    size_t n = strlen(s->phases);
+
+    assert_true(n + 1 < sizeof s->phases);
+    s->phases[n] = "HQCVD"[phase];
+}
 
 static void stage_open(struct stage *s, const struct lie *lie, const char *name)
 {
@@ -72,8 +82,11 @@ static void stage_open(struct stage *s, const struct lie *lie, const char *name)
     assert_true(sim_guest_certificate(s->w.guest, s->w.leaf, NULL));
     assert_true(policy_parse(buf_view(&s->w.policy), &s->policy, &s->w.err));
     assert_true(session_accept(s->server_context, &s->server, NULL));
-    client = (struct atls_client_options){
-        .context = s->client_context, .policy = s->policy, .server_name = name};
+    client = (struct atls_client_options){.context = s->client_context,
+                                          .policy = s->policy,
+                                          .server_name = name,
+                                          .entered = entered,
+                                          .context_of_entered = s};
     assert_true(atls_client_new(&client, &s->client, &s->w.err));
 }
 
@@ -293,6 +306,7 @@ static void collateral_is_asked_for_when_none_is_stapled_or_it_is_old(void **sta
         assert_true(collateral_parse(buf_view(&json), &fetched, &s.w.err));
         atls_client_give_collateral(s.client, fetched);
         assert_int_equal(run(&s), ATLS_ATTESTED);
+        assert_string_equal(s.phases, lies[i].no_staple ? "QCVD" : "QVCVD");
         assert_false(atls_client_stapled(s.client));
         buf_done(&json);
         stage_close(&s);
@@ -392,6 +406,7 @@ static void a_connection_can_be_attested_again(void **state)
     (void)state;
     stage_open(&s, &honest, "127.0.0.1");
     assert_int_equal(run(&s), ATLS_ATTESTED);
+    assert_string_equal(s.phases, "QVD");
     memcpy(nonce, atls_client_nonce(s.client), 32);
     assert_true(atls_client_reattest(s.client));
     assert_null(atls_client_attestation(s.client));
@@ -399,6 +414,7 @@ static void a_connection_can_be_attested_again(void **state)
     buf_reset(&s.request);
     if (run(&s) != ATLS_ATTESTED)
         fail_msg("%s", atls_client_error(s.client)->text);
+    assert_string_equal(s.phases, "QVDQVD");
     assert_memory_not_equal(nonce, atls_client_nonce(s.client), 32);
     stage_close(&s);
 }
