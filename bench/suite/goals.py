@@ -1,4 +1,4 @@
-"""The performance goals, and whether a run reached them."""
+"""The performance goals, G of the bridge and A of the attested side, and whether a run reached them."""
 
 from .metrics import VALUES
 from .stats import ratio
@@ -15,11 +15,11 @@ def starved(placement, values):
 
 
 class Goal:
-    """ours `key` of `metric` against `versus`: a role or a system's name, or None for absolute."""
+    """`key` of `metric`, of the system in the role `who`, against `versus`: a role or a system's name, or None for absolute."""
 
-    def __init__(self, number, text, metric, key, versus, bound):
+    def __init__(self, number, text, metric, key, versus, bound, who="ours"):
         self.number, self.text, self.metric, self.key = number, text, metric, key
-        self.versus, self.bound = versus, bound
+        self.versus, self.bound, self.who = versus, bound, who
 
     @property
     def high(self):
@@ -28,6 +28,7 @@ class Goal:
 
 U, PEER, HAPROXY, HAPROXY_COPY = "upstream", "websocket", "haproxy-splice", "haproxy-copy"
 SPLICE, COPY = "bare-splice", "bare-copy256"
+QVL, OPENSSL, NGINX = "dcap-qvl", "openssl-signatures", "nginx-tls"
 
 
 def _echo(tunnels):
@@ -78,6 +79,16 @@ GOALS = [
     Goal("G10", "ready, ms", "start", "ready_ms", None, 5),
     Goal("G11", "echo p99 beside bulk", "fair", "p99", U, 0.3),
     Goal("G11", "echo p99 beside bulk, µs", "fair", "p99", None, 2000),
+    Goal("A1", "verifications, from the start", "verify", "ops", QVL, 1.0),
+    Goal("A1", "verifications, collateral known", "verify", "ops", QVL, 1.0, "known"),
+    Goal("A2", "verification beside its signatures, from the start", "verify", "per_signature", OPENSSL, 1.25),
+    Goal("A2", "verification beside its signatures, collateral known", "verify", "per_signature", OPENSSL, 1.25, "known"),
+    Goal("A3", "attested connection beside its parts, from the start", "attest", "p50", "parts", 1.5),
+    Goal("A3", "attested connection beside its parts, collateral known", "attest", "p50", "parts-known", 1.5, "known"),
+    Goal("A4", "requests through TLS", "requests", "ops", NGINX, 0.8),
+    Goal("A4", "CPU of a request", "requests", "cpu_op", NGINX, 1.25),
+    Goal("A5", "first byte of a stream, p50", "stream", "p50", NGINX, 1.25),
+    Goal("A5", "first byte of a stream, p99", "stream", "p99", NGINX, 1.25),
 ]
 
 
@@ -119,7 +130,7 @@ def _verdict(goal, value, values):
 def judge(goal, placement, metrics, systems):
     """metrics: metric → system → value key → Series."""
     results = metrics.get(goal.metric, {})
-    values = next((results[s.name] for s in systems if s.role == "ours" and s.name in results), {})
+    values = next((results[s.name] for s in systems if s.role == goal.who and s.name in results), {})
     ours = values.get(goal.key)
     if ours is None:
         return _row(goal, None, None, None, "not measured")

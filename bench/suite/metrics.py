@@ -44,6 +44,11 @@ VALUES = {
     "idle_cpu": Value("CPU % while idle", ".2f", "low"),
     "window": Value("for s", ".0f", "info"),
     "pings": Value("pings", ",.0f", "info"),
+    "signatures": Value("signatures", ",.0f", "info"),
+    "per_signature": Value("p50 µs for each signature", ",.1f", "low"),
+    "tls_us": Value("TCP and TLS µs", ",.0f", "info"),
+    "quote_us": Value("quote µs", ",.0f", "info"),
+    "verify_us": Value("verification µs", ",.0f", "info"),
     "growth": Value("RSS growth KiB", ",.0f", "low"),
     "ready_ms": Value("ready after ms", ".2f", "low"),
     "size": Value("binary KiB", ",.0f", "low"),
@@ -54,10 +59,19 @@ BULK = ("gb_s", "cpu_gib", "busy", "load_busy")
 ROUND_TRIPS = ("ops", "p50", "p99", "p999", "cpu_op", "switches_op", "busy", "load_busy")
 
 
+BRIDGES, TERMINATORS, VERIFIERS = ("ws", "raw"), ("tls",), ("verifier",)
+
+
 class Metric:
-    def __init__(self, title, arguments, values, default=True):
+    """kinds: of the systems that it is measured of."""
+
+    def __init__(self, title, arguments, values, default=True, kinds=BRIDGES):
         self.title, self.arguments, self.values = title, arguments, values
-        self.default = default
+        self.default, self.kinds = default, kinds
+
+    @property
+    def group(self):
+        return "bridge" if self.kinds == BRIDGES else "attested"
 
 
 METRICS = {
@@ -85,19 +99,33 @@ METRICS = {
                     ("tunnels", "growth")),
     "start": Metric("Start-up until the port accepts, and size", None,
                     ("ready_ms", "size", "stripped")),
+    "verify": Metric("Verification of a TDX quote with its collateral", None,
+                     ("ops", "p50", "p99", "signatures", "per_signature"), kinds=VERIFIERS),
+    "attest": Metric("Attested connections, and their parts each by itself", None,
+                     ("p50", "p99", "tls_us", "quote_us", "verify_us"), kinds=TERMINATORS),
+    "requests": Metric("TLS 1.3 in front of an application: 32 kept connections, answers of 1 KiB",
+                       "requests --connections 32 --path /1024", ROUND_TRIPS, kinds=TERMINATORS),
+    "requests64k": Metric("The same: answers of 64 KiB", "requests --connections 32 --path /65536",
+                          ROUND_TRIPS, False, TERMINATORS),
+    "stream": Metric("Server-sent events: 16 streams at a time, first byte of each",
+                     "stream --connections 16 --path /stream",
+                     ("ops", "p50", "p99", "cpu_op", "busy", "load_busy"), kinds=TERMINATORS),
 }
 SPECIAL = ("idle", "churn", "start")
+GROUPS = ("bridge", "attested")
 
 
 class Generator:
-    """One run of wsload against a system; an iterator of its lines."""
+    """One run of wsload or tlsload against a system; an iterator of its lines."""
 
     def __init__(self, bench, placement, system, arguments, seconds):
-        argv = [os.path.join(bench.out, "wsload"), *arguments, "--any"]
-        if system.kind == "raw":
-            argv += ["--raw", "--connect", system.address]
+        argv = [os.path.join(bench.out, "tlsload" if system.kind == "tls" else "wsload"), *arguments]
+        if system.kind == "tls":
+            argv += ["--connect", system.address, "--ca", bench.world.ca]
+        elif system.kind == "raw":
+            argv += ["--any", "--json", "--raw", "--connect", system.address]
         else:
-            argv += ["--url", f"ws://{system.address}/?target={bench.target}"]
+            argv += ["--any", "--json", "--url", f"ws://{system.address}/?target={bench.target}"]
         self.limit = time.monotonic() + seconds + 90
         self.process = process.spawn(argv, placement.load, stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -128,14 +156,13 @@ class Generator:
 
 
 def _snapshot(bench, system):
-    return (system.cpu_seconds(), system.switches(), process.cpu_seconds(bench.target_pid),
-            time.monotonic())
+    target_pid = bench.world.target_pid if system.kind == "tls" else bench.target_pid
+    return (system.cpu_seconds(), system.switches(), process.cpu_seconds(target_pid), time.monotonic())
 
 
 def timed(bench, placement, system, metric):
     """One timed run; returns its values."""
-    arguments = metric.arguments.split() + [
-        "--json", "--seconds", str(bench.seconds), "--warmup", str(bench.warmup)]
+    arguments = metric.arguments.split() + ["--seconds", str(bench.seconds), "--warmup", str(bench.warmup)]
     with Generator(bench, placement, system, arguments, bench.seconds) as generator:
         generator.until("begin")
         before = _snapshot(bench, system)
@@ -143,7 +170,7 @@ def timed(bench, placement, system, metric):
         after = _snapshot(bench, system)
         told = json.loads(generator.until("{"))
     if told["lost"] or told["failed"]:
-        raise Failed(f"{told['failed']} tunnels failed, {told['lost']} were lost")
+        raise Failed(f"{told['failed']} connections failed, {told['lost']} were lost")
     if not system.alive():
         raise Failed("the system ended")
     cpu, switches, target_cpu, took = (b - a for a, b in zip(before, after))

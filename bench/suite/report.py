@@ -58,12 +58,13 @@ def goal_table(placement, metrics, systems):
 def markdown(run):
     """run: what bench/run collects, with Series inside."""
     facts = run["facts"]
-    parts = ["# Benchmark of atlas-proxy", ""]
+    parts = ["# Benchmark", ""]
     parts += [f"- {key}: {value}" for key, value in facts.items()]
     parts += [f"- skipped: {name}: {why}" for name, why in run["skipped"].items()]
     parts += ["", "Figures are medians ± interquartile range in percent of the median. A ratio is "
-              "refused as noisy when either side spreads more than 15 %. Where the relay is not "
-              "busy (near 100 %) but the load side is, the load side is the limit: compare CPU.", ""]
+              "refused as noisy when either side spreads more than 15 %. Where the relay (the system "
+              "under test) is not busy (near 100 %) but the load side is, the load side is the limit: "
+              "compare CPU.", ""]
     for placement, metrics in run["placements"].items():
         parts += [f"## Placement {placement}", ""]
         for name, results in metrics.items():

@@ -15,8 +15,8 @@ class Absent(Exception):
 class System:
     def __init__(self, name, kind, role, script=None, command=None, idle_max=None, build=None):
         self.name = name
-        self.kind = kind  # ws or raw
-        self.role = role  # ours, websocket, upstream, yardstick, bare, direct
+        self.kind = kind  # ws, raw: bridges; tls: terminators; verifier; row: a line of a table, no program
+        self.role = role  # ours, known, websocket, upstream, reference, yardstick, floor, bare, direct
         self.script = script
         self.template = command
         self.idle_max = idle_max
@@ -32,7 +32,8 @@ class System:
         return dict(os.environ, LISTEN_HOST="127.0.0.1", LISTEN_PORT=str(port), TARGET_HOST=host,
                     TARGET_PORT=target_port, WORKERS=str(workers), WORK=work, BENCH=bench.out,
                     ROOT=bench.root, ATLS_PROXY_LISTEN=f"127.0.0.1:{port}",
-                    ATLS_PROXY_TARGET=target, ATLS_PROXY_ALLOWLIST=target)
+                    ATLS_PROXY_TARGET=target, ATLS_PROXY_ALLOWLIST=target,
+                    **(bench.world.environment() if bench.world else {}))
 
     def ask(self, verb, bench, target="127.0.0.1:1", port=1, workers=1):
         return subprocess.run([self.script, verb], capture_output=True, text=True, check=False,
@@ -63,14 +64,18 @@ class System:
             raise Absent(answer.stderr.strip())
         return answer.stdout.splitlines()
 
+    def target(self, bench):
+        return bench.world.target if self.kind == "tls" else bench.target
+
     def start(self, bench, placement):
-        """Starts it before bench.target and waits until it accepts."""
+        """Starts it before its target and waits until it accepts."""
+        target = self.target(bench)
         if self.role == "direct":
-            self.address = bench.target
+            self.address = target
             return
         port = process.free_port()
-        argv = self.command(bench, bench.target, port, placement.workers)
-        environment = self._environment(bench, bench.target, port, placement.workers)
+        argv = self.command(bench, target, port, placement.workers)
+        environment = self._environment(bench, target, port, placement.workers)
         self.address = f"127.0.0.1:{port}"
         self._log = open(os.path.join(environment["WORK"], "log"), "wb")
         try:
@@ -113,7 +118,16 @@ def _from_script(path):
                   idle_max=int(idle_max) if idle_max else None, build=about.get("build"))
 
 
-ORDER = {"ours": 0, "upstream": 1, "websocket": 2, "yardstick": 3, "bare": 4, "direct": 5}
+ORDER = {"ours": 0, "known": 1, "upstream": 2, "reference": 3, "websocket": 4, "yardstick": 5, "floor": 6, "bare": 7,
+         "direct": 8}
+# Lines that are measured along with others.
+ROWS = [System("atls-verify-known", "row", "known"), System("attested", "row", "ours"),
+        System("attested-known", "row", "known"), System("parts", "row", "yardstick"),
+        System("parts-known", "row", "yardstick")]
+
+
+def in_order(systems):
+    return sorted(systems, key=lambda s: (ORDER[s.role], s.name))
 
 
 def discover(folder, peers):
@@ -130,4 +144,4 @@ def discover(folder, peers):
         name, _, kind = name.partition(":")
         role = "upstream" if name == "upstream" else "yardstick" if kind == "raw" else "websocket"
         found.append(System(name, kind or "ws", role, command=command))
-    return sorted(found, key=lambda s: (ORDER[s.role], s.name))
+    return in_order(found)

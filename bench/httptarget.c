@@ -1,0 +1,289 @@
+/* httptarget: the application behind a TLS terminator: HTTP/1.1, keep-alive, one thread, nothing but GET.
+ *
+ *   httptarget [--listen 127.0.0.1:8000] [--bytes 1024] [--events 10] [--period-us 5000]
+ *
+ * /stream   server-sent events in chunks: the head together with the first at once, the others a period apart, then the end
+ * /N        N bytes with their Content-Length, made when they are first asked for; anything else: --bytes of them */
+#include "common.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { REQUEST_BYTES = 8192, EVENT_BYTES = 200, BODIES = 8, BODY_MAX = 16 * 1024 * 1024 };
+
+struct conn {
+    int fd;
+    char request[REQUEST_BYTES];
+    size_t len;
+    const char *out; /* the rest of an answer that the socket did not take */
+    size_t out_len;
+    uint64_t events_left, due_ns;
+    struct conn *next; /* in the queue of streams, soonest first: all have the same period */
+};
+
+struct body {
+    size_t bytes, len;
+    char *answer;
+};
+
+static struct server {
+    int epoll, listener;
+    size_t bytes;
+    uint64_t events, period_ns;
+    struct body bodies[BODIES];
+    struct conn *first, *last;
+    char event[EVENT_BYTES + 16];
+    size_t event_len;
+} server = {.bytes = 1024, .events = 10, .period_ns = 5000 * 1000};
+
+static void options(int argc, char **argv)
+{
+    static const struct option table[] = {{"listen", required_argument, NULL, 'l'},
+                                          {"bytes", required_argument, NULL, 'b'},
+                                          {"events", required_argument, NULL, 'e'},
+                                          {"period-us", required_argument, NULL, 'p'},
+                                          {NULL, 0, NULL, 0}};
+    const char *listen_on = "127.0.0.1:8000";
+    struct sockaddr_in where;
+
+    for (int o; (o = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        if (o == 'l')
+            listen_on = optarg;
+        else if (o == 'b')
+            server.bytes = bench_number(optarg, "--bytes");
+        else if (o == 'e')
+            server.events = bench_number(optarg, "--events");
+        else if (o == 'p')
+            server.period_ns = 1000 * bench_number(optarg, "--period-us");
+        else
+            exit(2);
+    }
+    if (optind != argc || !server.events)
+        bench_die("usage: httptarget [--listen ADDRESS] [--bytes N] [--events N] [--period-us N]");
+    where = bench_address(listen_on);
+    server.listener = bench_listen(&where);
+}
+
+static void prepare(void)
+{
+    char data[EVENT_BYTES + 1];
+
+    memset(data, 'x', EVENT_BYTES);
+    memcpy(data, "data: ", 6);
+    memcpy(data + EVENT_BYTES - 2, "\n\n", 3);
+    server.event_len =
+        (size_t)snprintf(server.event, sizeof server.event, "%x\r\n%s\r\n", EVENT_BYTES, data);
+}
+
+static void want(struct conn *c, uint32_t interest)
+{
+    struct epoll_event e = {.events = interest, .data.ptr = c};
+
+    epoll_ctl(server.epoll, EPOLL_CTL_MOD, c->fd, &e);
+}
+
+static void unqueue(struct conn *c)
+{
+    struct conn *before = NULL;
+
+    for (struct conn *at = server.first; at; before = at, at = at->next) {
+        if (at != c)
+            continue;
+        *(before ? &before->next : &server.first) = c->next;
+        if (server.last == c)
+            server.last = before;
+        return;
+    }
+}
+
+static void queue(struct conn *c)
+{
+    c->next = NULL;
+    *(server.last ? &server.last->next : &server.first) = c;
+    server.last = c;
+}
+
+static void end(struct conn *c)
+{
+    if (c->events_left)
+        unqueue(c);
+    close(c->fd);
+    free(c);
+}
+
+static const struct body *body_of(size_t bytes)
+{
+    char head[160];
+    struct body *b = server.bodies;
+    size_t n;
+
+    while (b < server.bodies + BODIES && b->answer && b->bytes != bytes)
+        b++;
+    if (b == server.bodies + BODIES)
+        bench_die("more than %d sizes of body", BODIES);
+    if (b->answer)
+        return b;
+    n = (size_t)snprintf(head, sizeof head,
+                         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                         "%zu\r\nCache-Control: no-store\r\n\r\n",
+                         bytes);
+    *b = (struct body){.bytes = bytes, .len = n + bytes, .answer = bench_alloc(n + bytes)};
+    memcpy(b->answer, head, n);
+    memset(b->answer + n, 'y', bytes);
+    return b;
+}
+
+/* Sends, and keeps what the socket does not take. False: the connection is over. */
+static bool put(struct conn *c, const char *bytes, size_t len)
+{
+    ssize_t n = send(c->fd, bytes, len, MSG_NOSIGNAL);
+
+    if (n < 0 && errno != EAGAIN)
+        return false;
+    n = n < 0 ? 0 : n;
+    c->out = bytes + n;
+    c->out_len = len - (size_t)n;
+    if (c->out_len)
+        want(c, EPOLLOUT);
+    return true;
+}
+
+/* An event is small: a socket that does not take it whole has a reader that is long gone. */
+static bool put_event(struct conn *c)
+{
+    char text[EVENT_BYTES + 32];
+    size_t n = server.event_len;
+
+    memcpy(text, server.event, n);
+    if (--c->events_left == 0) {
+        memcpy(text + n, "0\r\n\r\n", 5);
+        n += 5;
+    }
+    return send(c->fd, text, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+static bool stream(struct conn *c)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                               "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
+    char text[sizeof head + EVENT_BYTES + 32];
+    size_t n = sizeof head - 1;
+
+    memcpy(text, head, n);
+    memcpy(text + n, server.event, server.event_len);
+    n += server.event_len;
+    c->events_left = server.events - 1;
+    if (!c->events_left) {
+        memcpy(text + n, "0\r\n\r\n", 5);
+        n += 5;
+    } else {
+        c->due_ns = bench_now_ns() + server.period_ns;
+        queue(c);
+    }
+    return send(c->fd, text, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+static bool answer(struct conn *c)
+{
+    const struct body *b;
+
+    if (strncmp(c->request, "GET /stream ", 12) == 0)
+        return stream(c);
+    if (c->request[4] == '/' && c->request[5] >= '0' && c->request[5] <= '9') {
+        size_t bytes = strtoul(c->request + 5, NULL, 10);
+
+        b = body_of(bytes < BODY_MAX ? bytes : BODY_MAX);
+    } else {
+        b = body_of(server.bytes);
+    }
+    return put(c, b->answer, b->len);
+}
+
+/* One request at a time: nobody here asks for more before the answer is there. */
+static bool read_turn(struct conn *c)
+{
+    ssize_t n = recv(c->fd, c->request + c->len, sizeof c->request - 1 - c->len, 0);
+
+    if (n <= 0)
+        return n < 0 && errno == EAGAIN;
+    c->len += (size_t)n;
+    c->request[c->len] = '\0';
+    if (c->len < 4 || memcmp(c->request + c->len - 4, "\r\n\r\n", 4) != 0)
+        return c->len < sizeof c->request - 1;
+    c->len = 0;
+    return strncmp(c->request, "GET ", 4) == 0 && !c->events_left && answer(c);
+}
+
+static bool write_turn(struct conn *c)
+{
+    if (!put(c, c->out, c->out_len))
+        return false;
+    if (!c->out_len)
+        want(c, EPOLLIN);
+    return true;
+}
+
+static void accept_all(void)
+{
+    for (int fd; (fd = bench_accept(server.listener)) >= 0;) {
+        struct conn *c = bench_alloc(sizeof *c);
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
+
+        c->fd = fd;
+        epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &e);
+    }
+}
+
+/* Returns how long nothing is due. */
+static uint64_t run_streams(uint64_t now)
+{
+    while (server.first && server.first->due_ns <= now) {
+        struct conn *c = server.first;
+        bool alive;
+
+        unqueue(c);
+        alive = put_event(c);
+        c->due_ns += server.period_ns;
+        if (alive && c->events_left)
+            queue(c);
+        else
+            c->events_left = 0;
+        if (!alive)
+            end(c);
+    }
+    return server.first ? server.first->due_ns - now : UINT64_MAX;
+}
+
+int main(int argc, char **argv)
+{
+    struct epoll_event events[256], on = {.events = EPOLLIN};
+
+    options(argc, argv);
+    prepare();
+    bench_raise_files();
+    prctl(PR_SET_TIMERSLACK, 1);
+    server.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_ctl(server.epoll, EPOLL_CTL_ADD, server.listener, &on))
+        bench_die("epoll_ctl: %m");
+    for (;;) {
+        uint64_t wait = run_streams(bench_now_ns());
+        struct timespec t = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
+        int n = epoll_pwait2(server.epoll, events, 256, wait == UINT64_MAX ? NULL : &t, NULL);
+
+        for (int i = 0; i < n; i++) {
+            struct conn *c = events[i].data.ptr;
+
+            if (!c)
+                accept_all();
+            else if (!(events[i].events & EPOLLOUT ? write_turn(c) : read_turn(c)))
+                end(c);
+        }
+    }
+}
