@@ -107,8 +107,7 @@ def attest_round(bench, placement, system):
     world, load = bench.world, placement.load
     tls, times = os.path.join(bench.out, "tlsload"), ["--seconds", str(bench.seconds), "--warmup", str(bench.warmup)]
     address = system.address
-    port = address.rsplit(":", 1)[1]
-    connect = [bench.program("atls"), "bench", "connect", f"https://localhost:{port}", "--policy", world.policy,
+    connect = [bench.program("atls"), "bench", "connect", f"https://{address}", "--policy", world.policy,
                "--cacert", world.ca, "--json", "--count", str(max(1, int(CONNECTIONS_A_SECOND * bench.seconds)))]
     plain = _told([tls, "connect", "--connect", address, "--ca", world.ca, *times], load)["latency_us"]["p50"]
     quote = _told([tls, "quote", "--unix", world.socket, *times], load)["latency_us"]["p50"]

@@ -103,8 +103,8 @@ bool bench_print_json(struct json_writer *w, const struct buf *out, struct err *
 }
 
 static const struct command commands[] = {
-    {"verify", "verifications of one quote, beside bare signature checks", atls_bench_verify},
-    {"connect", "attested connections to an endpoint, in their parts", atls_bench_connect},
+    {"verify", "verifications of one quote, beside bare signature checks", cli_bench_verify},
+    {"connect", "attested connections to an endpoint, in their parts", cli_bench_connect},
 };
 
 static const struct command_program program = {
@@ -114,7 +114,7 @@ static const struct command_program program = {
     .count = sizeof commands / sizeof *commands,
 };
 
-int atls_bench(int argc, char **argv, char **environment)
+int cli_bench(int argc, char **argv, char **environment)
 {
     return command_main(&program, argc, argv, environment);
 }

@@ -36,5 +36,5 @@ void bench_print(const char *name, const struct bench_series *s);
 /* The object that w has written to out, on standard output. */
 MUST_USE bool bench_print_json(struct json_writer *w, const struct buf *out, struct err *err);
 
-int atls_bench_verify(int argc, char **argv, char **environment);
-int atls_bench_connect(int argc, char **argv, char **environment);
+int cli_bench_verify(int argc, char **argv, char **environment);
+int cli_bench_connect(int argc, char **argv, char **environment);

@@ -57,6 +57,7 @@ static const char *const names[PARTS] = {"total", "tcp",        "tls",
 struct run {
     struct bench_series parts[PARTS];
     struct dcap_cache *known;
+    struct session_context *context;
     unsigned stapled;
 };
 
@@ -112,13 +113,16 @@ static int run(struct run *r, const struct config *c, const struct endpoint *e,
     struct attested_options o = endpoint_options(&c->endpoint, e, policy);
     struct attested_times times;
     struct err err = {.code = ERR_NONE};
+    struct attest_err why = {.code = ATTEST_OK};
     bool good = true;
 
-    o.times = &times;
+    if (!attested_context(&o, &r->context, &why) || (c->known && !dcap_cache_new(&r->known, &why)))
+        return endpoint_failed(program.name, c->endpoint.json, &why);
+    o.context = r->context;
     o.known = r->known;
+    o.times = &times;
     for (unsigned i = 0; good && i < c->count; i++) {
         CLEANUP(attested_free_cleanup) struct attested *one = NULL;
-        struct attest_err why = {.code = ATTEST_OK};
 
         if (!attested_open(&o, &one, &why))
             return endpoint_failed(program.name, c->endpoint.json, &why);
@@ -136,12 +140,11 @@ static int run(struct run *r, const struct config *c, const struct endpoint *e,
     return err_exit_status(err.code);
 }
 
-int atls_bench_connect(int argc, char **argv, char **environment)
+int cli_bench_connect(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     CLEANUP(policy_free_cleanup) struct policy *policy = NULL;
     struct run r = {.stapled = 0};
-    struct attest_err why;
     struct endpoint endpoint;
     struct config config;
     struct err err;
@@ -156,11 +159,9 @@ int atls_bench_connect(int argc, char **argv, char **environment)
         (void)fprintf(stderr, "%s: %s\n", program.name, err.text);
         return 2;
     }
-    if (config.known && !dcap_cache_new(&r.known, &why))
-        status = endpoint_failed(program.name, config.endpoint.json, &why);
-    else
-        status = run(&r, &config, &endpoint, policy);
+    status = run(&r, &config, &endpoint, policy);
     dcap_cache_free(r.known);
+    session_context_unref(r.context);
     for (unsigned i = 0; i < PARTS; i++)
         bench_done(&r.parts[i]);
     return status;

@@ -235,7 +235,7 @@ static bool run(struct run *r, const struct config *c, struct err *err)
     return true;
 }
 
-int atls_bench_verify(int argc, char **argv, char **environment)
+int cli_bench_verify(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     struct evidence evidence;

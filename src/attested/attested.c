@@ -63,8 +63,8 @@ static bool open_transport(struct attested *c, const struct transport_options *o
     return true;
 }
 
-static bool make_context(struct attested *c, const struct attested_options *o,
-                         struct attest_err *err)
+bool attested_context(const struct attested_options *o, struct session_context **out,
+                      struct attest_err *err)
 {
     struct session_client_options options = {.any_certificate =
                                                  o->policy->tls == POLICY_TLS_ATTESTATION};
@@ -75,7 +75,7 @@ static bool make_context(struct attested *c, const struct attested_options *o,
     buf_init(&pem, CA_FILE_MAX, "CA file");
     good = !o->ca_file || file_read(o->ca_file, &pem, &why);
     options.roots = buf_view(&pem);
-    good = good && session_client_context(&options, &c->context, &why);
+    good = good && session_client_context(&options, out, &why);
     buf_done(&pem);
     return good || attest_fail(err, ATTEST_POLICY, "%s", why.text);
 }
@@ -168,7 +168,9 @@ bool attested_open(const struct attested_options *o, struct attested **out, stru
     if (!c)
         return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
     buf_init(&c->received, RECEIVED_MAX, "received bytes");
-    if (!make_context(c, o, err))
+    if (o->context)
+        c->context = session_context_ref(o->context);
+    else if (!attested_context(o, &c->context, err))
         return false;
     client.context = c->context;
     client.context_of_entered = &c->watch;

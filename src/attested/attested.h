@@ -20,11 +20,16 @@ struct attested_options {
     const char *cache;           /* folder; NULL: none */
     uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
     struct attested_times *times; /* written; NULL: not asked for */
-    struct dcap_cache *known;     /* lent; NULL: everything is verified from the start */
+    /* For who connects often; lent. NULL: a context of its own; everything is verified from the start. */
+    struct session_context *context;
+    struct dcap_cache *known;
 };
 
 struct attested;
 
+/* That a connection with these options would make for itself. */
+MUST_USE bool attested_context(const struct attested_options *o, struct session_context **out,
+                               struct attest_err *err);
 MUST_USE bool attested_open(const struct attested_options *o, struct attested **out,
                             struct attest_err *err);
 void attested_free(struct attested *c); /* says close_notify; NULL is fine */
