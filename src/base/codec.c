@@ -163,11 +163,22 @@ static bool utf8_continue(struct utf8 *u, uint8_t c)
     return true;
 }
 
+static bool eight_ascii(const uint8_t *at)
+{
+    uint64_t x;
+
+    memcpy(&x, at, sizeof x);
+    return !(x & 0x8080808080808080);
+}
+
 bool utf8_feed(struct utf8 *u, struct view bytes)
 {
     for (size_t i = 0; i < bytes.len; i++) {
-        uint8_t c = bytes.at[i];
+        uint8_t c;
 
+        while (!u->state && bytes.len - i > 8 && eight_ascii(bytes.at + i))
+            i += 8;
+        c = bytes.at[i];
         if (u->state ? !utf8_continue(u, c) : !utf8_begin(u, c))
             return false;
     }

@@ -3,4 +3,5 @@
 
 #include "base/json.h"
 
-MUST_USE bool json_grammar_check(struct view text, struct err *err);
+/* *values: how many there are, keys included. */
+MUST_USE bool json_grammar_check(struct view text, uint32_t *values, struct err *err);

@@ -150,16 +150,15 @@ static bool keys_differ(const struct json_doc *doc, uint32_t object, struct err 
     return true;
 }
 
-bool json_parse(struct view text, struct json_token *tokens, uint32_t max, struct json_doc *out,
-                struct err *err)
+/* text is one value, by the grammar. */
+static bool read_tokens(struct view text, struct json_token *tokens, uint32_t max,
+                        struct json_doc *out, struct err *err)
 {
     struct json_doc doc = {.text = text, .tokens = tokens};
     jsmntok_t *raw = (jsmntok_t *)tokens;
     jsmn_parser parser;
     int n = 1;
 
-    if (!json_grammar_check(text, err))
-        return false;
     if (!max)
         return err_set(err, ERR_LIMIT, "JSON: more than 0 values");
     if (!lone_word(text, raw)) {
@@ -178,17 +177,27 @@ bool json_parse(struct view text, struct json_token *tokens, uint32_t max, struc
     return true;
 }
 
+bool json_parse(struct view text, struct json_token *tokens, uint32_t max, struct json_doc *out,
+                struct err *err)
+{
+    uint32_t values;
+
+    return json_grammar_check(text, &values, err) && read_tokens(text, tokens, max, out, err);
+}
+
 bool json_load(struct view text, uint32_t max, struct json_tree *out, struct err *err)
 {
     struct json_tree tree;
-    size_t room = 1; /* a token stands at the start, or behind one of these */
+    uint32_t values;
 
-    for (size_t i = 0; i < text.len && room < max; i++)
-        room += text.at[i] == '{' || text.at[i] == '[' || text.at[i] == ',' || text.at[i] == ':';
-    tree.tokens = calloc(room, sizeof *tree.tokens);
+    if (!json_grammar_check(text, &values, err))
+        return false;
+    if (values > max)
+        return err_set(err, ERR_LIMIT, "JSON: more than %u values", max);
+    tree.tokens = calloc(values, sizeof *tree.tokens);
     if (!tree.tokens)
-        return err_set(err, ERR_MEMORY, "JSON: no memory for %zu values", room);
-    if (!json_parse(text, tree.tokens, (uint32_t)room, &tree.doc, err)) {
+        return err_set(err, ERR_MEMORY, "JSON: no memory for %u values", values);
+    if (!read_tokens(text, tree.tokens, values, &tree.doc, err)) {
         free(tree.tokens);
         return false;
     }
@@ -259,10 +268,19 @@ bool json_string(const struct json_doc *doc, uint32_t token, char *out, size_t s
         return false;
     rest = json_span(doc, token);
     while (rest.len) {
-        uint32_t code = next_character(&rest, true);
+        size_t len = view_find(rest, '\\');
+        uint32_t code;
         char one[4];
-        size_t len;
 
+        if (len) { /* as it stands */
+            if (len >= size - n)
+                return false;
+            memcpy(out + n, rest.at, len);
+            n += len;
+            rest = view_skip(rest, len);
+            continue;
+        }
+        code = next_character(&rest, true);
         if (!code || (code >= 0xD800 && code < 0xE000))
             return false;
         len = put_utf8(code, one);

@@ -267,6 +267,27 @@ static void utf8_fails_at_the_first_impossible_byte(void **state)
     }
 }
 
+/* ASCII is passed over in strides. */
+static void utf8_sees_a_bad_byte_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n < 40; n++) {
+        for (size_t at = 0; at < n; at++) {
+            uint8_t bytes[40];
+
+            memset(bytes, 0x7F, n);
+            assert_true(utf8_valid(view_from(bytes, n)));
+            bytes[at] = 0x80;
+            if (utf8_valid(view_from(bytes, n)))
+                fail_msg("not seen at %zu of %zu", at, n);
+            bytes[at] = 0xC3;
+            if (at + 1 < n)
+                bytes[at + 1] = 0xA9;
+            assert_int_equal(utf8_valid(view_from(bytes, n)), at + 1 < n);
+        }
+    }
+}
+
 static void the_first_character_is_not_looked_for_in_nothing(void **state)
 {
     uint32_t code = 7;
@@ -294,6 +315,7 @@ int main(void)
         cmocka_unit_test(utf8_knows_every_character_at_every_cut),
         cmocka_unit_test(utf8_refuses_what_is_no_character),
         cmocka_unit_test(utf8_fails_at_the_first_impossible_byte),
+        cmocka_unit_test(utf8_sees_a_bad_byte_at_every_place),
         cmocka_unit_test(the_first_character_is_not_looked_for_in_nothing),
     };
 

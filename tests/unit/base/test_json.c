@@ -380,6 +380,33 @@ static void counts_levels_and_values_to_the_limit(void **state)
     assert_int_equal(err.code, ERR_LIMIT);
 }
 
+/* Strings are read in strides: every byte must be seen wherever it stands in one, and beside another. */
+static void sees_every_byte_at_every_place(void **state)
+{
+    enum { LENGTH = 20 };
+    struct json_doc doc;
+
+    (void)state;
+    for (unsigned c = 1; c < 256; c++) {
+        for (size_t at = 0; at < LENGTH; at++) {
+            bool plain = c >= ' ' && c < 0x80 && c != '"' && c != '\\';
+            char text[LENGTH + 3] = "\"", read[LENGTH + 1];
+
+            memset(text + 1, 0x7F, LENGTH);
+            text[1 + at] = (char)c;
+            text[1 + LENGTH] = '"';
+            if (parses(view_from(text, LENGTH + 2)) != plain)
+                fail_msg("byte %02x at %zu", c, at);
+            if (!plain)
+                continue;
+            assert_true(json_parse(view_from(text, LENGTH + 2), tokens, TOKENS, &doc, NULL));
+            assert_true(json_string(&doc, 0, read, sizeof read));
+            assert_memory_equal(read, text + 1, LENGTH);
+            assert_false(json_string(&doc, 0, read, sizeof read - 1));
+        }
+    }
+}
+
 static void finds_members_by_how_their_keys_read(void **state)
 {
     static const char text[] =
@@ -654,6 +681,7 @@ int main(void)
         cmocka_unit_test(says_what_was_expected_and_where),
         cmocka_unit_test(refuses_a_key_that_reads_the_same_as_another),
         cmocka_unit_test(counts_levels_and_values_to_the_limit),
+        cmocka_unit_test(sees_every_byte_at_every_place),
         cmocka_unit_test(finds_members_by_how_their_keys_read),
         cmocka_unit_test(steps_over_whole_values),
         cmocka_unit_test(decodes_the_escapes_of_strings),
