@@ -68,14 +68,30 @@ void json_array_end(struct json_writer *w)
     close_(w, VIEW("]"));
 }
 
+/* How many bytes at the front of v stand in a string as they are, each by itself. */
+static size_t plain(struct view v)
+{
+    size_t n = 0;
+
+    while (n < v.len && v.at[n] >= ' ' && v.at[n] < 0x7F && v.at[n] != '"' && v.at[n] != '\\')
+        n++;
+    return n;
+}
+
 static void text(struct json_writer *w, struct view v)
 {
     put(w, VIEW("\""));
     while (v.len) {
         uint32_t code = 0;
-        size_t n = utf8_first(v, &code);
+        size_t n = plain(v);
         char escaped[8];
 
+        if (n) {
+            put(w, view_first(v, n));
+            v = view_skip(v, n);
+            continue;
+        }
+        n = utf8_first(v, &code);
         if (!n) {
             put(w, VIEW("\xEF\xBF\xBD"));
             n = 1;

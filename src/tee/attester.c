@@ -22,6 +22,14 @@ enum {
     TOKENS_MAX = 64 * 1024
 };
 
+/* What came of the last event log. Quotes come with the same one until something is measured: then it and a register change. */
+struct said {
+    struct buf event_log; /* as the provider gave it */
+    uint8_t rtmr[RTMR_COUNT][MEASUREMENT_BYTES];
+    struct buf log;      /* with digests, as a text in JSON; empty: nothing came yet */
+    struct buf tcb_info; /* JSON; empty: it was not told */
+};
+
 struct attester {
     struct attester_options options;
     pthread_t thread;
@@ -39,6 +47,7 @@ struct attester {
     bool has_need;
     struct buf staple;
     int64_t staple_due_s;
+    struct said said;
 };
 
 /* --- the log, with the digests of its runtime events --- */
@@ -119,9 +128,8 @@ static bool with_digests(struct view text, struct buf *out, struct err *err)
 /* --- one answer --- */
 
 /* In the order in which the reference service writes its members. */
-static bool write_answer(struct attester *a, const struct provider_quote *q, struct view log,
-                         struct view tcb_info, const uint8_t *report_data, struct buf *out,
-                         struct err *err)
+static bool write_answer(struct attester *a, const struct provider_quote *q,
+                         const uint8_t *report_data, struct buf *out, struct err *err)
 {
     struct json_writer w;
     char now[32];
@@ -135,14 +143,14 @@ static bool write_answer(struct attester *a, const struct provider_quote *q, str
     json_object(&w);
     put_hex(&w, "quote", buf_view(&q->quote));
     json_key(&w, "event_log");
-    json_text(&w, log);
+    json_raw(&w, buf_view(&a->said.log));
     put_hex(&w, "report_data", view_from(report_data, REPORT_DATA_BYTES));
     json_key(&w, "vm_config");
     json_text(&w, buf_view(&q->vm_config));
     json_object_end(&w);
     json_key(&w, "tcb_info");
-    if (tcb_info.len)
-        json_raw(&w, tcb_info);
+    if (buf_len(&a->said.tcb_info))
+        json_raw(&w, buf_view(&a->said.tcb_info));
     else
         json_null(&w);
     json_key(&w, "timestamp");
@@ -159,53 +167,98 @@ static bool write_answer(struct attester *a, const struct provider_quote *q, str
     return json_end(&w, err);
 }
 
-static bool ask_provider(struct attester *a, const uint8_t *report_data, struct provider_quote *q,
-                         struct buf *tcb_info, struct err *err)
+static bool known(const struct said *s, const struct quote *q, struct view event_log)
 {
+    for (unsigned i = 0; i < RTMR_COUNT; i++)
+        if (!view_eq(q->td.rtmr[i], view_from(s->rtmr[i], MEASUREMENT_BYTES)))
+            return false;
+    return buf_len(&s->log) && view_eq(buf_view(&s->event_log), event_log);
+}
+
+static void forget(struct said *s)
+{
+    buf_reset(&s->event_log);
+    buf_reset(&s->log);
+    buf_reset(&s->tcb_info);
+}
+
+/* Informational: nobody trusts it. But what is put in as it is must be JSON. */
+static void ask_tcb_info(struct attester *a, struct buf *out)
+{
+    struct json_tree tree;
     struct err ignored;
+
+    if (provider_tcb_info(a->options.provider, out, &ignored) && buf_len(out) &&
+        json_load(buf_view(out), TOKENS_MAX, &tree, &ignored))
+        json_unload(&tree);
+    else
+        buf_reset(out);
+}
+
+static bool read_quote(struct attester *a, struct view bytes, struct quote *out, struct err *err)
+{
+    struct attest_err why;
+
+    if (!quote_parse(bytes, out, &why))
+        return err_set(err, ERR_SYNTAX, "the provider's quote: %s", why.text);
+    if (!a->has_need)
+        a->has_need = dcap_need(out, &a->need, &why);
+    return true;
+}
+
+/* A quote; and what belongs to its log, unless that is known: both at one time. */
+static bool ask_provider(struct attester *a, const uint8_t *report_data, struct provider_quote *q,
+                         struct quote *quote, struct err *err)
+{
+    struct said *s = &a->said;
     bool good;
 
     pthread_mutex_lock(&a->provider);
     good = provider_get_quote(a->options.provider, report_data, q, err);
-    if (good && !provider_tcb_info(a->options.provider, tcb_info, &ignored))
-        buf_reset(tcb_info); /* informational: nobody trusts it */
+    if (good && !read_quote(a, buf_view(&q->quote), quote, err)) {
+        provider_quote_done(q);
+        good = false;
+    }
+    if (good && !known(s, quote, buf_view(&q->event_log)))
+        forget(s);
+    if (good && !buf_len(&s->tcb_info))
+        ask_tcb_info(a, &s->tcb_info);
     pthread_mutex_unlock(&a->provider);
     return good;
 }
 
-static void learn_need(struct attester *a, struct view bytes)
+static bool learn_log(struct said *s, const struct quote *q, struct view event_log, struct err *err)
 {
-    struct attest_err why;
-    struct quote quote;
+    struct json_writer w;
+    struct buf log;
+    bool good;
 
-    if (!a->has_need)
-        a->has_need = quote_parse(bytes, &quote, &why) && dcap_need(&quote, &a->need, &why);
+    buf_init(&log, ANSWER_MAX, "event log");
+    good = with_digests(event_log, &log, err) && buf_append(&s->event_log, event_log, err);
+    json_begin(&w, &s->log);
+    if (good)
+        json_text(&w, buf_view(&log));
+    good = good && json_end(&w, err);
+    buf_done(&log);
+    if (!good)
+        forget(s);
+    for (unsigned i = 0; good && i < RTMR_COUNT; i++)
+        if (q->td.rtmr[i].len == MEASUREMENT_BYTES)
+            memcpy(s->rtmr[i], q->td.rtmr[i].at, MEASUREMENT_BYTES);
+    return good;
 }
 
 static bool make(struct attester *a, const uint8_t *report_data, struct buf *out, struct err *err)
 {
-    struct buf log, tcb_info;
     struct provider_quote q;
-    struct err ignored;
-    struct json_tree tree;
+    struct quote quote;
     bool good;
 
-    buf_init(&log, ANSWER_MAX, "event log");
-    buf_init(&tcb_info, ANSWER_MAX, "tcb_info");
-    good = ask_provider(a, report_data, &q, &tcb_info, err);
-    if (good) {
-        learn_need(a, buf_view(&q.quote));
-        /* What is put in as it is must be JSON. */
-        if (buf_len(&tcb_info) && json_load(buf_view(&tcb_info), TOKENS_MAX, &tree, &ignored))
-            json_unload(&tree);
-        else
-            buf_reset(&tcb_info);
-        good = with_digests(buf_view(&q.event_log), &log, err) &&
-               write_answer(a, &q, buf_view(&log), buf_view(&tcb_info), report_data, out, err);
-        provider_quote_done(&q);
-    }
-    buf_done(&log);
-    buf_done(&tcb_info);
+    if (!ask_provider(a, report_data, &q, &quote, err))
+        return false;
+    good = (buf_len(&a->said.log) || learn_log(&a->said, &quote, buf_view(&q.event_log), err)) &&
+           write_answer(a, &q, report_data, out, err);
+    provider_quote_done(&q);
     return good;
 }
 
@@ -335,6 +388,9 @@ bool attester_new(const struct attester_options *options, struct attester **out,
     pthread_mutex_init(&a->provider, NULL);
     pthread_cond_init(&a->wake, NULL);
     buf_init(&a->staple, COLLATERAL_BYTES_MAX, "collateral");
+    buf_init(&a->said.event_log, ANSWER_MAX, "event log");
+    buf_init(&a->said.log, ANSWER_MAX, "event log");
+    buf_init(&a->said.tcb_info, ANSWER_MAX, "tcb_info");
     buf_init(&first, ANSWER_MAX, "answer");
     random_bytes(random, sizeof random);
     good = make(a, random, &first, err);
@@ -367,6 +423,9 @@ void attester_free(struct attester *a)
     pthread_mutex_destroy(&a->provider);
     pthread_mutex_destroy(&a->lock);
     buf_done(&a->staple);
+    buf_done(&a->said.event_log);
+    buf_done(&a->said.log);
+    buf_done(&a->said.tcb_info);
     free(a);
 }
 

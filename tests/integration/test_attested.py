@@ -398,6 +398,28 @@ def test_a_new_certificate_is_measured_and_old_connections_say_so(world):
     assert world.atls("get", "/still").stdout == b"path /still"
 
 
+def test_quotes_tell_of_the_log_as_it_is_now(world):
+    tee = world.start_tee()
+    body = b'{"nonce_hex":"%s"}' % (b"ab" * 32)
+    post = b"POST /tdx_quote HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    def told():
+        answer = json.loads(world.https(post).partition(b"\r\n\r\n")[2])
+        return json.loads(answer["quote"]["event_log"]), answer["tcb_info"]
+
+    log, info = told()
+    assert told() == (log, info) and len(json.loads(info["event_log"]) if isinstance(info["event_log"], str) else info["event_log"]) == len(log)
+    world.run("atlas-sim", "init", world.folder / "second")
+    for name in ("tls-cert.pem", "tls-key.pem", "tls-ca.pem"):
+        (world.sim / name).write_bytes((world.folder / "second" / name).read_bytes())
+    tee.process.send_signal(signal.SIGHUP)
+    eventually(lambda: '"event":"reloaded"' in tee.text())
+    longer, later = told()
+    assert longer[:-1] == log and longer[-1]["event"] == "New TLS Certificate"
+    assert later["rtmr3"] != info["rtmr3"] and later["rtmr0"] == info["rtmr0"]
+    assert told() == (longer, later)
+
+
 def test_a_key_that_never_leaves_memory(world):
     """No files: the certificate vouches for nobody, and the quote is the only pin."""
     policy = json.loads((world.sim / "policy.json").read_text())

@@ -574,6 +574,7 @@ static void written_text_reads_back_with_bad_bytes_replaced(void **state)
     } rows[] = {
         {VIEW(""), "\"\""},
         {VIEW("é€😀/'"), "\"é€😀/'\""},
+        {VIEW("plain\"as\\it\x7fis€~!\xff#"), "\"plain\\\"as\\\\it\\u007fis€~!\uFFFD#\""},
         {VIEW("\"\\"), "\"\\\"\\\\\""},
         {VIEW("\0\x01\n\x1f\x7f"), "\"\\u0000\\u0001\\u000a\\u001f\\u007f\""},
         {VIEW("\xff"
