@@ -136,8 +136,26 @@ static bool tcb(struct pck *p, struct view rest)
     return seen == SEEN_TCB_NEEDED && memcmp(p->components, p->cpusvn, SVN_COUNT) == 0;
 }
 
+/* Dynamic platform, cached keys, SMT: of no account here, but of their shape. */
+static bool configuration(struct view rest)
+{
+    uint32_t seen = 0;
+
+    while (rest.len) {
+        struct view tail, value;
+        uint8_t tag;
+
+        if (!pair(&rest, &tail, &tag, &value) || tail.len != 2 || tail.at[0] != 7 || !tail.at[1] ||
+            tail.at[1] > 31 || seen & 1u << tail.at[1] || tag != DER_BOOLEAN || value.len != 1)
+            return false;
+        seen |= 1u << tail.at[1];
+    }
+    return true;
+}
+
 static bool top_pair(struct pck *p, uint8_t which, uint8_t tag, struct view value)
 {
+    uint8_t instance[16];
     uint32_t n;
 
     switch (which) {
@@ -154,8 +172,12 @@ static bool top_pair(struct pck *p, uint8_t which, uint8_t tag, struct view valu
             return false;
         p->sgx_type = (uint8_t)n;
         return true;
+    case 6:
+        return octets(tag, value, instance, sizeof instance);
+    case 7:
+        return tag == DER_SEQUENCE && configuration(value);
     default:
-        return true; /* platform instance, configuration */
+        return true; /* of a later profile: what it holds is not looked into */
     }
 }
 
