@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "base/clock.h"
+
 #include "base/poison.h"
 
 enum { ENTRIES_MAX = 100000 };
@@ -84,6 +86,20 @@ static int64_t seconds_of(const ASN1_TIME *time)
     return time && ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
+static bool in_window(const struct pki *pki, const char *what, int64_t from, int64_t until,
+                      struct attest_err *err)
+{
+    bool early = pki->now_s < from;
+    char at[CLOCK_RFC3339_BYTES], border[CLOCK_RFC3339_BYTES];
+
+    if (from > 0 && !early && pki->now_s <= until)
+        return true;
+    (void)clock_rfc3339(pki->now_s * 1000, at);
+    (void)clock_rfc3339((early ? from : until) * 1000, border);
+    return attest_fail(err, ATTEST_CRL_TIME, "DCAP verification failed: %s %s: %s, and it is %s",
+                       what, early ? "is not yet valid" : "is expired", border, at);
+}
+
 /* Into pki, whose time it must be good at. */
 static bool crl_parse(struct pki *pki, struct view der, const char *what, X509_CRL **out,
                       struct attest_err *err)
@@ -103,10 +119,9 @@ static bool crl_parse(struct pki *pki, struct view der, const char *what, X509_C
     }
     from = seconds_of(X509_CRL_get0_lastUpdate(crl));
     until = seconds_of(X509_CRL_get0_nextUpdate(crl));
-    if (from <= 0 || pki->now_s < from || pki->now_s > until) {
+    if (!in_window(pki, what, from, until, err)) {
         X509_CRL_free(crl);
-        return attest_fail(err, ATTEST_CRL_TIME,
-                           "DCAP verification failed: %s is expired, or not yet valid", what);
+        return false;
     }
     span_narrow(&pki->crls, from, until);
     *out = crl;
