@@ -235,7 +235,6 @@ static inline bool world_dcap(struct world *w, enum tcb_matching matching, struc
 {
     const struct dcap_options options = {.matching = matching};
     struct quote quote;
-
     bool good;
 
     w->err = (struct attest_err){.code = ATTEST_OK};
@@ -285,6 +284,19 @@ static inline uint8_t *quote_at(struct world *w, size_t offset)
 static inline void quote_set(struct world *w, size_t offset, uint8_t value)
 {
     *quote_at(w, offset) = value;
+}
+
+static inline uint32_t quote_get32(struct world *w, size_t offset)
+{
+    const uint8_t *at = quote_at(w, offset);
+
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static inline void quote_set32(struct world *w, size_t offset, uint32_t value)
+{
+    for (size_t i = 0; i < 4; i++)
+        quote_set(w, offset + i, (uint8_t)(value >> 8 * i));
 }
 
 /* The three signatures made good for what the quote says now. */
