@@ -204,6 +204,19 @@ static bool statuses(struct reader *r, uint32_t token)
     return true;
 }
 
+/* "", ":8081" or the rest of a URL: in "http://127.0.0.1:80@elsewhere" the host stands behind the '@'. */
+static bool behind_host(struct view rest)
+{
+    struct view port = view_first(rest, view_find(rest, '/'));
+
+    if (!port.len)
+        return true;
+    for (size_t i = 1; i < port.len; i++)
+        if (port.at[i] < '0' || port.at[i] > '9')
+            return false;
+    return port.at[0] == ':';
+}
+
 /* What comes is signed, but who asks is not to be known on the way. */
 bool policy_url_good(const char *url)
 {
@@ -212,13 +225,9 @@ bool policy_url_good(const char *url)
 
     if (view_starts(v, VIEW("https://")))
         return v.len > sizeof "https://" - 1;
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
-        struct view rest = view_skip(v, strlen(local[i]));
-
-        if (view_starts(v, view_str(local[i])) &&
-            (!rest.len || rest.at[0] == ':' || rest.at[0] == '/'))
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (view_starts(v, view_str(local[i])) && behind_host(view_skip(v, strlen(local[i]))))
             return true;
-    }
     return false;
 }
 

@@ -119,6 +119,194 @@ static void bad_ones_are_told_what_is_wrong(void **state)
     }
 }
 
+static void bad_policy(const char *json)
+{
+    struct attest_err err = {.code = ATTEST_OK};
+    struct policy *p = NULL;
+
+    if (policy_parse(view_str(json), &p, &err) || err.code != ATTEST_POLICY)
+        fail_msg("%s: %s, %s", json, attest_code_name(err.code), err.text);
+}
+
+/* Each member with values of every other kind. */
+static void each_member_has_its_type(void **state)
+{
+    static const char *const kinds[] = {"true", "1",    "1.5",    "\"text\"", "\"\"",     "[]",
+                                        "[1]",  "[[]]", "[null]", "{}",       "{\"a\":1}"};
+    static const struct {
+        const char *member, *takes; /* the numbers of the kinds that it takes */
+    } members[] = {
+        {"expected_bootchain", ""},
+        {"os_image_hash", ""},
+        {"app_compose_hash", ""},
+        {"allowed_tcb_status", "5"},
+        {"grace_period", ""}, /* without OutOfDate */
+        {"pccs_url", "4"},
+        {"cache_collateral", "0"},
+        {"min_tcb_evaluation_data_number", "1"},
+        {"reject_advisories", "5"},
+        {"reattest_after", "1"},
+        {"max_quote_age", "1"},
+        {"tcb_matching", ""},
+        {"tls_trust", ""},
+        {"allow_simulated", "0"},
+        {"trusted_roots", ""},
+    };
+
+    (void)state;
+    for (size_t m = 0; m < COUNT(members); m++)
+        for (size_t k = 0; k < COUNT(kinds); k++) {
+            char json[256];
+
+            if (k < 10 && strchr(members[m].takes, (char)('0' + k)) && *members[m].takes)
+                continue;
+            (void)snprintf(json, sizeof json, T OFF ",\"%s\":%s}", members[m].member, kinds[k]);
+            bad_policy(json);
+        }
+}
+
+/* 96 digits for measurements and 64 for hashes: one fewer, one more, none, and what is no digit. */
+static void hex_has_its_length(void **state)
+{
+    static const struct {
+        const char *before, *after;
+        size_t digits;
+    } places[] = {
+        {T OFF ",\"os_image_hash\":\"", "\"}", 64},
+        {T OFF ",\"app_compose_hash\":\"", "\"}", 64},
+        {T OFF ",\"os_image_hash\":[\"" H32 "\",\"", "\"]}", 64},
+        {T OFF ",\"expected_bootchain\":{\"mrtd\":\"",
+         "\",\"rtmr0\":\"" H48 "\",\"rtmr1\":\"" H48 "\",\"rtmr2\":\"" H48 "\"}}", 96},
+        {T OFF ",\"expected_bootchain\":{\"mrtd\":\"" H48 "\",\"rtmr0\":\"",
+         "\",\"rtmr1\":\"" H48 "\",\"rtmr2\":\"" H48 "\"}}", 96},
+        {T OFF ",\"expected_bootchain\":{\"mrtd\":\"" H48 "\",\"rtmr0\":\"" H48 "\",\"rtmr1\":\"",
+         "\",\"rtmr2\":\"" H48 "\"}}", 96},
+        {T OFF ",\"expected_bootchain\":{\"mrtd\":\"" H48 "\",\"rtmr0\":\"" H48
+               "\",\"rtmr1\":\"" H48 "\",\"rtmr2\":\"",
+         "\"}}", 96},
+    };
+    static const char digits[] =
+        "abababababababababababababababababababababababababababababababababababababababab"
+        "abababababababababababab";
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(places); i++) {
+        const int wrong[] = {0,
+                             2,
+                             (int)places[i].digits - 1,
+                             (int)places[i].digits - 2,
+                             (int)places[i].digits + 1,
+                             (int)places[i].digits + 2};
+        const char *last[] = {"g", " ", "\\u0061", "-"};
+        struct policy *p = NULL;
+        char json[1024];
+
+        (void)snprintf(json, sizeof json, "%s%.*s%s", places[i].before, (int)places[i].digits,
+                       digits, places[i].after);
+        assert_true(policy_parse(view_str(json), &p, NULL));
+        policy_free(p);
+        (void)snprintf(json, sizeof json, "%s%.*sAB%s", places[i].before, (int)places[i].digits - 2,
+                       digits, places[i].after); /* upper case says the same */
+        assert_true(policy_parse(view_str(json), &p, NULL));
+        policy_free(p);
+        for (size_t k = 0; k < COUNT(wrong); k++) {
+            (void)snprintf(json, sizeof json, "%s%.*s%s", places[i].before, wrong[k], digits,
+                           places[i].after);
+            bad_policy(json);
+        }
+        for (size_t k = 0; k < COUNT(last); k++) {
+            (void)snprintf(json, sizeof json, "%s%.*s%s%s", places[i].before,
+                           (int)places[i].digits - 1, digits, last[k], places[i].after);
+            bad_policy(json);
+        }
+    }
+}
+
+/* A letter more, a letter less, another case: none of it passes for the member, and none is ignored. */
+static void misspelt_members_are_refused(void **state)
+{
+    static const char *const members[] = {
+        "expected_bootchain",
+        "os_image_hash",
+        "app_compose",
+        "app_compose_hash",
+        "allowed_tcb_status",
+        "grace_period",
+        "pccs_url",
+        "cache_collateral",
+        "disable_runtime_verification",
+        "min_tcb_evaluation_data_number",
+        "reject_advisories",
+        "reattest_after",
+        "max_quote_age",
+        "tcb_matching",
+        "tls_trust",
+        "allow_simulated",
+        "trusted_roots",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(members); i++) {
+        char json[256];
+
+        (void)snprintf(json, sizeof json, T OFF ",\"%ss\":null}", members[i]);
+        bad_policy(json);
+        (void)snprintf(json, sizeof json, T OFF ",\"%.*s\":null}", (int)strlen(members[i]) - 1,
+                       members[i]);
+        bad_policy(json);
+        (void)snprintf(json, sizeof json, T OFF ",\"%c%s\":null}", members[i][0] - 'a' + 'A',
+                       members[i] + 1);
+        bad_policy(json);
+        (void)snprintf(json, sizeof json, T OFF ",\"X_%s\":null}", members[i]);
+        bad_policy(json);
+    }
+}
+
+static void collateral_comes_by_https_or_from_this_machine(void **state)
+{
+    static const char *const bad[] = {
+        "http://pccs.example",
+        "http://10.0.0.1",
+        "http://127.0.0.1.example",
+        "http://127.0.0.1@pccs.example",
+        "http://127.0.0.1:80@pccs.example",
+        "http://localhost:@pccs.example/",
+        "http://[::1]:80:80/",
+        "http://127.0.0.1:8o/",
+        "http://localhost.example",
+        "http://localhost@pccs.example",
+        "http://[::1].example",
+        "http://127.0.0.2",
+        "HTTP://pccs.example",
+        "ftp://pccs.example",
+        "file:///etc/passwd",
+        "pccs.example",
+        "//pccs.example",
+        "https://",
+        " https://pccs.example",
+    };
+
+    static const char *const good[] = {
+        "https://pccs.example",
+        "https://pccs.example:8081/tdx/certification/v4",
+        "http://127.0.0.1",
+        "http://127.0.0.1/",
+        "http://localhost:8081/sgx/certification/v4/",
+        "http://[::1]:8081",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(good); i++)
+        assert_true(policy_url_good(good[i]));
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        char json[256];
+
+        (void)snprintf(json, sizeof json, T OFF ",\"pccs_url\":\"%s\"}", bad[i]);
+        bad_policy(json);
+        assert_false(policy_url_good(bad[i]));
+    }
+}
+
 static void connections_are_shared_by_the_bytes_of_the_policy(void **state)
 {
     struct policy *a, *b;
@@ -137,6 +325,10 @@ int main(void)
         cmocka_unit_test(defaults_are_the_references),
         cmocka_unit_test(good_ones),
         cmocka_unit_test(bad_ones_are_told_what_is_wrong),
+        cmocka_unit_test(each_member_has_its_type),
+        cmocka_unit_test(hex_has_its_length),
+        cmocka_unit_test(misspelt_members_are_refused),
+        cmocka_unit_test(collateral_comes_by_https_or_from_this_machine),
         cmocka_unit_test(connections_are_shared_by_the_bytes_of_the_policy),
     };
 
