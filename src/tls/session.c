@@ -13,7 +13,12 @@
 
 #include "base/poison.h"
 
-enum { OUTPUT_MAX = 64 * 1024 * 1024, PIECE_BYTES = 16 * 1024, PEM_MAX = 16 * 1024 * 1024 };
+enum {
+    OUTPUT_MAX = 64 * 1024 * 1024,
+    PIECE_BYTES = 16 * 1024,
+    PEM_MAX = 16 * 1024 * 1024,
+    LABEL_BYTES_MAX = 63 /* RFC 1035, 2.3.4 */
+};
 
 static const uint8_t http11[] = "\x08http/1.1";
 static const char exporter_label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 */
@@ -224,6 +229,28 @@ static struct session *session_new(struct session_context *c, struct err *err)
     return take(s);
 }
 
+/* Labels of letters, digits, '-' and '_' with a dot between each two: one that begins with a dot would stand for all names below
+ * it, and one that ends with a dot for the same host by another name. */
+static bool name_good(const char *name)
+{
+    struct view rest = view_str(name);
+
+    while (rest.len) {
+        struct view label = view_first(rest, view_find(rest, '.'));
+
+        for (size_t i = 0; i < label.len; i++)
+            if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
+                        label.at[i]))
+                return false;
+        if (!label.len || label.len > LABEL_BYTES_MAX)
+            return false;
+        if (label.len == rest.len)
+            return true;
+        rest = view_skip(rest, label.len + 1);
+    }
+    return false;
+}
+
 static bool set_name(struct session *s, const char *name)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(s->ssl);
@@ -232,22 +259,12 @@ static bool set_name(struct session *s, const char *name)
     if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
         return true; /* a literal: no SNI (RFC 6066, 3) */
     ERR_clear_error();
+    if (!name_good(name))
+        return false;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     (void)snprintf(copy, sizeof copy, "%s", name);
     return SSL_set_tlsext_host_name(s->ssl, copy) == 1 && SSL_set1_host(s->ssl, name) == 1;
-}
-
-static bool name_good(const char *name)
-{
-    size_t n = strlen(name);
-
-    if (!n || n > TLS_NAME_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (name[i] <= ' ' || name[i] > '~' || strchr("/?#@%\"<>\\^`{|}", name[i]))
-            return false;
-    return true;
 }
 
 bool session_connect(struct session_context *c, const char *server_name, struct session **out,
@@ -255,13 +272,11 @@ bool session_connect(struct session_context *c, const char *server_name, struct 
 {
     CLEANUP(session_free_cleanup) struct session *s = NULL;
 
-    if (!name_good(server_name))
-        return err_set(err, ERR_NAME, "not a DNS name or IP address");
     s = session_new(c, err);
     if (!s)
         return false;
-    if (!set_name(s, server_name))
-        return tls_error(err, ERR_NAME, "not a DNS name or IP address");
+    if (strlen(server_name) > TLS_NAME_BYTES_MAX || !set_name(s, server_name))
+        return err_set(err, ERR_NAME, "not a DNS name or IP address");
     SSL_set_connect_state(s->ssl);
     *out = take(s);
     return true;
