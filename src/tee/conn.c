@@ -94,6 +94,8 @@ static void ready(struct loop *loop, struct io *io, uint32_t events)
         io->bits |= CONN_READABLE;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         io->bits |= CONN_WRITABLE;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        io->bits |= CONN_HUNG_UP;
     conn_wake(c);
 }
 
@@ -135,8 +137,12 @@ static bool receive(struct conn *c)
         if (n > 0) {
             if (!session_feed(c->session, view_from(bytes, (size_t)n), NULL))
                 return false;
-            if (n < (ssize_t)sizeof bytes)
+            if (n < (ssize_t)sizeof bytes) {
+                /* All there was: an edge tells of more. Of the end it has told already when both came together. */
+                if (!(c->io.bits & CONN_HUNG_UP))
+                    c->io.bits &= ~(uint32_t)CONN_READABLE;
                 break;
+            }
         } else if (n == 0) {
             session_feed_end(c->session);
             c->ended = true;

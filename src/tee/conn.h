@@ -16,6 +16,7 @@ enum conn_phase { CONN_HANDSHAKE, CONN_HEAD, CONN_QUOTE, CONN_PROXY, CONN_CLOSIN
 enum {
     CONN_READABLE = 1,
     CONN_WRITABLE = 2,
+    CONN_HUNG_UP = 4,
     CONN_IN_MAX = 64 * 1024,    /* decrypted, not yet used */
     CONN_OUT_HIGH = 256 * 1024, /* encrypted, not yet sent: stop making more */
     CONN_QUOTE_BODY_MAX = 4096,

@@ -50,6 +50,8 @@ static void ready(struct loop *loop, struct io *io, uint32_t events)
         io->bits |= UPSTREAM_READABLE;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         io->bits |= UPSTREAM_WRITABLE;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        io->bits |= UPSTREAM_HUNG_UP;
     if (u->conn) {
         conn_upstream_ready(u->conn);
     } else if (events &
@@ -131,8 +133,12 @@ static void receive_some(struct upstream *u)
         n = recv(u->io.fd, room, PIECE_BYTES, 0);
         if (n > 0) {
             buf_wrote(&u->in, (size_t)n);
-            if (n < PIECE_BYTES)
-                return; /* most likely all there was; an edge tells of more */
+            if (n < PIECE_BYTES) {
+                /* All there was: an edge tells of more. Of the end it has told already when both came together. */
+                if (!(u->io.bits & UPSTREAM_HUNG_UP))
+                    u->io.bits &= ~(uint32_t)UPSTREAM_READABLE;
+                return;
+            }
         } else if (n == 0) {
             u->ended = true;
         } else if (errno == EAGAIN) {

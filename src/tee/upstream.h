@@ -18,7 +18,7 @@ struct upstream {
     struct buf out, in;
 };
 
-enum { UPSTREAM_READABLE = 1, UPSTREAM_WRITABLE = 2 };
+enum { UPSTREAM_READABLE = 1, UPSTREAM_WRITABLE = 2, UPSTREAM_HUNG_UP = 4 };
 
 /* An idle one, or a new one that is connecting. NULL: err. */
 struct upstream *upstream_take(struct worker *w, bool fresh, struct err *err);
