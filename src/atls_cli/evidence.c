@@ -5,6 +5,16 @@
 
 #include "base/poison.h"
 
+/* Intel's, but for what the policy says: read once, however often it is verified. */
+static bool read_trust(const struct evidence_config *c, struct evidence *e, struct err *err)
+{
+    struct attest_err why;
+
+    if (c->root)
+        return input_trust(c->root, &e->trust, err);
+    return c->policy || trust_intel(&e->trust, &why) || err_set(err, ERR_MEMORY, "%s", why.text);
+}
+
 static bool read_collateral(const char *path, struct evidence *e, struct err *err)
 {
     struct attest_err why;
@@ -35,8 +45,7 @@ bool evidence_read(const struct evidence_config *c, const char *quote, struct ev
         !command_hex(c->certificate_hash, "certificate-sha256", e->leaf, sizeof e->leaf, err) ||
         !input_quote(quote, &e->quote, err) || !read_collateral(c->collateral, e, err) ||
         (c->event_log && !input_event_log(c->event_log, &e->event_log, err)) ||
-        (c->policy && !input_policy(c->policy, &e->policy, err)) ||
-        (c->root && !input_trust(c->root, &e->trust, err)))
+        (c->policy && !input_policy(c->policy, &e->policy, err)) || !read_trust(c, e, err))
         return false;
     e->input = (struct attest_input){
         .quote = buf_view(&e->quote),

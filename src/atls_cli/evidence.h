@@ -42,7 +42,7 @@ struct evidence {
     struct buf quote, event_log;
     struct collateral *collateral;
     struct policy *policy; /* NULL: none was given */
-    struct trust *trust;   /* NULL: the policy's, or Intel's */
+    struct trust *trust;   /* NULL: the policy's */
     uint8_t report_data[REPORT_DATA_BYTES], leaf[HASH_BYTES];
     struct attest_input input;
 };
