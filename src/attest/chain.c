@@ -36,11 +36,10 @@ static void shelf_put(struct pki_shelf *shelf, const uint8_t *sha256, X509 *cert
     place->used = ++shelf->turn;
 }
 
-void pki_shelf_add(struct pki_shelf *shelf, X509 *certificate)
+void pki_shelf_add(struct pki_shelf *shelf, const uint8_t sha256[static SHA256_BYTES],
+                   X509 *certificate)
 {
-    uint8_t sha256[SHA256_BYTES];
-
-    if (X509_digest(certificate, EVP_sha256(), sha256, NULL) == 1 && !shelf_find(shelf, sha256))
+    if (!shelf_find(shelf, sha256))
         shelf_put(shelf, sha256, certificate);
 }
 

@@ -28,8 +28,9 @@ struct pki_shelf {
     uint64_t turn;
 };
 
-/* Takes a share in the certificate, unless there is no memory for it. */
-void pki_shelf_add(struct pki_shelf *shelf, X509 *certificate);
+/* Takes a share in the certificate, whose DER has that hash, unless there is no memory for it. */
+void pki_shelf_add(struct pki_shelf *shelf, const uint8_t sha256[static SHA256_BYTES],
+                   X509 *certificate);
 void pki_shelf_done(struct pki_shelf *shelf);
 
 /* pem: blocks of "CERTIFICATE" and nothing else, lines ended by LF or CRLF; a NUL may stand at the end. what: names

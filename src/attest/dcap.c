@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include "attest/digest.h"
 #include "base/p256.h"
 #include "base/secret.h"
 
@@ -26,7 +27,7 @@ struct run {
 
 /* --- collateral and certificates, by way of the cache --- */
 
-/* All that an authority comes from, and that is asked of its platforms: each piece by its own hash, so that no two
+/* All that an authority comes from, and that is asked of its platforms. Lengths go before the pieces, so that no two
  * collections have the same text. */
 static bool authority_key(const struct run *r, uint8_t key[static SHA256_BYTES])
 {
@@ -46,12 +47,14 @@ static bool authority_key(const struct run *r, uint8_t key[static SHA256_BYTES])
         c->qe_identity_signature,
     };
     enum { PARTS = sizeof parts / sizeof *parts };
-    uint8_t hashes[PARTS][SHA256_BYTES];
+    uint64_t lengths[PARTS];
+    struct view pieces[PARTS + 1] = {view_from(lengths, sizeof lengths)};
 
-    for (size_t i = 0; i < PARTS; i++)
-        if (!secret_sha256(parts[i].at, parts[i].len, hashes[i]))
-            return false;
-    return secret_sha256(hashes, sizeof hashes, key);
+    for (size_t i = 0; i < PARTS; i++) {
+        lengths[i] = parts[i].len;
+        pieces[i + 1] = parts[i];
+    }
+    return digest_sha256(pieces, PARTS + 1, key);
 }
 
 static bool authority_of(struct run *r, const uint8_t *key)
@@ -74,15 +77,15 @@ static bool authority_of(struct run *r, const uint8_t *key)
 static bool platform_of(struct run *r, const uint8_t *authority)
 {
     struct dcap_cache *cache = r->options->cache;
-    uint8_t bytes[2 * SHA256_BYTES], key[SHA256_BYTES];
+    uint8_t key[SHA256_BYTES];
     struct view pem;
 
     if (!platform_chain(r->quote, r->collateral->pck_certificate_chain, &pem, r->err))
         return false;
     if (authority) {
-        memcpy(bytes, authority, SHA256_BYTES);
-        if (!secret_sha256(pem.at, pem.len, bytes + SHA256_BYTES) ||
-            !secret_sha256(bytes, sizeof bytes, key))
+        const struct view pieces[] = {view_from(authority, SHA256_BYTES), pem};
+
+        if (!digest_sha256(pieces, 2, key))
             authority = NULL;
     }
     if (authority && (r->platform = dcap_cache_platform(cache, key, r->now_s)))
@@ -227,7 +230,7 @@ bool dcap_verify(const struct quote *quote, const struct collateral *collateral,
     bool good;
 
     r.shelf = options->cache ? dcap_cache_shelf(options->cache) : &r.own_shelf;
-    pki_shelf_add(r.shelf, trust->root);
+    pki_shelf_add(r.shelf, trust->sha256, trust->root);
     good = clock_good(&r) && vouched(&r) && qe_report(&r) && quote_signature(&r) && tcb(&r) &&
            attributes(&r);
     if (good) {
