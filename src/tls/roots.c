@@ -1,12 +1,78 @@
-/* The roots that are trusted unless the caller names others. The build makes the text from Debian's ca-certificates. */
-#include "tls/session.h"
+#include "tls/roots.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <pthread.h>
 
 #include "base/poison.h"
 
-extern const uint8_t tls_roots_pem[];
-extern const size_t tls_roots_pem_len;
-
-struct view session_builtin_roots(void)
+static size_t first_with(uint32_t subject)
 {
-    return view_from(tls_roots_pem, tls_roots_pem_len);
+    size_t low = 0, high = tls_roots_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (tls_roots[middle].subject < subject)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static X509 *decode(const struct tls_root *root)
+{
+    const uint8_t *at = tls_roots_der + root->offset;
+
+    return d2i_X509(NULL, &at, (long)root->len);
+}
+
+/* Into the store goes each root of that name, and the first of them into found. X509_STORE_add_cert and
+ * X509_OBJECT_set1_X509 take a reference each; the caller in OpenSSL takes its own, and expects to find the store's alone. */
+static int by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name,
+                      X509_OBJECT *found)
+{
+    X509_STORE *store = X509_LOOKUP_get_store(lookup);
+    uint32_t subject;
+    int known = 0;
+
+    if (type != X509_LU_X509)
+        return 0;
+    subject = (uint32_t)X509_NAME_hash_ex(name, NULL, NULL, &known);
+    if (!known)
+        return 0;
+    known = 0;
+    for (size_t i = first_with(subject); i < tls_roots_count && tls_roots[i].subject == subject;
+         i++) {
+        X509 *x = decode(&tls_roots[i]);
+
+        if (x && X509_NAME_cmp(X509_get_subject_name(x), name) == 0 &&
+            X509_STORE_add_cert(store, x) == 1 && !known && X509_OBJECT_set1_X509(found, x) == 1) {
+            known = 1;
+            X509_free(x);
+        }
+        X509_free(x);
+    }
+    ERR_clear_error();
+    return known;
+}
+
+/* One for the process, for stores hold on to it. */
+static X509_LOOKUP_METHOD *method;
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+
+static void make_method(void)
+{
+    method = X509_LOOKUP_meth_new("built-in roots");
+    if (method && X509_LOOKUP_meth_set_get_by_subject(method, by_subject) != 1) {
+        X509_LOOKUP_meth_free(method);
+        method = NULL;
+    }
+}
+
+bool tls_roots_use(X509_STORE *store)
+{
+    (void)pthread_once(&method_once, make_method);
+    return method && X509_STORE_add_lookup(store, method);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "tls/roots.h"
 #include "tls/tls_priv.h"
 
 #include "base/poison.h"
@@ -131,7 +132,9 @@ bool session_client_context(const struct session_client_options *options,
     c->any_certificate = options->any_certificate;
     if (options->any_certificate)
         SSL_CTX_set_cert_verify_callback(c->ssl, accept_any, NULL);
-    else if (!add_roots(c->ssl, options->roots.len ? options->roots : session_builtin_roots(), err))
+    else if (options->roots.len ? !add_roots(c->ssl, options->roots, err)
+                                : !tls_roots_use(SSL_CTX_get_cert_store(c->ssl)) &&
+                                      !tls_error(err, ERR_TLS, "setting up the built-in CAs"))
         return false;
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
     if (SSL_CTX_set_alpn_protos(c->ssl, http11, sizeof http11 - 1) != 0)

@@ -63,5 +63,3 @@ MUST_USE bool session_exporter(const struct session *s, uint8_t out[static SESSI
 /* SHA-256 of the server's leaf in DER, at either end. */
 MUST_USE bool session_leaf(const struct session *s, uint8_t out[static SESSION_HASH_BYTES],
                            struct err *err);
-/* Mozilla's root program as Debian packages it: PEM. */
-struct view session_builtin_roots(void);

@@ -419,17 +419,6 @@ static void a_connection_can_be_attested_again(void **state)
     stage_close(&s);
 }
 
-static void the_builtin_roots_are_there(void **state)
-{
-    struct session_client_options options = {.any_certificate = false};
-    struct session_context *context;
-
-    (void)state;
-    assert_true(session_builtin_roots().len > 100000);
-    assert_true(session_client_context(&options, &context, NULL));
-    session_context_unref(context);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,7 +427,6 @@ int main(void)
         cmocka_unit_test(a_dishonest_server_is_refused),
         cmocka_unit_test(names_that_are_none_are_refused),
         cmocka_unit_test(a_connection_can_be_attested_again),
-        cmocka_unit_test(the_builtin_roots_are_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
