@@ -184,7 +184,7 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libsupport.a $(B)/libpostern.a
 	@mkdir -p $(@D); echo "  LD  $@"
 	$(Q)$(LINK) -o $@ $^ -lcmocka $(PKG_LIBS) -pthread
 
-$(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libpostern.a
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(B)/libsupport.a $(B)/libpostern.a
 	@mkdir -p $(@D); echo "  LD  $@"
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -pthread
 

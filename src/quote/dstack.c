@@ -228,7 +228,7 @@ static void dstack_free(struct provider *p)
     free(p);
 }
 
-bool provider_dstack(const char *path, struct provider **out, struct err *err)
+bool provider_dstack(const char *path, uint64_t timeout_ms, struct provider **out, struct err *err)
 {
     static const struct provider_calls calls = {get_quote, emit, tcb_info, dstack_free};
     struct dstack *d;
@@ -239,6 +239,7 @@ bool provider_dstack(const char *path, struct provider **out, struct err *err)
     if (!d)
         return err_set(err, ERR_MEMORY, "no memory for a quote provider");
     d->base.calls = &calls;
+    d->base.timeout_ms = timeout_ms;
     memcpy(d->path, path, strlen(path) + 1);
     (void)snprintf(d->base.name, sizeof d->base.name, "dstack:%s", path);
     *out = &d->base;

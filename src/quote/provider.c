@@ -1,10 +1,15 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "quote/provider_priv.h"
 
 #include "base/poison.h"
+
+enum { STEP_MS = 10 };
 
 static const char *const sockets[] = {"/var/run/dstack.sock", "/run/dstack.sock",
                                       "/var/run/dstack/dstack.sock", "/run/dstack/dstack.sock"};
@@ -22,39 +27,54 @@ static const char *usual_socket(void)
     return sockets[0];
 }
 
-/* A folder that stands for configfs, and a file in it for the register. */
-static bool tsm_of(const char *folder, struct provider **out, struct err *err)
+static bool tsm_of(const struct tsm_paths *usual, const struct provider_options *o,
+                   struct provider **out, struct err *err)
 {
-    char rtmr3[1024];
+    struct tsm_paths paths = *usual;
 
-    if (snprintf(rtmr3, sizeof rtmr3, "%s/rtmr3", folder) >= (int)sizeof rtmr3)
-        return err_set(err, ERR_USAGE, "%s: the path is too long", folder);
-    return provider_tsm(folder, rtmr3, out, err);
+    if (o->ccel)
+        paths.ccel = o->ccel;
+    if (o->event_log)
+        paths.events = o->event_log;
+    return provider_tsm(&paths, o->timeout_ms, out, err);
 }
 
-bool provider_open(const char *spec, uint64_t timeout_ms, struct provider **out, struct err *err)
+/* A folder that stands for configfs, with files in it for all else. */
+static bool tsm_in(const char *folder, const struct provider_options *o, struct provider **out,
+                   struct err *err)
 {
-    struct view v = view_str(spec);
-    bool good;
+    static const char *const names[] = {"rtmr3", "tdx_guest", "ccel", "events"};
+    char all[4][1024];
+
+    for (size_t i = 0; i < 4; i++)
+        if (snprintf(all[i], sizeof all[i], "%s/%s", folder, names[i]) >= (int)sizeof all[i])
+            return err_set(err, ERR_USAGE, "%s: the path is too long", folder);
+    return tsm_of(&(struct tsm_paths){folder, all[0], all[1], all[2], all[3]}, o, out, err);
+}
+
+bool provider_open(const struct provider_options *o, struct provider **out, struct err *err)
+{
+    static const struct tsm_paths usual = {
+        .reports = "/sys/kernel/config/tsm/report",
+        .rtmr3 = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384",
+        .device = "/dev/tdx_guest",
+        .ccel = "/sys/firmware/acpi/tables/data/CCEL",
+        .events = "/run/atlas-tee/events",
+    };
+    struct view v = view_str(o->spec);
 
     if (view_eq(v, VIEW("dstack")))
-        good = provider_dstack(usual_socket(), out, err);
-    else if (view_starts(v, VIEW("dstack:")))
-        good = provider_dstack(spec + 7, out, err);
-    else if (view_eq(v, VIEW("tsm")))
-        good =
-            provider_tsm("/sys/kernel/config/tsm/report",
-                         "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384", out, err);
-    else if (view_starts(v, VIEW("tsm:")))
-        good = tsm_of(spec + 4, out, err);
-    else
-        return err_set(err, ERR_USAGE,
-                       "\"%s\" is no quote provider; there are dstack, dstack:PATH, tsm and "
-                       "tsm:FOLDER",
-                       spec);
-    if (good)
-        (*out)->timeout_ms = timeout_ms;
-    return good;
+        return provider_dstack(usual_socket(), o->timeout_ms, out, err);
+    if (view_starts(v, VIEW("dstack:")))
+        return provider_dstack(o->spec + 7, o->timeout_ms, out, err);
+    if (view_eq(v, VIEW("tsm")))
+        return tsm_of(&usual, o, out, err);
+    if (view_starts(v, VIEW("tsm:")))
+        return tsm_in(o->spec + 4, o, out, err);
+    return err_set(err, ERR_USAGE,
+                   "\"%s\" is no quote provider; there are dstack, dstack:PATH, tsm and "
+                   "tsm:FOLDER",
+                   o->spec);
 }
 
 void provider_free(struct provider *p)
@@ -99,4 +119,21 @@ bool provider_tcb_info(struct provider *p, struct buf *out, struct err *err)
 const char *provider_name(const struct provider *p)
 {
     return p->name;
+}
+
+struct patience patience_of(uint64_t ms)
+{
+    return (struct patience){.until_ms = clock_monotonic_ms(&clock_system) + ms};
+}
+
+bool patience_wait(struct patience *p, bool worth)
+{
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    int code = errno;
+
+    if (!worth || clock_monotonic_ms(&clock_system) >= p->until_ms)
+        return false;
+    (void)nanosleep(&step, NULL);
+    errno = code;
+    return true;
 }

@@ -1,8 +1,9 @@
 /* provider: where quotes come from, behind one small interface. Calls block, for seconds on real hardware; one at a time.
  *
  *   dstack   the guest agent's Unix socket (HTTP/1.1, JSON): GetQuote, EmitEvent, Info. The simulator speaks the same.
- *   tsm      Linux' configfs-tsm: /sys/kernel/config/tsm/report; events are kept by the provider itself, RTMR3 is extended in
- *            sysfs. */
+ *   tsm      Linux' configfs-tsm: /sys/kernel/config/tsm/report; the event log is the firmware's and ours (measure.h, ccel.h).
+ *
+ * Read in order: provider.c dstack.c tsm.c measure.c ccel.c */
 #pragma once
 
 #include "attest/quote.h"
@@ -20,9 +21,16 @@ struct provider_quote {
 };
 void provider_quote_done(struct provider_quote *q);
 
-/* spec: "dstack" (the usual sockets are tried), "dstack:PATH", "tsm", "tsm:FOLDER" (with
- * FOLDER/rtmr3 for the register), for tests. */
-MUST_USE bool provider_open(const char *spec, uint64_t timeout_ms, struct provider **out,
+struct provider_options {
+    const char
+        *spec; /* "dstack" (the usual sockets are tried), "dstack:PATH", "tsm", "tsm:FOLDER" */
+    uint64_t timeout_ms; /* of one call */
+    const char *ccel;    /* tsm: the firmware's event log; NULL: ACPI's, or FOLDER/ccel */
+    const char *
+        event_log; /* tsm: runtime events since the start; NULL: /run/atlas-tee/events, or FOLDER/events */
+};
+/* tsm:FOLDER is for tests: FOLDER stands for configfs' reports, with rtmr3, ccel and events in it. */
+MUST_USE bool provider_open(const struct provider_options *options, struct provider **out,
                             struct err *err);
 void provider_free(struct provider *p); /* NULL is fine */
 CLEANUP_DEFINE(struct provider, provider_free)

@@ -17,7 +17,22 @@ struct provider {
     uint64_t timeout_ms;
 };
 
-MUST_USE bool provider_dstack(const char *path, struct provider **out, struct err *err);
-/* rtmr3: the file that extends the register. */
-MUST_USE bool provider_tsm(const char *folder, const char *rtmr3, struct provider **out,
-                           struct err *err);
+MUST_USE bool provider_dstack(const char *path, uint64_t timeout_ms, struct provider **out,
+                              struct err *err);
+
+/* Where Linux shows what tsm needs. */
+struct tsm_paths {
+    const char *reports;        /* configfs' folder */
+    const char *rtmr3, *device; /* two ways to extend the register */
+    const char *ccel, *events;  /* as in provider_options */
+};
+MUST_USE bool provider_tsm(const struct tsm_paths *paths, uint64_t timeout_ms,
+                           struct provider **out, struct err *err);
+
+/* Patience with a kernel that is busy: a deadline, and a short rest before the next try. */
+struct patience {
+    uint64_t until_ms;
+};
+struct patience patience_of(uint64_t ms);
+/* False: it is not worth it, or the time is over. errno stays as it is. */
+bool patience_wait(struct patience *p, bool worth);

@@ -1,44 +1,40 @@
 /* Linux' configfs-tsm (Documentation/ABI/testing/configfs-tsm-report): an entry with inblob, outblob, generation and provider.
- * Runtime events are measured by extending RTMR3 in sysfs and kept in memory here: nobody else tells of them. */
+ * What is written to inblob counts when its descriptor is closed, which advances generation; reading outblob makes the
+ * quote, and may have to be tried again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "attest/event_log.h"
-#include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/text.h"
+#include "quote/measure.h"
 #include "quote/provider_priv.h"
 
 #include "base/poison.h"
 
-enum { PATH_BYTES = 1024, GENERATION_MAX = 32, TRIES = 5, STEP_MS = 10, LOG_MAX = 1024 * 1024 };
+enum { PATH_BYTES = 1024, GENERATION_MAX = 32, TRIES = 5, PIECE_BYTES = 4096 };
 
 struct tsm {
     struct provider base;
-    char entry[PATH_BYTES], rtmr3[PATH_BYTES];
-    bool made;         /* the entry is ours to remove */
-    struct buf events; /* objects of JSON, with commas between */
+    char entry[PATH_BYTES];
+    bool made; /* the entry is ours to remove */
+    struct measure measure;
 };
 
-static void pause_ms(long ms)
+static void path_of(const struct tsm *t, const char *name, char out[static PATH_BYTES + 32])
 {
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    (void)nanosleep(&t, NULL);
+    (void)snprintf(out, PATH_BYTES + 32, "%s/%s", t->entry, name);
 }
 
 static bool attribute(const struct tsm *t, const char *name, struct buf *out, struct err *err)
 {
     char path[PATH_BYTES + 32];
 
-    (void)snprintf(path, sizeof path, "%s/%s", t->entry, name);
+    path_of(t, name, path);
     return file_read(path, out, err);
 }
 
@@ -55,113 +51,146 @@ static bool generation(const struct tsm *t, uint64_t *out, struct err *err)
     return good;
 }
 
-/* Whole, in one write: that is what makes the quote. */
-static bool write_inblob(int fd, const uint8_t *report_data, uint64_t until_ms, struct err *err)
+/* Whole, in one write, and done with when it is closed: then it counts. */
+static bool write_inblob(const struct tsm *t, const uint8_t *report_data, struct patience *patience,
+                         struct err *err)
 {
-    for (;;) {
-        ssize_t n = pwrite(fd, report_data, REPORT_DATA_BYTES, 0);
+    char path[PATH_BYTES + 32];
+    int fd, code = 0;
+    ssize_t n;
 
-        if (n == REPORT_DATA_BYTES)
-            return true;
-        if (n >= 0)
-            return err_set(err, ERR_IO, "inblob took %zd of 64 bytes", n);
-        if ((errno != EBUSY && errno != EINTR) || clock_monotonic_ms(&clock_system) >= until_ms)
-            return err_system(err, ERR_IO, errno, "inblob");
-        pause_ms(STEP_MS);
+    path_of(t, "inblob", path);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_system(err, ERR_IO, errno, "%s", path);
+    while ((n = pwrite(fd, report_data, REPORT_DATA_BYTES, 0)) < 0) {
+        if (patience_wait(patience, errno == EBUSY || errno == EINTR))
+            continue;
+        code = errno;
+        break;
+    }
+    close(fd);
+    if (code)
+        return err_system(err, ERR_IO, code, "inblob");
+    return n == REPORT_DATA_BYTES || err_set(err, ERR_IO, "inblob took %zd of 64 bytes", n);
+}
+
+/* *code: why it failed, where the system said it. */
+static bool read_whole(const char *path, struct buf *out, int *code, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t piece[PIECE_BYTES];
+    bool good = fd >= 0;
+    ssize_t n = -1;
+
+    *code = good ? 0 : errno;
+    while (good && (n = pread(fd, piece, sizeof piece, (off_t)buf_len(out))) > 0)
+        good = buf_append(out, view_from(piece, (size_t)n), err);
+    if (good && n < 0)
+        *code = errno;
+    if (fd >= 0)
+        close(fd);
+    return good && !*code;
+}
+
+static bool read_outblob(const struct tsm *t, struct buf *out, struct patience *patience,
+                         struct err *err)
+{
+    char path[PATH_BYTES + 32];
+    int code;
+
+    path_of(t, "outblob", path);
+    for (;;) {
+        buf_reset(out);
+        if (read_whole(path, out, &code, err))
+            return buf_len(out) || err_set(err, ERR_IO, "outblob is empty");
+        if (!code)
+            return false;
+        if (!patience_wait(patience, code == EBUSY || code == EINTR))
+            return err_system(err, code == ETIMEDOUT ? ERR_TIMEOUT : ERR_IO, code, "outblob");
     }
 }
 
 /* True in *clean: nobody else wrote between our writing and our reading. */
-static bool once(struct tsm *t, int fd, const uint8_t *report_data, struct buf *quote, bool *clean,
-                 struct err *err)
+static bool once(struct tsm *t, const uint8_t *report_data, struct patience *patience,
+                 struct buf *quote, bool *clean, struct err *err)
 {
-    uint64_t until = clock_monotonic_ms(&clock_system) + t->base.timeout_ms, before, now, after;
+    uint64_t before, now, after;
 
-    if (!generation(t, &before, err) || !write_inblob(fd, report_data, until, err))
+    if (!generation(t, &before, err) || !write_inblob(t, report_data, patience, err))
         return false;
-    for (;;) {
+    do {
         if (!generation(t, &now, err))
             return false;
-        if (now != before)
-            break;
-        if (clock_monotonic_ms(&clock_system) >= until)
-            return err_set(err, ERR_TIMEOUT, "generation does not advance");
-        pause_ms(STEP_MS);
-    }
-    buf_reset(quote);
-    if (!attribute(t, "outblob", quote, err) || !generation(t, &after, err))
+    } while (now == before && patience_wait(patience, true));
+    if (now == before)
+        return err_set(err, ERR_TIMEOUT, "generation does not advance");
+    if (!read_outblob(t, quote, patience, err) || !generation(t, &after, err))
         return false;
     *clean = after == now && now == before + 1;
     return true;
 }
 
-static bool quote_of(struct tsm *t, const uint8_t *report_data, struct buf *quote, struct err *err)
+/* For programs that share the entry, if there are others; -1: failed. It is closed unwritten. */
+static int lock_entry(const struct tsm *t, struct patience *patience, struct err *err)
 {
     char path[PATH_BYTES + 32];
-    bool clean = false, good = true;
     int fd;
 
-    (void)snprintf(path, sizeof path, "%s/inblob", t->entry);
+    path_of(t, "inblob", path);
     fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_system(err, ERR_IO, errno, "%s", path);
-    (void)flock(fd, LOCK_EX);
+    if (fd < 0) {
+        (void)err_system(err, ERR_IO, errno, "%s", path);
+        return -1;
+    }
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (patience_wait(patience, errno == EWOULDBLOCK || errno == EINTR))
+            continue;
+        (void)err_system(err, ERR_IO, errno, "%s: locking", path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool quote_of(struct tsm *t, const uint8_t *report_data, struct buf *quote, struct err *err)
+{
+    struct patience patience = patience_of(t->base.timeout_ms);
+    bool clean = false, good = true;
+    int lock = lock_entry(t, &patience, err);
+
+    if (lock < 0)
+        return false;
     for (int i = 0; good && !clean && i < TRIES; i++)
-        good = once(t, fd, report_data, quote, &clean, err);
-    close(fd);
+        good = once(t, report_data, &patience, quote, &clean, err);
+    close(lock);
     return good && (clean || err_set(err, ERR_IO, "another program uses the same report entry"));
 }
 
+/* No event may come between a quote and the log that goes with it. */
 static bool get_quote(struct provider *p, const uint8_t *report_data, struct provider_quote *out,
                       struct err *err)
 {
     struct tsm *t = (struct tsm *)(void *)p;
+    int lock = measure_lock(&t->measure, false, err);
+    bool good;
 
-    return quote_of(t, report_data, &out->quote, err) &&
-           buf_append_byte(&out->event_log, '[', err) &&
-           buf_append(&out->event_log, buf_view(&t->events), err) &&
-           buf_append_byte(&out->event_log, ']', err);
+    if (lock < 0)
+        return false;
+    good = quote_of(t, report_data, &out->quote, err) &&
+           measure_log(&t->measure, &out->event_log, err);
+    measure_unlock(lock);
+    return good;
 }
 
-/* First the register, then the log: a log that lags behind is refused, one that runs ahead is, too; but the register cannot be
- * taken back. */
 static bool emit(struct provider *p, const char *name, struct view payload, struct err *err)
 {
     struct tsm *t = (struct tsm *)(void *)p;
-    uint8_t digest[MEASUREMENT_BYTES];
-    struct json_writer w;
-    ssize_t n;
-    int fd;
 
     if (payload.len > PROVIDER_PAYLOAD_MAX)
         return err_set(err, ERR_LIMIT, "the payload of an event has at most %d bytes",
                        PROVIDER_PAYLOAD_MAX);
-    if (!event_digest(1, view_str(name), payload, digest))
-        return err_set(err, ERR_MEMORY, "no memory for a digest");
-    fd = open(t->rtmr3, O_WRONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : write(fd, digest, sizeof digest);
-    if (n != (ssize_t)sizeof digest)
-        (void)err_system(err, ERR_IO, errno, "%s", t->rtmr3);
-    if (fd >= 0)
-        close(fd);
-    if (n != (ssize_t)sizeof digest)
-        return false;
-    if (buf_len(&t->events) && !buf_append_byte(&t->events, ',', err))
-        return false;
-    json_begin(&w, &t->events);
-    json_object(&w);
-    json_key(&w, "imr");
-    json_u64(&w, 3);
-    json_key(&w, "event_type");
-    json_u64(&w, EVENT_TYPE_RUNTIME);
-    json_key(&w, "digest");
-    json_hex(&w, view_from(digest, sizeof digest));
-    json_key(&w, "event");
-    json_text(&w, view_str(name));
-    json_key(&w, "event_payload");
-    json_hex(&w, payload);
-    json_object_end(&w);
-    return json_end(&w, err);
+    return measure_emit(&t->measure, name, payload, err);
 }
 
 static bool tcb_info(struct provider *p, struct buf *out, struct err *err)
@@ -178,7 +207,7 @@ static void tsm_free(struct provider *p)
 
     if (t->made)
         (void)rmdir(t->entry);
-    buf_done(&t->events);
+    measure_done(&t->measure);
     free(t);
 }
 
@@ -201,25 +230,36 @@ static bool check_provider(struct tsm *t, struct err *err)
     return good;
 }
 
-bool provider_tsm(const char *folder, const char *rtmr3, struct provider **out, struct err *err)
+static bool copy_path(char out[static MEASURE_PATH_BYTES], const char *path, struct err *err)
+{
+    return snprintf(out, MEASURE_PATH_BYTES, "%s", path) < MEASURE_PATH_BYTES ||
+           err_set(err, ERR_USAGE, "%s: the path is too long", path);
+}
+
+bool provider_tsm(const struct tsm_paths *paths, uint64_t timeout_ms, struct provider **out,
+                  struct err *err)
 {
     static const struct provider_calls calls = {get_quote, emit, tcb_info, tsm_free};
     CLEANUP(provider_free_cleanup) struct provider *p = NULL;
     struct tsm *t = calloc(1, sizeof *t);
+    struct measure *m;
 
     if (!t)
         return err_set(err, ERR_MEMORY, "no memory for a quote provider");
     p = &t->base;
+    m = &t->measure;
     t->base.calls = &calls;
-    buf_init(&t->events, LOG_MAX, "event log");
-    (void)snprintf(t->rtmr3, sizeof t->rtmr3, "%s", rtmr3);
-    (void)snprintf(t->base.name, sizeof t->base.name, "tsm:%.480s", folder);
-    if (snprintf(t->entry, sizeof t->entry, "%s/postern", folder) >= (int)sizeof t->entry)
-        return err_set(err, ERR_USAGE, "%s: the path is too long", folder);
+    t->base.timeout_ms = m->timeout_ms = timeout_ms;
+    (void)snprintf(t->base.name, sizeof t->base.name, "tsm:%.480s", paths->reports);
+    if (!copy_path(m->rtmr3, paths->rtmr3, err) || !copy_path(m->device, paths->device, err) ||
+        !copy_path(m->ccel, paths->ccel, err) || !copy_path(m->events, paths->events, err))
+        return false;
+    if (snprintf(t->entry, sizeof t->entry, "%s/postern", paths->reports) >= (int)sizeof t->entry)
+        return err_set(err, ERR_USAGE, "%s: the path is too long", paths->reports);
     t->made = mkdir(t->entry, 0700) == 0;
     if (!t->made && errno != EEXIST)
         return err_system(err, ERR_IO, errno, "%s", t->entry);
-    if (!check_provider(t, err))
+    if (!check_provider(t, err) || !measure_open(m, err))
         return false;
     *out = take(p);
     return true;

@@ -96,21 +96,35 @@ static void copy_event(const struct json_doc *doc, uint32_t object, const struct
     json_object_end(w);
 }
 
-static bool with_digests(struct view text, struct buf *out, struct err *err)
+/* What does not replay is refused by every client: better said here, where it can be mended. */
+static bool replays(const struct quote *q, const struct event_log *log, struct err *err)
 {
-    struct event_log *log;
+    uint8_t rtmr[RTMR_COUNT][MEASUREMENT_BYTES];
+
+    if (!event_log_replay(log, rtmr))
+        return err_set(err, ERR_MEMORY, "no memory for a digest");
+    for (unsigned i = 0; i < RTMR_COUNT; i++)
+        if (!view_eq(q->td.rtmr[i], view_from(rtmr[i], MEASUREMENT_BYTES)))
+            return err_set(err, ERR_CONFIG,
+                           "the provider's event log does not replay to RTMR%u of its quote: no "
+                           "client would accept it. Something was measured that the log does not "
+                           "tell, or the log is of another start of this machine",
+                           i);
+    return true;
+}
+
+static bool with_digests(const struct quote *q, struct view text, struct buf *out, struct err *err)
+{
+    CLEANUP(event_log_free_cleanup) struct event_log *log = NULL;
     struct attest_err why;
     struct json_tree tree;
     struct json_writer w;
     uint32_t at;
-    bool good;
 
     if (!event_log_parse(text, &log, &why))
         return err_set(err, ERR_SYNTAX, "the provider's event log: %s", why.text);
-    if (!json_load(text, TOKENS_MAX, &tree, err)) {
-        event_log_free(log);
+    if (!replays(q, log, err) || !json_load(text, TOKENS_MAX, &tree, err))
         return false;
-    }
     json_begin(&w, out);
     json_array(&w);
     at = json_first(0);
@@ -119,10 +133,8 @@ static bool with_digests(struct view text, struct buf *out, struct err *err)
         at = tree.doc.tokens[at].next;
     }
     json_array_end(&w);
-    good = json_end(&w, err);
     json_unload(&tree);
-    event_log_free(log);
-    return good;
+    return json_end(&w, err);
 }
 
 /* --- one answer --- */
@@ -201,6 +213,9 @@ static bool read_quote(struct attester *a, struct view bytes, struct quote *out,
 
     if (!quote_parse(bytes, out, &why))
         return err_set(err, ERR_SYNTAX, "the provider's quote: %s", why.text);
+    if (out->tee != TEE_TDX)
+        return err_set(err, ERR_CONFIG, "the provider's quote is of %s, not TDX",
+                       quote_tee_name(out->tee));
     if (!a->has_need)
         a->has_need = dcap_need(out, &a->need, &why);
     return true;
@@ -234,7 +249,7 @@ static bool learn_log(struct said *s, const struct quote *q, struct view event_l
     bool good;
 
     buf_init(&log, ANSWER_MAX, "event log");
-    good = with_digests(event_log, &log, err) && buf_append(&s->event_log, event_log, err);
+    good = with_digests(q, event_log, &log, err) && buf_append(&s->event_log, event_log, err);
     json_begin(&w, &s->log);
     if (good)
         json_text(&w, buf_view(&log));
@@ -243,8 +258,7 @@ static bool learn_log(struct said *s, const struct quote *q, struct view event_l
     if (!good)
         forget(s);
     for (unsigned i = 0; good && i < RTMR_COUNT; i++)
-        if (q->td.rtmr[i].len == MEASUREMENT_BYTES)
-            memcpy(s->rtmr[i], q->td.rtmr[i].at, MEASUREMENT_BYTES);
+        memcpy(s->rtmr[i], q->td.rtmr[i].at, MEASUREMENT_BYTES);
     return good;
 }
 

@@ -24,6 +24,11 @@ static const struct setting rows[] = {
     ROW(provider, SETTING_TEXT, "provider", .group = "Quotes", .fallback = "dstack",
         .value_name = "SPEC",
         .help = "Where quotes come from: dstack, dstack:PATH, tsm or tsm:FOLDER"),
+    ROW(ccel, SETTING_TEXT, "ccel", .group = "Quotes", .value_name = "FILE",
+        .help = "With tsm: the firmware's event log (/sys/firmware/acpi/tables/data/CCEL)"),
+    ROW(event_log, SETTING_TEXT, "event-log", .group = "Quotes", .value_name = "FILE",
+        .help = "With tsm: runtime events since the machine started, lost when it stops "
+                "(/run/atlas-tee/events)"),
     ROW(no_staple, SETTING_BOOL, "without-collateral", .group = "Quotes",
         .help = "Do not send Intel's statements along with quotes: clients fetch them"),
     ROW(pccs_url, SETTING_TEXT, "pccs-url", .group = "Quotes",

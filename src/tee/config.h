@@ -6,7 +6,7 @@
 struct tee_config {
     const char *listen, *upstream;
     const char *cert, *key, *name;
-    const char *provider, *pccs_url, *cache;
+    const char *provider, *ccel, *event_log, *pccs_url, *cache;
     bool no_staple;
     const char *cors_origins, *auth_token_file, *metrics_token_file;
     uint32_t workers, connections_max, quotes_waiting, quotes_per_minute;

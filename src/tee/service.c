@@ -339,13 +339,18 @@ static bool prepare(struct service *s, struct err *err)
         .waiting_max = c->quotes_waiting,
         .log = s->attester_log,
     };
+    const struct provider_options provider = {
+        .spec = c->provider,
+        .timeout_ms = c->quote_timeout_ms,
+        .ccel = c->ccel,
+        .event_log = c->event_log,
+    };
 
     if (!c->cert != !c->key)
         return err_set(err, ERR_CONFIG, "--cert and --key belong together");
     return tee_token_load(c->auth_token_file, getenv("AUTH_SERVICE_TOKEN"), &s->site.auth, err) &&
            tee_token_load(c->metrics_token_file, NULL, &s->site.metrics, err) &&
-           resolve_upstream(&s->site, err) &&
-           provider_open(c->provider, c->quote_timeout_ms, &attester.provider, err) &&
+           resolve_upstream(&s->site, err) && provider_open(&provider, &attester.provider, err) &&
            attester_new(&attester, &s->site.attester, err) && use_certificate(s, err) &&
            workers_open(s, err);
 }

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness.base import PROGRAM, eventually, free_port
+from harness.base import PROGRAM, TOOLS, eventually, free_port
 from harness.bridge import SANITIZER_REPORTS
 
 BIN = pathlib.Path(PROGRAM).parent
@@ -140,10 +140,20 @@ class World:
         self.stack.callback(program.stop)
         return program
 
-    def start_tee(self, *options, port=None, env=None):
+    def start_kernel(self):
+        """A kernel of the same machine, for providers that have no guest agent; its folder."""
+        folder = self.folder / "tsm"
+        folder.mkdir()
+        # Ends when its standard input does.
+        kernel = subprocess.Popen([TOOLS / "tsm-kernel", self.sim, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.stack.callback(lambda: (kernel.communicate(timeout=30), kernel.returncode == 0 or pytest.fail("the kernel failed")))
+        assert kernel.stdout.readline() == b"ready\n"
+        return folder
+
+    def start_tee(self, *options, port=None, env=None, provider=None):
         port = port or self.port
         tee = self.start(f"tee-{port}", BIN / "atlas-tee", "--listen", f"127.0.0.1:{port}", "--upstream",
-                         f"127.0.0.1:{self.server.server_port}", "--provider", f"dstack:{self.sim}/dstack.sock", "--cert",
+                         f"127.0.0.1:{self.server.server_port}", "--provider", provider or f"dstack:{self.sim}/dstack.sock", "--cert",
                          self.sim / "tls-cert.pem", "--key", self.sim / "tls-key.pem", "--pccs-url", f"http://127.0.0.1:{self.pccs}",
                          *options, env=env)
         eventually(lambda: listening(port))
@@ -438,6 +448,37 @@ def test_a_provider_that_does_not_answer_ends_the_start(world):
     assert b"the guest agent does not answer" in done.stderr
     done = world.run("atlas-tee", "--provider", "paper", expect=2)
     assert b"is no quote provider" in done.stderr
+
+
+def test_a_machine_without_a_guest_agent(world):
+    """configfs-tsm: the firmware's log and the runtime events together replay all registers, also after a new start."""
+    provider = f"tsm:{world.start_kernel()}"
+    for times in (1, 2):
+        tee = world.start_tee(provider=provider)
+        report = json.loads(world.atls("get", "/x", "--json").stderr)
+        assert report["verified"] and report["report"]["runtime_verified"]
+        tee.stop()
+        events = (world.folder / "tsm/events").read_text().splitlines()
+        assert [json.loads(e)["event"] for e in events].count("New TLS Certificate") == times
+    world.start_tee(provider=provider)
+    policy = json.loads((world.sim / "policy.json").read_text())
+    policy["expected_bootchain"]["rtmr1"] = "00" * 48
+    (world.sim / "other.json").write_text(json.dumps(policy))
+    assert b"bootchain_mismatch" in world.atls("get", "/x", policy="other.json", expect=14).stderr
+
+
+@pytest.mark.parametrize("name, spoil, why", [
+    ("ccel", lambda b: b.replace(bytes.fromhex("0b000080"), bytes.fromhex("03000000"), 1), b"does not replay to RTMR0"),
+    ("events", lambda b: b"".join(b.splitlines(True)[:-1]), b"does not replay to RTMR3"),
+    ("events", lambda b: b + b"{", b"the provider's event log: failed to parse event log"),
+    ("ccel", lambda b: b[:200], b"ccel: record 3 of the firmware's event log"),
+])
+def test_a_log_that_does_not_replay_ends_the_start(world, name, spoil, why):
+    folder = world.start_kernel()
+    (folder / name).write_bytes(spoil((folder / name).read_bytes()))
+    done = subprocess.run([BIN / "atlas-tee", "--listen", f"127.0.0.1:{world.port}", "--provider", f"tsm:{folder}"],
+                          capture_output=True, timeout=60, check=False)
+    assert done.returncode not in (0, 1) and why in done.stderr
 
 
 def test_connect(world):
