@@ -4,8 +4,8 @@
 
 #include "atls_cli/input.h"
 #include "attest/report.h"
-#include "base/text.h"
 #include "fetch/fetch.h"
+#include "http/http.h"
 
 #include "base/poison.h"
 
@@ -13,8 +13,8 @@ enum { REPORT_MAX = 16 * 1024 * 1024, HTTPS_PORT = 443 };
 
 bool endpoint_parse(const char *text, bool url, struct endpoint *out, struct err *err)
 {
-    struct view v = view_str(text), host, port;
-    uint64_t n = url ? HTTPS_PORT : 0;
+    struct view v = view_str(text), host;
+    uint16_t port = url ? HTTPS_PORT : 0;
     size_t end;
 
     out->path = "/";
@@ -32,21 +32,12 @@ bool endpoint_parse(const char *text, bool url, struct endpoint *out, struct err
                                "the URL's path holds a blank, a '#' or a byte that must be "
                                "percent-encoded");
     }
-    if (v.len && v.at[0] == '[') {
-        end = view_find(v, ']');
-        host = view_first(view_skip(v, 1), end ? end - 1 : 0);
-        port = view_skip(v, end + 1);
-    } else {
-        host = view_first(v, view_find(v, ':'));
-        port = view_skip(v, host.len);
-    }
-    if (!host.len || host.len >= sizeof out->host ||
-        (port.len && (port.at[0] != ':' || !text_u64(view_skip(port, 1), 65535, false, &n))) || !n)
+    if (!http_authority_split(v, &host, &port) || host.len >= sizeof out->host || !port)
         return err_set(err, ERR_USAGE, "\"%s\": expected %s", text,
                        url ? "https://host[:port]/path" : "host:port");
     memcpy(out->host, host.at, host.len);
     out->host[host.len] = '\0';
-    out->port = (uint16_t)n;
+    out->port = port;
     return true;
 }
 

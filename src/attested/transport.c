@@ -1,9 +1,6 @@
 #include "attested/transport.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +11,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "net/connect.h"
 #include "tls/session.h"
 #include "ws/ws.h"
 
@@ -59,46 +57,13 @@ static bool wait_for(int fd, short events, uint64_t timeout_ms)
     }
 }
 
-static int connect_one(const struct addrinfo *a, uint64_t timeout_ms)
-{
-    int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1, failure = 0;
-    socklen_t n = sizeof failure;
-
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-        return fd;
-    if (errno == EINPROGRESS && wait_for(fd, POLLOUT, timeout_ms) &&
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &n) == 0 && !failure)
-        return fd;
-    failure = failure ? failure : errno;
-    close(fd);
-    errno = failure;
-    return -1;
-}
-
 static bool tcp(const char *host, uint16_t port, uint64_t timeout_ms, int *out,
                 struct attest_err *err)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *all;
-    char service[8], what[HOST_BYTES + 32];
-    int code, failure = 0;
+    struct err why;
 
-    (void)snprintf(service, sizeof service, "%u", port);
-    (void)snprintf(what, sizeof what, "connecting to %s:%s", host, service);
-    code = getaddrinfo(host, service, &hints, &all);
-    if (code)
-        return attest_fail(err, ATTEST_IO, "%s: %s", what, gai_strerror(code));
-    *out = -1;
-    for (const struct addrinfo *a = all; a && *out < 0; a = a->ai_next) {
-        *out = connect_one(a, timeout_ms);
-        failure = errno;
-    }
-    freeaddrinfo(all);
-    return *out >= 0 || io(err, what, failure);
+    return connect_tcp(host, port, timeout_ms, out, &why) ||
+           attest_fail(err, why.code == ERR_TIMEOUT ? ATTEST_TIMEOUT : ATTEST_IO, "%s", why.text);
 }
 
 static bool socket_send(struct transport *t, struct view bytes, struct attest_err *err)
@@ -247,24 +212,9 @@ static bool bad_proxy(const char *url, struct attest_err *err)
 
 static bool split_authority(struct view v, struct proxy *p)
 {
-    struct view host, port;
-    uint64_t n = p->port;
+    struct view host;
 
-    if (v.len && v.at[0] == '[') {
-        size_t close_at = view_find(v, ']');
-
-        if (close_at == v.len)
-            return false;
-        host = view_first(view_skip(v, 1), close_at - 1);
-        port = view_skip(v, close_at + 1);
-    } else {
-        host = view_first(v, view_find(v, ':'));
-        port = view_skip(v, host.len);
-    }
-    if (port.len && (port.at[0] != ':' || !text_u64(view_skip(port, 1), 65535, false, &n) || !n))
-        return false;
-    p->port = (uint16_t)n;
-    return host.len && v.len < sizeof p->authority &&
+    return http_authority_split(v, &host, &p->port) && v.len < sizeof p->authority &&
            snprintf(p->host, sizeof p->host, "%.*s", VIEW_ARG(host)) < (int)sizeof p->host &&
            snprintf(p->authority, sizeof p->authority, "%.*s", VIEW_ARG(v)) > 0;
 }

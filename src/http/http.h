@@ -83,6 +83,9 @@ bool http_list_next(const struct http_head *h, struct view name, struct http_lis
 bool http_is_token(struct view v); /* RFC 9110, 5.6.2; not empty */
 
 /* url.c */
+/* "host", "host:port" or "[v6]:port": the host without brackets, lent. *port stays as it is where none is written.
+ * False: it is none of them. */
+MUST_USE bool http_authority_split(struct view authority, struct view *host, uint16_t *port);
 struct http_target {
     enum { HTTP_ORIGIN_FORM, HTTP_ABSOLUTE_FORM, HTTP_AUTHORITY_FORM, HTTP_ASTERISK_FORM } form;
     struct view authority; /* of the absolute form */

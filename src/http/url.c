@@ -2,6 +2,7 @@
 #include "http/http_priv.h"
 
 #include "base/codec.h"
+#include "base/text.h"
 
 static bool authority_ok(struct view authority);
 static bool scheme_ok(struct view scheme);
@@ -9,6 +10,31 @@ static bool absolute_split(struct view target, struct http_target *out);
 static void path_split(struct view rest, struct http_target *out);
 static bool name_is(struct view raw, struct view name);
 static size_t next_character(struct view *raw, uint8_t out[static 4]);
+
+bool http_authority_split(struct view authority, struct view *host, uint16_t *port)
+{
+    struct view name, rest;
+    uint64_t n = *port;
+    size_t end;
+
+    if (authority.len && authority.at[0] == '[') {
+        end = view_find(authority, ']');
+        name = view_first(view_skip(authority, 1), end - 1);
+        rest = view_skip(authority, end + 1);
+        if (end == authority.len)
+            return false;
+    } else {
+        end = view_find(authority, ':');
+        name = view_first(authority, end);
+        rest = view_skip(authority, end);
+    }
+    if (!name.len || (rest.len && (rest.at[0] != ':' ||
+                                   !text_u64(view_skip(rest, 1), UINT16_MAX, false, &n) || !n)))
+        return false;
+    *host = name;
+    *port = (uint16_t)n;
+    return true;
+}
 
 bool http_target_split(struct view target, struct http_target *out, struct err *err)
 {

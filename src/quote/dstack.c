@@ -1,4 +1,5 @@
-/* dstack's guest agent: POST /Method with JSON, over a Unix socket; a connection for each call. */
+/* dstack's guest agent: POST /Method with JSON, over a Unix socket, or over TCP for simulators; a connection for each call, and one
+ * deadline for all of it. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -7,123 +8,193 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/codec.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "http/http.h"
+#include "net/connect.h"
 #include "quote/provider_priv.h"
 
 #include "base/poison.h"
 
-enum { PIECE_BYTES = 12 * 1024, TOKENS_MAX = 64 * 1024, SHOWN_BYTES = 120 };
+enum { PIECE_BYTES = 12 * 1024, TOKENS_MAX = 64 * 1024, SHOWN_BYTES = 120, HTTP_PORT = 80 };
 
 struct dstack {
     struct provider base;
-    char path[108]; /* as sun_path */
+    char path[108]; /* as sun_path; empty: over TCP */
+    char host[256], authority[264];
+    char prefix[128]; /* of the URL, before "/Method" */
+    uint16_t port;
 };
 
-static int dial(const struct dstack *d, struct err *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+/* One call. */
+struct exchange {
+    int fd;
+    uint64_t timeout_ms;
+    struct patience patience;
+    struct buf head; /* what came until the header was whole */
+    struct http_parser parser;
+    struct http_body plan;
+    int status; /* 0: the header is not whole */
+};
 
-    memcpy(address.sun_path, d->path, sizeof d->path);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    (void)err_system(err, ERR_IO, errno, "the guest agent does not answer");
-    if (fd >= 0)
-        close(fd);
-    return -1;
+static bool late(const struct exchange *x, struct err *err)
+{
+    return err_set(err, ERR_TIMEOUT, "the guest agent did not answer within %llu ms",
+                   (unsigned long long)x->timeout_ms);
 }
 
-static bool send_all(int fd, struct view bytes, struct err *err)
+/* Until the descriptor is ready. */
+static bool ready(const struct exchange *x, short events, struct err *err)
+{
+    struct pollfd p = {.fd = x->fd, .events = events};
+    int n;
+
+    do {
+        n = poll(&p, 1, patience_left(&x->patience));
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_system(err, ERR_IO, errno, "the guest agent");
+    return n || late(x, err);
+}
+
+/* A Unix socket is connected to at once, or not: EAGAIN is a queue that is full. */
+static bool dial_path(const struct dstack *d, struct exchange *x, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    memcpy(address.sun_path, d->path, sizeof d->path);
+    x->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    while (x->fd >= 0 && connect(x->fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        if (patience_wait(&x->patience, errno == EAGAIN || errno == EINTR))
+            continue;
+        return errno == EAGAIN ? late(x, err)
+                               : err_system(err, ERR_IO, errno, "the guest agent does not answer");
+    }
+    return x->fd >= 0 || err_system(err, ERR_IO, errno, "socket");
+}
+
+static bool dial(const struct dstack *d, struct exchange *x, struct err *err)
+{
+    if (*d->path)
+        return dial_path(d, x, err);
+    return connect_tcp(d->host, d->port, x->timeout_ms, &x->fd, err) ||
+           err_in(err, "the guest agent does not answer");
+}
+
+static bool send_all(const struct exchange *x, struct view bytes, struct err *err)
 {
     while (bytes.len) {
-        ssize_t n = send(fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+        ssize_t n = send(x->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
+        if (n >= 0)
+            bytes = view_skip(bytes, (size_t)n);
+        else if (errno != EAGAIN && errno != EINTR)
             return err_system(err, ERR_IO, errno, "asking the guest agent");
-        bytes = view_skip(bytes, (size_t)n);
+        else if (errno == EAGAIN && !ready(x, POLLOUT, err))
+            return false;
     }
     return true;
 }
 
-/* Everything until the agent closes, for we ask it to. */
-static bool receive_all(int fd, uint64_t timeout_ms, struct buf *out, struct err *err)
+/* The body's bytes of this piece, appended to out. */
+static bool take_piece(struct exchange *x, struct view bytes, struct buf *out, struct err *err)
 {
-    uint64_t until = clock_monotonic_ms(&clock_system) + timeout_ms;
+    struct http_head head;
+    struct view piece;
 
-    for (;;) {
-        uint64_t now = clock_monotonic_ms(&clock_system);
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        uint8_t bytes[PIECE_BYTES];
-        ssize_t n;
-
-        if (now >= until || poll(&p, 1, (int)(until - now)) == 0)
-            return err_set(err, ERR_TIMEOUT, "the guest agent did not answer in time");
-        n = recv(fd, bytes, sizeof bytes, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_system(err, ERR_IO, errno, "the guest agent");
-        if (n == 0)
-            return true;
-        if (!buf_append(out, view_from(bytes, (size_t)n), err))
+    if (!x->status) {
+        if (!buf_append(&x->head, bytes, err))
             return false;
+        switch (http_response_parse(&x->parser, buf_view(&x->head), &head)) {
+        case HTTP_MORE:
+            return true;
+        case HTTP_FAILED:
+            return err_set(err, ERR_IO, "the guest agent's answer is no HTTP response");
+        case HTTP_DONE:
+            break;
+        }
+        if (!http_body_plan(&head, true, VIEW("POST"), &x->plan, err))
+            return false;
+        x->status = head.status;
+        bytes = view_skip(buf_view(&x->head), head.bytes);
     }
+    while (!x->plan.done && bytes.len)
+        if (!http_body_feed(&x->plan, &bytes, &piece, err) || !buf_append(out, piece, err))
+            return false;
+    return true;
 }
 
-/* The body of a complete answer of status 200. */
-static bool read_answer(struct view all, struct buf *out, struct err *err)
+static bool whole(const struct exchange *x)
 {
-    struct http_parser parser;
-    struct http_head head;
-    struct http_body plan;
-    struct view piece, rest;
+    return x->status && (x->plan.done || x->plan.kind == HTTP_BODY_NONE);
+}
+
+/* To the end of the body; who keeps the connection open is not waited for. */
+static bool receive_all(struct exchange *x, struct buf *out, struct err *err)
+{
+    uint8_t bytes[PIECE_BYTES];
+
+    while (!whole(x)) {
+        ssize_t n = recv(x->fd, bytes, sizeof bytes, 0);
+
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_system(err, ERR_IO, errno, "the guest agent");
+        if (n < 0 && errno == EAGAIN && !ready(x, POLLIN, err))
+            return false;
+        if (n < 0)
+            continue;
+        if (n == 0)
+            return (x->status && x->plan.kind == HTTP_BODY_UNTIL_CLOSE) ||
+                   err_set(err, ERR_IO, "the guest agent's answer is not complete");
+        if (!take_piece(x, view_from(bytes, (size_t)n), out, err))
+            return false;
+    }
+    return true;
+}
+
+static bool judge(const struct exchange *x, const struct buf *body, struct err *err)
+{
     char shown[4 * SHOWN_BYTES + 8];
 
-    http_parser_init(&parser);
-    if (http_response_parse(&parser, all, &head) != HTTP_DONE)
-        return err_set(err, ERR_IO, "the guest agent's answer is no HTTP response");
-    if (!http_body_plan(&head, true, VIEW("POST"), &plan, err))
-        return false;
-    rest = view_skip(all, head.bytes);
-    while (!plan.done && rest.len)
-        if (!http_body_feed(&plan, &rest, &piece, err) || !buf_append(out, piece, err))
-            return false;
-    if (!plan.done && plan.kind != HTTP_BODY_UNTIL_CLOSE && plan.kind != HTTP_BODY_NONE)
-        return err_set(err, ERR_IO, "the guest agent's answer is not complete");
-    if (head.status == 200)
+    if (x->status == 200)
         return true;
-    (void)text_escape(buf_view(out), SHOWN_BYTES, shown, sizeof shown);
-    return err_set(err, head.status == 404 ? ERR_NOT_FOUND : ERR_IO,
-                   "the guest agent answered %d: %s", head.status, shown);
+    (void)text_escape(buf_view(body), SHOWN_BYTES, shown, sizeof shown);
+    return err_set(err, x->status == 404 ? ERR_NOT_FOUND : ERR_IO,
+                   "the guest agent answered %d: %s", x->status, shown);
+}
+
+static bool exchange(const struct dstack *d, struct exchange *x, const char *method,
+                     struct view body, struct buf *out, struct err *err)
+{
+    struct buf request;
+    bool good;
+
+    buf_init(&request, PROVIDER_ANSWER_MAX, "request");
+    good = dial(d, x, err) &&
+           buf_appendf(&request, err,
+                       "POST %s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+                       "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+                       d->prefix, method, d->authority, body.len) &&
+           buf_append(&request, body, err) && send_all(x, buf_view(&request), err) &&
+           receive_all(x, out, err) && judge(x, out, err);
+    buf_done(&request);
+    return good;
 }
 
 static bool call(struct provider *p, const char *method, struct view body, struct buf *out,
                  struct err *err)
 {
-    struct dstack *d = (struct dstack *)(void *)p;
-    struct buf request, answer;
-    int fd = dial(d, err);
+    struct exchange x = {
+        .fd = -1, .timeout_ms = p->timeout_ms, .patience = patience_of(p->timeout_ms)};
     bool good;
 
-    if (fd < 0)
-        return false;
-    buf_init(&request, PROVIDER_ANSWER_MAX, "request");
-    buf_init(&answer, PROVIDER_ANSWER_MAX, "answer");
-    good = buf_appendf(&request, err,
-                       "POST /%s HTTP/1.1\r\nHost: dstack\r\nContent-Type: application/json\r\n"
-                       "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                       method, body.len) &&
-           buf_append(&request, body, err) && send_all(fd, buf_view(&request), err) &&
-           receive_all(fd, p->timeout_ms, &answer, err) && read_answer(buf_view(&answer), out, err);
-    close(fd);
-    buf_done(&request);
-    buf_done(&answer);
+    http_parser_init(&x.parser);
+    buf_init(&x.head, HTTP_HEAD_BYTES_MAX + (size_t)PIECE_BYTES, "header of the answer");
+    good = exchange((struct dstack *)(void *)p, &x, method, body, out, err);
+    if (x.fd >= 0)
+        close(x.fd);
+    buf_done(&x.head);
     return good || err_in(err, "%s", method);
 }
 
@@ -201,6 +272,11 @@ static bool emit(struct provider *p, const char *name, struct view payload, stru
     json_hex(&w, payload);
     json_object_end(&w);
     good = json_end(&w, err) && call(p, "EmitEvent", buf_view(&body), &answer, err);
+    if (!good && err->code == ERR_NOT_FOUND)
+        (void)err_set(
+            err, ERR_CONFIG,
+            "this guest agent has no EmitEvent, which measures certificates: dstack 0.5.0 "
+            "has it; newer guests may leave it out");
     buf_done(&body);
     buf_done(&answer);
     return good;
@@ -228,20 +304,61 @@ static void dstack_free(struct provider *p)
     free(p);
 }
 
-bool provider_dstack(const char *path, uint64_t timeout_ms, struct provider **out, struct err *err)
+/* http://host[:port][/prefix] */
+static bool read_url(struct dstack *d, const char *url, struct err *err)
+{
+    struct view rest = view_skip(view_str(url), sizeof "http://" - 1), authority, host;
+    size_t slash = view_find(rest, '/');
+
+    authority = view_first(rest, slash);
+    rest = view_skip(rest, slash);
+    while (view_ends(rest, VIEW("/")))
+        rest.len--;
+    d->port = HTTP_PORT;
+    if (!http_authority_split(authority, &host, &d->port) || host.len >= sizeof d->host ||
+        authority.len >= sizeof d->authority || rest.len >= sizeof d->prefix)
+        return err_set(err, ERR_USAGE, "\"%s\": expected http://host[:port]", url);
+    memcpy(d->host, host.at, host.len);
+    memcpy(d->authority, authority.at, authority.len);
+    memcpy(d->prefix, rest.at, rest.len);
+    for (const char *c = url; *c; c++)
+        if (*c <= ' ' || *c > '~' || *c == '?' || *c == '#')
+            return err_set(err, ERR_USAGE,
+                           "a guest agent's URL has no blank, '?', '#' or byte beyond ASCII");
+    return true;
+}
+
+static bool read_path(struct dstack *d, const char *path, struct err *err)
+{
+    size_t n = strlen(path);
+
+    if (!n || n >= sizeof d->path)
+        return err_set(err, ERR_USAGE, "%s: the path of a Unix socket has 1 to 107 bytes", path);
+    memcpy(d->path, path, n);
+    memcpy(d->authority, "dstack", sizeof "dstack");
+    return true;
+}
+
+bool provider_dstack(const char *where, uint64_t timeout_ms, struct provider **out, struct err *err)
 {
     static const struct provider_calls calls = {get_quote, emit, tcb_info, dstack_free};
-    struct dstack *d;
+    CLEANUP(provider_free_cleanup) struct provider *p = NULL;
+    struct view v = view_str(where);
+    struct dstack *d = calloc(1, sizeof *d);
 
-    if (strlen(path) >= sizeof d->path)
-        return err_set(err, ERR_USAGE, "%s: the path of a Unix socket has at most 107 bytes", path);
-    d = calloc(1, sizeof *d);
     if (!d)
         return err_set(err, ERR_MEMORY, "no memory for a quote provider");
+    p = &d->base;
     d->base.calls = &calls;
     d->base.timeout_ms = timeout_ms;
-    memcpy(d->path, path, strlen(path) + 1);
-    (void)snprintf(d->base.name, sizeof d->base.name, "dstack:%s", path);
-    *out = &d->base;
+    (void)snprintf(d->base.name, sizeof d->base.name, "dstack:%s", where);
+    if (view_starts(v, VIEW("https://")))
+        return err_set(err, ERR_USAGE, "%s: a guest agent is asked over http:// or a Unix socket",
+                       where);
+    if (view_starts(v, VIEW("http://"))
+            ? !read_url(d, where, err)
+            : !read_path(d, view_starts(v, VIEW("unix:")) ? where + 5 : where, err))
+        return false;
+    *out = take(p);
     return true;
 }

@@ -14,13 +14,13 @@ enum { STEP_MS = 10 };
 static const char *const sockets[] = {"/var/run/dstack.sock", "/run/dstack.sock",
                                       "/var/run/dstack/dstack.sock", "/run/dstack/dstack.sock"};
 
-/* The first socket that is there; else the first, for the error. */
+/* What a developer names; else the first socket that is there; else the first, for the error. */
 static const char *usual_socket(void)
 {
     const char *given = getenv("DSTACK_SIMULATOR_ENDPOINT");
 
     if (given && *given)
-        return view_starts(view_str(given), VIEW("unix:")) ? given + 5 : given;
+        return given;
     for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
         if (access(sockets[i], F_OK) == 0)
             return sockets[i];
@@ -72,8 +72,8 @@ bool provider_open(const struct provider_options *o, struct provider **out, stru
     if (view_starts(v, VIEW("tsm:")))
         return tsm_in(o->spec + 4, o, out, err);
     return err_set(err, ERR_USAGE,
-                   "\"%s\" is no quote provider; there are dstack, dstack:PATH, tsm and "
-                   "tsm:FOLDER",
+                   "\"%s\" is no quote provider; there are dstack, dstack:PATH, "
+                   "dstack:http://HOST:PORT, tsm and tsm:FOLDER",
                    o->spec);
 }
 
@@ -124,6 +124,14 @@ const char *provider_name(const struct provider *p)
 struct patience patience_of(uint64_t ms)
 {
     return (struct patience){.until_ms = clock_monotonic_ms(&clock_system) + ms};
+}
+
+int patience_left(const struct patience *p)
+{
+    uint64_t now = clock_monotonic_ms(&clock_system),
+             left = now < p->until_ms ? p->until_ms - now : 0;
+
+    return (int)(left < INT32_MAX ? left : INT32_MAX);
 }
 
 bool patience_wait(struct patience *p, bool worth)

@@ -22,12 +22,13 @@ struct provider_quote {
 void provider_quote_done(struct provider_quote *q);
 
 struct provider_options {
-    const char
-        *spec; /* "dstack" (the usual sockets are tried), "dstack:PATH", "tsm", "tsm:FOLDER" */
+    /* "dstack" (what DSTACK_SIMULATOR_ENDPOINT names, or the usual sockets), "dstack:PATH", "dstack:http://host:port", "tsm",
+     * "tsm:FOLDER" */
+    const char *spec;
     uint64_t timeout_ms; /* of one call */
     const char *ccel;    /* tsm: the firmware's event log; NULL: ACPI's, or FOLDER/ccel */
-    const char *
-        event_log; /* tsm: runtime events since the start; NULL: /run/atlas-tee/events, or FOLDER/events */
+    const char
+        *event_log; /* tsm: runtime events since the start; NULL: in /run, or FOLDER/events */
 };
 /* tsm:FOLDER is for tests: FOLDER stands for configfs' reports, with rtmr3, ccel and events in it. */
 MUST_USE bool provider_open(const struct provider_options *options, struct provider **out,

@@ -17,7 +17,8 @@ struct provider {
     uint64_t timeout_ms;
 };
 
-MUST_USE bool provider_dstack(const char *path, uint64_t timeout_ms, struct provider **out,
+/* where: a path, "unix:PATH" or "http://host[:port]". */
+MUST_USE bool provider_dstack(const char *where, uint64_t timeout_ms, struct provider **out,
                               struct err *err);
 
 /* Where Linux shows what tsm needs. */
@@ -34,5 +35,6 @@ struct patience {
     uint64_t until_ms;
 };
 struct patience patience_of(uint64_t ms);
+int patience_left(const struct patience *p); /* ms, for poll(2) */
 /* False: it is not worth it, or the time is over. errno stays as it is. */
 bool patience_wait(struct patience *p, bool worth);

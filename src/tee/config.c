@@ -23,7 +23,8 @@ static const struct setting rows[] = {
         .value_name = "HOST", .help = "Name in a certificate that is made"),
     ROW(provider, SETTING_TEXT, "provider", .group = "Quotes", .fallback = "dstack",
         .value_name = "SPEC",
-        .help = "Where quotes come from: dstack, dstack:PATH, tsm or tsm:FOLDER"),
+        .help = "Where quotes come from: dstack, dstack:PATH, dstack:http://HOST:PORT, tsm or "
+                "tsm:FOLDER"),
     ROW(ccel, SETTING_TEXT, "ccel", .group = "Quotes", .value_name = "FILE",
         .help = "With tsm: the firmware's event log (/sys/firmware/acpi/tables/data/CCEL)"),
     ROW(event_log, SETTING_TEXT, "event-log", .group = "Quotes", .value_name = "FILE",

@@ -13,6 +13,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "base/secret.h"
+#include "http/http.h"
 #include "net/process.h"
 #include "tee/site.h"
 #include "tls/selfsigned.h"
@@ -107,8 +108,8 @@ static bool resolve_upstream(struct site *s, struct err *err)
     struct view spec = view_str(s->config->upstream);
     struct sockaddr_un *un = (struct sockaddr_un *)&s->upstream;
     struct addrinfo *all;
-    char host[256], port[8];
-    size_t colon = view_find_last(spec, ':');
+    char host[256], service[8];
+    uint16_t port = 0;
     struct view name;
     int code;
 
@@ -122,14 +123,11 @@ static bool resolve_upstream(struct site *s, struct err *err)
         s->upstream_len = sizeof *un;
         return true;
     }
-    name = view_first(spec, colon);
-    if (name.len > 1 && name.at[0] == '[' && name.at[name.len - 1] == ']')
-        name = view_from(name.at + 1, name.len - 2);
-    if (colon == spec.len || !name.len || name.len >= sizeof host || spec.len - colon > sizeof port)
+    if (!http_authority_split(spec, &name, &port) || name.len >= sizeof host || !port)
         return err_set(err, ERR_CONFIG, "--upstream: expected host:port or unix:PATH");
     (void)snprintf(host, sizeof host, "%.*s", VIEW_ARG(name));
-    (void)snprintf(port, sizeof port, "%.*s", VIEW_ARG(view_skip(spec, colon + 1)));
-    code = getaddrinfo(host, port, &hints, &all);
+    (void)snprintf(service, sizeof service, "%u", port);
+    code = getaddrinfo(host, service, &hints, &all);
     if (code)
         return err_set(err, ERR_NAME, "--upstream: %s: %s", host, gai_strerror(code));
     memcpy(&s->upstream, all->ai_addr, all->ai_addrlen);

@@ -66,12 +66,49 @@ static void a_query_that_is_not_there_has_no_values(void **state)
     assert_false(http_query_first((struct view){0}, VIEW(""), out, sizeof out, &len));
 }
 
+static void an_authority_is_a_host_and_maybe_a_port(void **state)
+{
+    static const struct {
+        const char *text, *host; /* host NULL: refused */
+        uint16_t port;
+    } rows[] = {
+        {"example.com", "example.com", 7},
+        {"example.com:443", "example.com", 443},
+        {"[::1]", "::1", 7},
+        {"[::1]:65535", "::1", 65535},
+        {"a:1", "a", 1},
+        {"", NULL, 0},
+        {":443", NULL, 0},
+        {"[]:443", NULL, 0},
+        {"[::1", NULL, 0},
+        {"[::1]443", NULL, 0},
+        {"::1", NULL, 0},
+        {"a:", NULL, 0},
+        {"a:0", NULL, 0},
+        {"a:65536", NULL, 0},
+        {"a:01", NULL, 0},
+        {"a:1 ", NULL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct view host = VIEW("before");
+        uint16_t port = 7;
+        bool good = http_authority_split(view_str(rows[i].text), &host, &port);
+
+        assert_int_equal(good, rows[i].host != NULL);
+        assert_true(view_eq(host, good ? view_str(rows[i].host) : VIEW("before")));
+        assert_int_equal(port, good ? rows[i].port : 7);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_targets_as_the_fixtures_say),
         cmocka_unit_test(finds_values_as_the_fixtures_say),
         cmocka_unit_test(a_query_that_is_not_there_has_no_values),
+        cmocka_unit_test(an_authority_is_a_host_and_maybe_a_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
