@@ -100,16 +100,37 @@ static bool in_window(const struct pki *pki, const char *what, int64_t from, int
                        what, early ? "is not yet valid" : "is expired", border, at);
 }
 
+/* NULL: it is not one CRL in DER. */
+static X509_CRL *crl_decode(struct view der)
+{
+    const uint8_t *at = der.at;
+    X509_CRL *crl = der.len <= PKI_CRL_MAX ? d2i_X509_CRL(NULL, &at, (long)der.len) : NULL;
+
+    ERR_clear_error();
+    if (crl && at == der.at + der.len)
+        return crl;
+    X509_CRL_free(crl);
+    return NULL;
+}
+
+bool pki_crl_until(struct view der, int64_t *until_s)
+{
+    X509_CRL *crl = crl_decode(der);
+
+    if (crl)
+        *until_s = seconds_of(X509_CRL_get0_nextUpdate(crl));
+    X509_CRL_free(crl);
+    return crl != NULL;
+}
+
 /* Into pki, whose time it must be good at. */
 static bool crl_parse(struct pki *pki, struct view der, const char *what, X509_CRL **out,
                       struct attest_err *err)
 {
-    const uint8_t *at = der.at;
-    X509_CRL *crl = der.len <= PKI_CRL_MAX ? d2i_X509_CRL(NULL, &at, (long)der.len) : NULL;
+    X509_CRL *crl = crl_decode(der);
     int64_t from, until;
 
-    ERR_clear_error();
-    if (!crl || at != der.at + der.len || !whole(crl)) {
+    if (!crl || !whole(crl)) {
         X509_CRL_free(crl);
         return attest_fail(
             err, ATTEST_CRL_SYNTAX,

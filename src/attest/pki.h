@@ -42,6 +42,8 @@ struct pki {
 MUST_USE bool pki_open(const struct trust *trust, int64_t now_s, struct view root_crl,
                        struct view pck_crl, struct pki *out, struct attest_err *err);
 void pki_close(struct pki *pki);
+/* When a CRL in DER says that the next one comes, whoever signed it. False: it is none. */
+MUST_USE bool pki_crl_until(struct view der, int64_t *until_s);
 /* The chain leads from a signer of TCB documents to the root. span: narrowed to when its certificates are good. */
 MUST_USE bool pki_signer_good(const struct pki *pki, const struct pki_chain *chain,
                               const char *what, struct span *span, struct attest_err *err);

@@ -1,18 +1,24 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "attest/digest.h"
+#include "attest/pki.h"
 #include "attest/qe_identity.h"
 #include "attest/tcb_info.h"
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/file.h"
 #include "fetch/fetch_priv.h"
 
 #include "base/poison.h"
 
-enum { PATH_BYTES = 4096, MARGIN_S = 60, SHORT_HASH = 8 };
+enum { PATH_BYTES = 4096, MARGIN_S = 60, SHORT_HASH = 8, STEP_MS = 20 };
 
 const char *fetch_cache_default(void)
 {
@@ -44,32 +50,42 @@ bool cache_path(const struct fetch_options *o, const struct collateral_need *nee
                     fmspc, need->processor_ca ? "processor" : "platform") < (int)size;
 }
 
-/* Both documents are good for a while yet. CRLs end no sooner in practice; if one does, verifying says so. */
-static bool fresh(const struct collateral *c, int64_t now_s)
+/* When the first of the four ends that have an end. False: one of them is not what it should be. */
+static bool ends(const struct collateral *c, int64_t now_s, int64_t *until_s)
 {
     struct qe_identity *qe = NULL;
     struct tcb_info *tcb = NULL;
+    int64_t all[4];
     bool good = tcb_info_parse(c->tcb_info, &tcb, NULL) &&
                 qe_identity_parse(c->qe_identity, &qe, NULL) && tcb->issued_s <= now_s &&
-                tcb->next_s - MARGIN_S > now_s && qe->next_s - MARGIN_S > now_s;
+                pki_crl_until(c->root_ca_crl, &all[2]) && pki_crl_until(c->pck_crl, &all[3]);
 
+    if (good) {
+        all[0] = tcb->next_s;
+        all[1] = qe->next_s;
+        *until_s = all[0];
+        for (size_t i = 1; i < 4; i++)
+            if (all[i] < *until_s)
+                *until_s = all[i];
+    }
     tcb_info_free(tcb);
     qe_identity_free(qe);
     return good;
 }
 
-struct collateral *cache_load(const char *path, int64_t now_s)
+struct collateral *cache_load(const char *path, int64_t now_s, bool old)
 {
     struct collateral *c = NULL;
     struct stat status;
     struct buf text;
+    int64_t until_s;
 
-    if (stat(path, &status) < 0 || status.st_mtime + FETCH_CACHE_TTL_S < now_s ||
+    if (stat(path, &status) < 0 || (!old && status.st_mtime + FETCH_CACHE_TTL_S < now_s) ||
         status.st_mtime > now_s + MARGIN_S)
         return NULL;
     buf_init(&text, COLLATERAL_BYTES_MAX, "cached collateral");
     if (file_read(path, &text, NULL) && collateral_parse(buf_view(&text), &c, NULL) &&
-        !fresh(c, now_s)) {
+        (!ends(c, now_s, &until_s) || until_s - (old ? 0 : MARGIN_S) < now_s)) {
         collateral_free(c);
         c = NULL;
     }
@@ -78,7 +94,14 @@ struct collateral *cache_load(const char *path, int64_t now_s)
 }
 
 /* A cache that cannot be written is no reason to fail. */
-void cache_store(const char *folder, const char *path, struct view json)
+void cache_store(const char *path, struct view json)
+{
+    (void)!file_write(path, json, 0600, NULL);
+}
+
+/* --- turns --- */
+
+static void make_folder(const char *folder)
 {
     char parent[PATH_BYTES];
     char *slash;
@@ -90,6 +113,53 @@ void cache_store(const char *folder, const char *path, struct view json)
         *slash = '\0';
         (void)!mkdir(parent, 0700);
     }
-    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
-        (void)!file_write(path, json, 0600, NULL);
+    (void)!mkdir(folder, 0700);
+}
+
+int cache_turn(const struct fetch_options *o, const char *path)
+{
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    uint64_t until_ms =
+        clock_monotonic_ms(&clock_system) + o->timeout_ms * (uint64_t)FETCH_REQUESTS;
+    char lock[PATH_BYTES];
+    int fd;
+
+    make_folder(o->cache);
+    if (snprintf(lock, sizeof lock, "%s.turn", path) >= (int)sizeof lock)
+        return -1;
+    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) ||
+            clock_monotonic_ms(&clock_system) >= until_ms) {
+            close(fd);
+            return -1;
+        }
+        (void)nanosleep(&step, NULL);
+    }
+    return fd;
+}
+
+void cache_turn_end(int turn)
+{
+    if (turn >= 0)
+        close(turn);
+}
+
+void cache_turn_tell(int turn, const char *failure)
+{
+    if (turn >= 0 && ftruncate(turn, 0) == 0 && failure)
+        (void)!pwrite(turn, failure, strlen(failure), 0);
+}
+
+bool cache_failed(int turn, int64_t now_s, char *why, size_t size, int64_t *ago_s)
+{
+    struct stat status;
+    ssize_t n;
+
+    if (turn < 0 || fstat(turn, &status) < 0 || !status.st_size)
+        return false;
+    *ago_s = now_s - status.st_mtime;
+    n = pread(turn, why, size - 1, 0);
+    why[n > 0 ? n : 0] = '\0';
+    return n > 0 && *ago_s > -MARGIN_S && *ago_s < FETCH_FAILURE_S;
 }

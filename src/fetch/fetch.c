@@ -7,6 +7,7 @@
 
 #include "attest/pki.h"
 #include "attest/policy.h"
+#include "base/clock.h"
 #include "base/codec.h"
 #include "fetch/fetch_priv.h"
 
@@ -259,7 +260,7 @@ static bool assemble(struct fetching *f, const char *cache_file, struct collater
     good = json_end(&w, &why) ? collateral_parse(buf_view(&json), out, f->err)
                               : failed(f, f->base, why.text);
     if (good && cache_file)
-        cache_store(f->options->cache, cache_file, buf_view(&json));
+        cache_store(cache_file, buf_view(&json));
     buf_done(&json);
     return good;
 }
@@ -285,22 +286,20 @@ static void answer_done(struct answer *a)
     buf_done(&a->chain);
 }
 
-bool fetch_collateral(const struct fetch_options *options, const struct collateral_need *need,
-                      struct collateral **out, struct attest_err *err)
+/* From the service. */
+static bool ask(const struct fetch_options *options, const struct collateral_need *need,
+                const char *cache_file, struct collateral **out, struct attest_err *err)
 {
     struct fetching f = {.options = options, .need = need, .err = err};
-    char path[URL_BYTES];
-    bool cached = cache_path(options, need, path, sizeof path), good;
+    bool good;
 
-    if (cached && (*out = cache_load(path, options->now_s)) != NULL)
-        return true;
     if (!base_of(options->url, f.base))
         return failed(&f, "the service's URL", "too long");
     f.curl = curl_easy_init();
     if (!f.curl)
         return attest_fail(err, ATTEST_MEMORY, "no memory for a request");
     prepare(&f);
-    good = get_all(&f) && assemble(&f, cached ? path : NULL, out);
+    good = get_all(&f) && assemble(&f, cache_file, out);
     curl_easy_cleanup(f.curl);
     answer_done(&f.pck_crl);
     answer_done(&f.root_crl);
@@ -308,4 +307,43 @@ bool fetch_collateral(const struct fetch_options *options, const struct collater
     answer_done(&f.qe);
     buf_done(&f.root_der);
     return good;
+}
+
+/* Unless somebody has just been told that it cannot be had. */
+static bool ask_in_turn(const struct fetch_options *options, const struct collateral_need *need,
+                        const char *path, int turn, struct collateral **out, struct attest_err *err)
+{
+    char why[ATTEST_TEXT_BYTES];
+    int64_t ago_s;
+    bool good;
+
+    if (cache_failed(turn, options->now_s, why, sizeof why, &ago_s))
+        return attest_fail_plain(err, ATTEST_COLLATERAL_FETCH,
+                                 "%s (%lld s ago; it is asked again %d s after a failure)", why,
+                                 (long long)(ago_s > 0 ? ago_s : 0), FETCH_FAILURE_S);
+    good = ask(options, need, path, out, err);
+    cache_turn_tell(turn, good ? NULL : err->text);
+    return good;
+}
+
+bool fetch_collateral(const struct fetch_options *options, const struct collateral_need *need,
+                      struct collateral **out, struct attest_err *err)
+{
+    uint64_t start_ms = clock_monotonic_ms(&clock_system);
+    struct fetch_options now = *options;
+    char path[URL_BYTES];
+    int turn;
+
+    if (!cache_path(options, need, path, sizeof path))
+        return ask(options, need, NULL, out, err);
+    if ((*out = cache_load(path, options->now_s, false)) != NULL)
+        return true;
+    turn = cache_turn(options, path);
+    now.now_s += (int64_t)(clock_monotonic_ms(&clock_system) - start_ms) / 1000;
+    /* Whoever was before us may have fetched it; and an old one is better than none. */
+    if ((*out = cache_load(path, now.now_s, false)) == NULL &&
+        !ask_in_turn(&now, need, path, turn, out, err))
+        *out = cache_load(path, now.now_s, true);
+    cache_turn_end(turn);
+    return *out != NULL;
 }

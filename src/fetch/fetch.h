@@ -2,18 +2,25 @@
  * only part of attestation that asks the network. It blocks.
  *
  * What comes is not judged here: it is signed, and dcap checks that. Redirects are not followed, answers are bounded, and http
- * is spoken to this machine alone. The cache is a folder of files with mode 0600, one for each service, platform family and CA;
- * what has expired in it is fetched anew, and a file that cannot be read is as if it were not there. */
+ * is spoken to this machine alone.
+ *
+ * The cache is a folder of files with mode 0600, one for each service, TEE, platform family and CA. An entry is fetched anew
+ * after FETCH_CACHE_TTL_S, or a minute before the first of its documents and CRLs ends; when that fails and they have
+ * not ended yet, the old one serves. What cannot be read is as if it were not there. Of those who want the same entry, in
+ * whatever process, one asks and the others wait; a failure is theirs, too, and everybody's for FETCH_FAILURE_S. */
 #pragma once
 
 #include "attest/collateral.h"
 #include "attest/dcap.h"
 
-enum { FETCH_BODY_MAX = 4 * 1024 * 1024, FETCH_CACHE_TTL_S = 8 * 3600 };
+enum {
+    FETCH_BODY_MAX = 4 * 1024 * 1024,
+    FETCH_CACHE_TTL_S = 8 * 3600,
+    FETCH_FAILURE_S = 10, /* a failure is remembered for so long */
+};
 
 struct fetch_options {
-    const char
-        *url; /* base of the service; with or without /sgx/certification/v4 or /tdx/… behind it */
+    const char *url; /* of the service; with or without /sgx/certification/v4 or /tdx/… behind it */
     uint64_t timeout_ms; /* of each request */
     const char *cache;   /* folder; NULL: none. It is made when it is not there */
     const char *ca_file; /* PEM of CAs to trust instead of the system's; NULL */
