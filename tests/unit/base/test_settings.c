@@ -60,8 +60,8 @@ static void start_end(struct start *s)
 }
 
 /* args: NULL-terminated, without the program's name. file: NULL, or a text that --config names. */
-static void start(struct start *s, const char *file, const char *const *environment,
-                  const char *const *args)
+static void start_as(struct start *s, const struct settings_program *which, const char *file,
+                     const char *const *environment, const char *const *args)
 {
     const char *argv[16] = {"prog"}, *none[] = {NULL};
     FILE *complaints;
@@ -81,10 +81,16 @@ static void start(struct start *s, const char *file, const char *const *environm
     for (size_t i = 0; args && args[i]; i++)
         argv[argc++] = args[i];
     complaints = open_memstream(&s->said, &s->said_bytes);
-    s->good = settings_load(&program, argc, (char **)(uintptr_t)argv,
+    s->good = settings_load(which, argc, (char **)(uintptr_t)argv,
                             (char **)(uintptr_t)(environment ? environment : none), &s->target,
                             complaints, &s->settings, &s->action, &s->err);
     (void)fclose(complaints);
+}
+
+static void start(struct start *s, const char *file, const char *const *environment,
+                  const char *const *args)
+{
+    start_as(s, &program, file, environment, args);
 }
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -312,6 +318,102 @@ static void help_names_every_row_with_its_variable(void **state)
     free(text);
 }
 
+/* --- words without dashes --- */
+
+static const struct settings_program with_words = {
+    .name = "prog",
+    .prefix = "PROG_",
+    .summary = "Does things.",
+    .usage = "prog FILE [OTHER]",
+    .rows = rows,
+    .count = COUNT_OF(rows),
+    .word = "FILE",
+    .words_least = 1,
+    .words_most = 2,
+};
+
+static void words_stand_anywhere_between_flags(void **state)
+{
+    const struct {
+        const char *const *args;
+        const char *first, *second; /* NULL: none */
+        uint32_t count;
+    } cases[] = {
+        {WORDS("one"), "one", NULL, 3},
+        {WORDS("one", "two"), "one", "two", 3},
+        {WORDS("one", "--count", "4", "two"), "one", "two", 4},
+        {WORDS("--count=4", "one", "--wet"), "one", NULL, 4},
+        {WORDS("-"), "-", NULL, 3}, /* standard input */
+        {WORDS("-", "-"), "-", "-", 3},
+        {WORDS("--", "--count", "-h"), "--count", "-h", 3}, /* whatever they look like */
+        {WORDS("one", "--", "--"), "one", "--", 3},
+        {WORDS(""), "", NULL, 3},
+        {WORDS("--wet", "true"), "true", NULL, 3}, /* --wet takes no word */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *const *words;
+        struct start s;
+        unsigned count;
+
+        start_as(&s, &with_words, NULL, NULL, cases[i].args);
+        if (!s.good)
+            fail_msg("case %zu: %s", i, s.err.text);
+        words = settings_words(s.settings, &count);
+        assert_int_equal(count, cases[i].second ? 2 : 1);
+        assert_string_equal(words[0], cases[i].first);
+        if (cases[i].second)
+            assert_string_equal(words[1], cases[i].second);
+        assert_int_equal(s.target.count, cases[i].count);
+        start_end(&s);
+    }
+}
+
+static void too_few_and_too_many_words_are_named(void **state)
+{
+    const struct {
+        const struct settings_program *program;
+        const char *const *args;
+        const char *said;
+    } cases[] = {
+        {&with_words, WORDS("--wet"), "FILE is missing"},
+        {&with_words, WORDS("--"), "FILE is missing"},
+        {&with_words, WORDS("--count", "4"), "FILE is missing"},
+        {&with_words, WORDS("one", "two", "three"), "\"three\""},
+        {&with_words, WORDS("one", "two", "thr\nee"), "\"thr\\nee\""},
+        {&program, WORDS("one"), "\"one\""},
+        {&program, WORDS("--", "one"), "\"one\""},
+        {&program, WORDS("-"), "\"-\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct start s;
+
+        start_as(&s, cases[i].program, NULL, NULL, cases[i].args);
+        if (s.good || !strstr(s.said, cases[i].said))
+            fail_msg("case %zu: %s", i, s.said);
+        assert_int_equal(s.err.code, ERR_USAGE);
+        start_end(&s);
+    }
+}
+
+/* Who asks what the program is need not say what it is to do. */
+static void help_needs_no_words(void **state)
+{
+    static const char *const flags[] = {"--help", "-h", "--version", "-V"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(flags); i++) {
+        struct start s;
+
+        start_as(&s, &with_words, NULL, NULL, WORDS(flags[i]));
+        assert_true(s.good);
+        start_end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +427,9 @@ int main(void)
         cmocka_unit_test(a_missing_file_or_value_is_an_error),
         cmocka_unit_test(what_is_printed_reads_back_the_same),
         cmocka_unit_test(help_names_every_row_with_its_variable),
+        cmocka_unit_test(words_stand_anywhere_between_flags),
+        cmocka_unit_test(too_few_and_too_many_words_are_named),
+        cmocka_unit_test(help_needs_no_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
