@@ -1,5 +1,5 @@
-/* certificates: keys, certificates and CRLs to order, by OpenSSL. For simulators and tests: nothing here is ever trusted by
- * itself. Objects belong to the caller. */
+/* certificates: Intel's certificates (tls/certificate.h) and CRLs to order. For simulators and tests: nothing here is ever trusted
+ * by itself. Objects belong to the caller. */
 #pragma once
 
 #include <openssl/x509.h>
