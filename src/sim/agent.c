@@ -10,7 +10,12 @@
 
 #include "base/poison.h"
 
-enum { TOKENS_MAX = 64, PATH_BYTES = 256 };
+enum {
+    TOKENS_MAX = 64,
+    PATH_BYTES = 256,
+    QUOTE_VERSION = 4,
+    PADDING = 70 /* as real quotes have */
+};
 
 static void put(struct json_writer *w, const char *key, struct view text)
 {
@@ -24,7 +29,7 @@ static void put_hex(struct json_writer *w, const char *key, const void *at, size
     json_hex(w, view_from(at, n));
 }
 
-bool sim_agent_quote(const struct sim_platform *p, const struct sim_guest *g,
+bool sim_agent_quote(const struct sim_platform *p, const struct sim_guest *g, unsigned version,
                      const uint8_t report_data[static REPORT_DATA_BYTES], struct buf *out,
                      struct err *err)
 {
@@ -35,7 +40,7 @@ bool sim_agent_quote(const struct sim_platform *p, const struct sim_guest *g,
     buf_init(&quote, QUOTE_BYTES_MAX, "quote");
     buf_init(&log, EVENT_LOG_BYTES_MAX, "event log");
     buf_init(&vm, 4096, "VM configuration");
-    good = sim_quote(p, &g->td, 4, report_data, 70, &quote, err) &&
+    good = sim_quote(p, &g->td, version, report_data, PADDING, &quote, err) &&
            sim_guest_log(g, false, &log, err) && sim_vm_config(g, &vm, err);
     if (good) {
         json_begin(&w, out);
@@ -64,7 +69,7 @@ static bool get_quote(const struct sim_platform *p, const struct sim_guest *g,
     if (!token || doc->tokens[token].kind != JSON_STRING || hex.len % 2 ||
         hex.len > 2 * sizeof data || !hex_decode(hex, data, hex.len / 2))
         return err_set(err, ERR_SYNTAX, "report_data must be at most 64 bytes in hex");
-    return sim_agent_quote(p, g, data, out, err);
+    return sim_agent_quote(p, g, QUOTE_VERSION, data, out, err);
 }
 
 static bool emit_event(struct sim_guest *g, const struct json_doc *doc, struct buf *out,

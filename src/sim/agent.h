@@ -4,10 +4,10 @@
 
 #include "sim/guest.h"
 
-/* GetQuote's answer, appended. */
+/* GetQuote's answer, appended. version: of the quote, as in sim_quote. */
 MUST_USE bool sim_agent_quote(const struct sim_platform *p, const struct sim_guest *g,
-                              const uint8_t report_data[static REPORT_DATA_BYTES], struct buf *out,
-                              struct err *err);
+                              unsigned version, const uint8_t report_data[static REPORT_DATA_BYTES],
+                              struct buf *out, struct err *err);
 /* Any method by its name; body: its request. ERR_SYNTAX: a wrong request; ERR_NOT_FOUND: no such method. */
 MUST_USE bool sim_agent_call(const struct sim_platform *p, struct sim_guest *g, struct view method,
                              struct view body, struct buf *out, struct err *err);

@@ -1,5 +1,6 @@
 #include "sim/platform.h"
 
+#include <openssl/err.h>
 #include <stdlib.h>
 
 #include "base/codec.h"
@@ -295,6 +296,11 @@ static bool load_one(const struct saved *s, const char *folder, struct err *err)
         return false;
     good = sim_key_pem_read(buf_view(&text), s->key, err);
     buf_done(&text);
+    if (good && X509_check_private_key(*s->certificate, *s->key) != 1) {
+        ERR_clear_error();
+        good = err_set(err, ERR_CONFIG, "%s/%s-key.pem is not the key of %s-cert.pem", folder,
+                       s->name, s->name);
+    }
     return good;
 }
 

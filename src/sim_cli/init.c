@@ -4,15 +4,23 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "attest/policy.h"
 #include "base/clock.h"
 #include "base/command.h"
 #include "base/file.h"
 #include "sim_cli/commands.h"
 #include "sim_cli/state.h"
+#include "tls/certificate.h"
 
 #include "base/poison.h"
 
-enum { DAY_S = 86400, TLS_DAYS = 90, COMPOSE_MAX = 4 * 1024 * 1024 };
+enum {
+    DAY_S = 86400,
+    TLS_DAYS = 90,
+    COMPOSE_MAX = 4 * 1024 * 1024,
+    COMPOSE_TOKENS = 64 * 1024,
+    NAME_BYTES = 272, /* "DNS:" and a name */
+};
 
 struct config {
     const char *compose, *name, *pccs_url;
@@ -62,7 +70,6 @@ static const char own_compose[] =
 
 static bool read_compose(const char *path, struct buf *out, struct err *err)
 {
-    buf_init(out, COMPOSE_MAX, "app-compose.json");
     return path ? file_read(path, out, err) : buf_append_str(out, own_compose, err);
 }
 
@@ -97,11 +104,11 @@ static bool make_tls(const char *folder, const char *name, int64_t now_s, struct
     };
     EVP_PKEY *ca_key = NULL, *key = NULL;
     X509 *ca = NULL, *leaf = NULL;
-    char names[320];
-    bool good;
+    char own[NAME_BYTES] = "", names[NAME_BYTES + 32];
+    bool good = certificate_alt_name(name, own, sizeof own, err);
 
-    (void)snprintf(names, sizeof names, "DNS:%s,IP:127.0.0.1,IP:::1", name);
-    good = sim_key(&ca_key, err) && sim_key(&key, err);
+    (void)snprintf(names, sizeof names, "%s,IP:127.0.0.1,IP:::1", own);
+    good = good && sim_key(&ca_key, err) && sim_key(&key, err);
     spec.key = ca_key;
     good = good && sim_certificate(&spec, &ca, err);
     spec.name = name;
@@ -137,6 +144,33 @@ static bool write_documents(const char *folder, const struct sim_state *s, const
     return good;
 }
 
+/* All that can be found wrong before anything is written. */
+static bool check(const struct config *c, struct buf *compose, struct err *err)
+{
+    struct json_tree tree;
+    char names[NAME_BYTES];
+
+    if (!policy_url_good(c->pccs_url))
+        return err_set(err, ERR_USAGE,
+                       "--pccs-url: \"%.80s\" is no https:// URL, nor http:// to this machine",
+                       c->pccs_url);
+    if (!certificate_alt_name(c->name, names, sizeof names, err))
+        return err_in(err, "--name");
+    if (!read_compose(c->compose, compose, err))
+        return false;
+    /* Policies hold its text, so it must be one. */
+    if (!json_load(buf_view(compose), COMPOSE_TOKENS, &tree, err))
+        return err_in(err, "%s", c->compose ? c->compose : "app-compose.json");
+    json_unload(&tree);
+    return true;
+}
+
+static bool make_folder(const char *folder, struct err *err)
+{
+    return mkdir(folder, 0755) == 0 || errno == EEXIST ||
+           err_system(err, ERR_IO, errno, "%s", folder);
+}
+
 static bool make(const char *folder, const struct config *c, struct err *err)
 {
     int64_t now_s = clock_wall_ms(&clock_system) / 1000;
@@ -145,10 +179,9 @@ static bool make(const char *folder, const struct config *c, struct err *err)
     struct buf compose;
     bool good;
 
-    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-        return err_system(err, ERR_IO, errno, "%s", folder);
     sim_recipe_default(&recipe, now_s);
-    good = read_compose(c->compose, &compose, err) &&
+    buf_init(&compose, COMPOSE_MAX, "app-compose.json");
+    good = check(c, &compose, err) && make_folder(folder, err) &&
            sim_state_write(folder, "app-compose.json", buf_view(&compose), 0644, err) &&
            sim_platform_new(&recipe, &s.platform, err) &&
            sim_platform_save(s.platform, folder, err) &&

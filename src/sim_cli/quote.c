@@ -1,4 +1,5 @@
 /* atlas-sim quote: one quote on standard output, or with its event log as an answer of the guest agent. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -46,25 +47,30 @@ static const struct settings_program program = {
     .words_most = 1,
 };
 
+static bool write_out(struct view bytes, struct err *err)
+{
+    return (fwrite(bytes.at, 1, bytes.len, stdout) == bytes.len && fflush(stdout) == 0) ||
+           err_system(err, ERR_IO, errno, "standard output");
+}
+
 static bool print(const struct config *c, struct sim_state *s, const uint8_t *data, struct err *err)
 {
     struct buf out, hex;
+    uint8_t *room;
     bool good;
 
     buf_init(&out, (size_t)16 * 1024 * 1024, "quote");
     buf_init(&hex, (size_t)1024 * 1024, "quote");
-    good = c->json ? sim_agent_quote(s->platform, s->guest, data, &out, err)
+    good = c->json ? sim_agent_quote(s->platform, s->guest, c->version, data, &out, err)
                    : sim_quote(s->platform, &s->guest->td, c->version, data, 0, &out, err);
     if (good && c->hex && !c->json) {
-        uint8_t *room;
-
         good = buf_room(&hex, 2 * buf_len(&out) + 1, &room, err);
         if (good) {
             hex_encode(buf_view(&out), (char *)room);
-            (void)printf("%s", (char *)room);
+            good = write_out(view_from(room, 2 * buf_len(&out)), err);
         }
     } else if (good) {
-        (void)fwrite(out.area + out.head, 1, buf_len(&out), stdout);
+        good = write_out(buf_view(&out), err);
     }
     buf_done(&out);
     buf_done(&hex);
