@@ -1,4 +1,6 @@
 /* atlas-sim: a TDX platform that is not there, with the PKI behind it. */
+#include <unistd.h>
+
 #include "base/command.h"
 #include "sim_cli/commands.h"
 
@@ -17,7 +19,5 @@ static const struct command_program program = {
 
 int main(int argc, char **argv)
 {
-    extern char **environ;
-
     return command_main(&program, argc, argv, environ);
 }

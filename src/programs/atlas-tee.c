@@ -8,7 +8,6 @@
 
 int main(int argc, char **argv)
 {
-    extern char **environ;
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
     struct tee_config config;
     struct log_sink *sink = NULL;

@@ -1,4 +1,6 @@
 /* atls: attested TLS on the command line. */
+#include <unistd.h>
+
 #include "atls_cli/commands.h"
 #include "base/command.h"
 
@@ -22,7 +24,5 @@ static const struct command_program program = {
 
 int main(int argc, char **argv)
 {
-    extern char **environ;
-
     return command_main(&program, argc, argv, environ);
 }
