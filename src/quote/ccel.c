@@ -189,7 +189,7 @@ static bool record(struct ccel *c, uint32_t *index, struct ccel_event *e, struct
 enum ccel_step ccel_next(struct ccel *c, struct ccel_event *out, struct err *err)
 {
     while (!all_are(c->rest, 0x00) && !all_are(c->rest, 0xFF)) {
-        uint32_t index;
+        uint32_t index = INDEX_MRTD;
 
         if (!record(c, &index, out, err))
             return CCEL_FAILED;

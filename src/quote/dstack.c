@@ -318,9 +318,9 @@ static bool read_url(struct dstack *d, const char *url, struct err *err)
     if (!http_authority_split(authority, &host, &d->port) || host.len >= sizeof d->host ||
         authority.len >= sizeof d->authority || rest.len >= sizeof d->prefix)
         return err_set(err, ERR_USAGE, "\"%s\": expected http://host[:port]", url);
-    memcpy(d->host, host.at, host.len);
-    memcpy(d->authority, authority.at, authority.len);
-    memcpy(d->prefix, rest.at, rest.len);
+    (void)snprintf(d->host, sizeof d->host, "%.*s", VIEW_ARG(host));
+    (void)snprintf(d->authority, sizeof d->authority, "%.*s", VIEW_ARG(authority));
+    (void)snprintf(d->prefix, sizeof d->prefix, "%.*s", VIEW_ARG(rest));
     for (const char *c = url; *c; c++)
         if (*c <= ' ' || *c > '~' || *c == '?' || *c == '#')
             return err_set(err, ERR_USAGE,
@@ -343,7 +343,7 @@ bool provider_dstack(const char *where, uint64_t timeout_ms, struct provider **o
 {
     static const struct provider_calls calls = {get_quote, emit, tcb_info, dstack_free};
     CLEANUP(provider_free_cleanup) struct provider *p = NULL;
-    struct view v = view_str(where);
+    struct view v = view_from(where, strlen(where));
     struct dstack *d = calloc(1, sizeof *d);
 
     if (!d)

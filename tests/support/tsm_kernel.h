@@ -21,7 +21,8 @@ struct tsm_kernel {
     struct sim_guest *guest; /* RTMR3 of its TD is the register */
     pthread_t thread;
     int watch, fifo, stop;
-    unsigned generation, others; /* others: somebody else's writes in between, each time */
+    unsigned generation;
+    _Atomic unsigned others; /* somebody else's writes in between, each time */
 };
 
 /* Platform and guest are lent; the folder is there and empty. provider: what the entry says it is. */

@@ -139,7 +139,7 @@ static void check_quote(struct provider *p, uint8_t filling, const char *name, u
 {
     uint8_t data[REPORT_DATA_BYTES], rtmr[RTMR_COUNT][MEASUREMENT_BYTES];
     struct provider_quote q;
-    struct event_log *log;
+    struct event_log *log = NULL;
     struct attest_err why;
     struct quote quote;
     struct err err;
