@@ -209,8 +209,9 @@ static void key_of_another_platform(struct world *w) /* whose own quoting enclav
     assert_true(sim_platform_new(&mine->recipe, &w->platform, NULL));
     buf_init(&w->quote, 1 << 17, "quote");
     world_quote(w);
-    /* The other's signatures, key and QE report, with our certificates behind them. */
-    memcpy(own.area + own.head + AT_SIGNATURE, quote_at(w, AT_SIGNATURE), AT_INNER - AT_SIGNATURE);
+    /* The other's signatures, key and QE report, with our certificates behind them and their length. */
+    memcpy(own.area + own.head + AT_SIGNATURE, quote_at(w, AT_SIGNATURE), AT_OUTER - AT_SIGNATURE);
+    memcpy(own.area + own.head + AT_QE, quote_at(w, AT_QE), AT_INNER - AT_QE);
     buf_done(&w->quote);
     w->quote = own;
     sim_platform_free(w->platform);
