@@ -16,11 +16,14 @@ struct atls_dial_options {
     const char *ca_file;              /* PEM of CAs to trust instead of Mozilla's; NULL: those */
     const char *pccs_url;             /* NULL: the policy's */
     const char *cache;                /* folder for collateral; NULL: none */
-    uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
+    /* Of connecting, of the handshake, and of silence until it is attested. */
+    uint64_t timeout_ms;
+    struct atls_verifier *verifier; /* lent until the stream is freed; NULL: nothing is known yet */
 };
-#define ATLS_DIAL_OPTIONS_INIT                                                                 \
-    {                                                                                          \
-        sizeof(struct atls_dial_options), NULL, 443, NULL, NULL, NULL, NULL, NULL, NULL, 30000 \
+#define ATLS_DIAL_OPTIONS_INIT                                                                  \
+    {                                                                                           \
+        sizeof(struct atls_dial_options), NULL, 443, NULL, NULL, NULL, NULL, NULL, NULL, 30000, \
+            NULL                                                                                \
     }
 
 ATLS_BEGIN

@@ -27,6 +27,7 @@ class _DialOptions(ctypes.Structure):
         ("pccs_url", ctypes.c_char_p),
         ("cache", ctypes.c_char_p),
         ("timeout_ms", ctypes.c_uint64),
+        ("verifier", ctypes.c_void_p),
     ]
 
 
@@ -173,7 +174,7 @@ def atls_connect(host, port, server_name, policy_json, *, bridge=None, ca_file=N
         return None if value is None else os.fsencode(value)
 
     options = _DialOptions(ctypes.sizeof(_DialOptions), encoded(host), port, encoded(server_name), policy.pointer, encoded(bridge),
-                           encoded(ca_file), encoded(pccs_url), encoded(cache), max(1, int(timeout * 1000)))
+                           encoded(ca_file), encoded(pccs_url), encoded(cache), max(1, int(timeout * 1000)), None)
     if _lib.atls_dial(ctypes.byref(options), ctypes.byref(stream), ctypes.byref(error)) == _OK:
         return Connection(stream, policy)
     message, code, category = _reason(error)

@@ -40,6 +40,7 @@ atls_result atls_dial(const struct atls_dial_options *options, struct atls_strea
         .pccs_url = o.pccs_url,
         .cache = o.cache,
         .timeout_ms = o.timeout_ms,
+        .known = o.verifier ? o.verifier->cache : NULL,
     };
     if (!attested_open(&inner, &s->is, &why)) {
         free(s);
