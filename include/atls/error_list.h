@@ -14,7 +14,8 @@
     X(EVENT_LOG, 600, "event_log", "failed to parse event log: ", 15) \
     X(BINDING, 700, "binding", NULL, 16)                              \
     X(CONFIG, 800, "configuration", "configuration error: ", 2)       \
-    X(INTERNAL, 900, "internal", NULL, 70)
+    X(INTERNAL, 900, "internal", NULL, 70)                            \
+    X(RECEIPT, 1000, "receipt", "receipt refused: ", 17)
 
 /* code, number, stable name. */
 #define ATLS_ERROR_LIST(X)                                    \
@@ -102,6 +103,9 @@
     X(POLICY, 800, "policy")                                  \
     X(TRUST, 801, "trust_root")                               \
     X(MEMORY, 900, "out_of_memory")                           \
-    X(INTERNAL, 901, "internal")
+    X(INTERNAL, 901, "internal")                              \
+    X(RECEIPT_SYNTAX, 1000, "receipt_syntax")                 \
+    X(RECEIPT_FIELD, 1001, "receipt_field")                   \
+    X(RECEIPT_DIGEST, 1002, "receipt_digest")
 
 #endif

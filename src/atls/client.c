@@ -6,7 +6,7 @@
 
 #include "base/poison.h"
 
-enum { READ_BYTES = 8 * 1024 };
+enum { READ_BYTES = 8 * 1024, NAME_BYTES = 256, LEAF_MAX = RECEIPT_CERTIFICATE_MAX };
 
 enum state { HANDSHAKE, EXCHANGE, COLLATERAL, VERIFY, ATTESTED, FAILED };
 
@@ -16,10 +16,11 @@ struct atls_client {
     struct session *session;
     enum state state;
     struct attest_err err;
-    char host[256];
+    char host[NAME_BYTES], server_name[NAME_BYTES];
     uint8_t nonce[EXCHANGE_NONCE_BYTES], leaf[SESSION_HASH_BYTES];
-    uint8_t report_data[REPORT_DATA_BYTES];
-    uint64_t asked_ms;
+    struct buf leaf_der;
+    uint8_t report_data[REPORT_DATA_BYTES], exporter_sha256[HASH_BYTES];
+    uint64_t asked_ms, age_s; /* age: of the quote, when it was verified */
     struct exchange_reader reader;
     struct exchange_answer answer;
     struct collateral_need need;
@@ -39,10 +40,10 @@ static void enter(struct atls_client *c, enum state state, enum atls_phase phase
 
 static bool fail_tls(struct atls_client *c, const struct err *why)
 {
-    bool name = why->code == ERR_NAME;
-
     c->state = FAILED;
-    if (name)
+    if (why->code == ERR_MEMORY)
+        return attest_fail(&c->err, ATTEST_MEMORY, "%s", why->text);
+    if (why->code == ERR_NAME)
         return attest_fail_plain(&c->err, ATTEST_SERVER_NAME, "invalid server name: %s", why->text);
     return attest_fail(&c->err, ATTEST_TLS_HANDSHAKE, "%s", why->text);
 }
@@ -57,14 +58,17 @@ bool atls_client_new(const struct atls_client_options *options, struct atls_clie
     if (!c)
         return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
     exchange_reader_init(&c->reader);
+    buf_init(&c->leaf_der, LEAF_MAX, "server certificate");
     c->policy = options->policy;
     c->cache = options->cache;
     c->entered = options->entered;
     c->context_of_entered = options->context_of_entered;
-    if (strlen(host) >= sizeof c->host || strpbrk(host, "\r\n \t"))
+    if (strlen(host) >= sizeof c->host || strpbrk(host, "\r\n \t") ||
+        strlen(options->server_name) >= sizeof c->server_name)
         return attest_fail_plain(err, ATTEST_SERVER_NAME,
                                  "invalid server name: the Host is too long");
     memcpy(c->host, host, strlen(host) + 1);
+    memcpy(c->server_name, options->server_name, strlen(options->server_name) + 1);
     if (!session_connect(options->context, options->server_name, &c->session, &why)) {
         (void)fail_tls(c, &why);
         if (err)
@@ -84,6 +88,7 @@ void atls_client_free(struct atls_client *c)
     exchange_answer_done(&c->answer);
     collateral_free(c->collateral);
     attestation_free(c->attestation);
+    buf_done(&c->leaf_der);
     secret_wipe(c->report_data, sizeof c->report_data);
     free(c);
 }
@@ -121,17 +126,15 @@ static bool ask(struct atls_client *c, uint64_t now_ms)
     random_bytes(c->nonce, sizeof c->nonce);
     buf_init(&request, HTTP_HEAD_BYTES_MAX, "quote request");
     good = session_exporter(c->session, exporter, &why) &&
+           ((attest_report_data(c->nonce, exporter, c->report_data) &&
+             secret_sha256(exporter, sizeof exporter, c->exporter_sha256)) ||
+            err_set(&why, ERR_MEMORY, "no memory for a digest")) &&
            exchange_request(c->host, c->nonce, &request, &why) &&
            session_write(c->session, buf_view(&request), &why);
+    secret_wipe(exporter, sizeof exporter);
     buf_done(&request);
     if (!good)
         return fail_tls(c, &why);
-    good = attest_report_data(c->nonce, exporter, c->report_data);
-    secret_wipe(exporter, sizeof exporter);
-    if (!good) {
-        c->state = FAILED;
-        return attest_fail(&c->err, ATTEST_MEMORY, "no memory for a digest");
-    }
     c->asked_ms = now_ms;
     enter(c, EXCHANGE, ATLS_PHASE_QUOTE);
     return true;
@@ -143,9 +146,11 @@ static bool handshake(struct atls_client *c, uint64_t now_ms)
 
     switch (session_handshake(c->session, &why)) {
     case TLS_OK:
-        if (!session_leaf(c->session, c->leaf, &why)) {
+        buf_reset(&c->leaf_der);
+        if (!session_leaf(c->session, c->leaf, &why) ||
+            !session_leaf_der(c->session, &c->leaf_der, &why)) {
             c->state = FAILED;
-            (void)attest_fail_plain(&c->err, ATTEST_NO_CERTIFICATE, "missing server certificate");
+            (void)attest_fail_plain(&c->err, ATTEST_NO_CERTIFICATE, "%s", why.text);
             return false;
         }
         return ask(c, now_ms);
@@ -242,6 +247,7 @@ static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
     if (attest_verify(&in, c->policy, NULL, &a, &c->err)) {
         attestation_free(c->attestation);
         c->attestation = a;
+        c->age_s = in.age_s;
         enter(c, ATTESTED, ATLS_PHASE_DONE);
     } else if (c->stapled && stale(c->err.code)) {
         collateral_free(c->collateral);
@@ -349,4 +355,22 @@ const uint8_t *atls_client_leaf(const struct atls_client *c)
 const uint8_t *atls_client_nonce(const struct atls_client *c)
 {
     return c->nonce;
+}
+
+void atls_client_receipt(const struct atls_client *c, struct receipt *out)
+{
+    *out = (struct receipt){
+        .verified_at_s = c->attestation->verified_at_s,
+        .quote_age_s = c->age_s,
+        .server_name = view_str(c->server_name),
+        .certificate = buf_view(&c->leaf_der),
+        .quote = buf_view(&c->answer.quote),
+        .event_log = buf_view(&c->answer.event_log),
+        .collateral = c->collateral,
+        .policy = buf_view(&c->policy->text),
+    };
+    memcpy(out->certificate_sha256, c->leaf, sizeof out->certificate_sha256);
+    memcpy(out->nonce, c->nonce, sizeof out->nonce);
+    memcpy(out->exporter_sha256, c->exporter_sha256, sizeof out->exporter_sha256);
+    memcpy(out->report_data, c->report_data, sizeof out->report_data);
 }

@@ -10,7 +10,7 @@
 #include <atls/step.h>
 
 #include "atls/quote_exchange.h"
-#include "attest/verify.h"
+#include "attest/receipt.h"
 #include "tls/session.h"
 
 struct atls_client;
@@ -62,6 +62,9 @@ void atls_client_close(struct atls_client *c);
 /* Asks for another quote on the same session, with a new nonce (long connections): step goes on until ATTESTED. No
  * application bytes may be under way. */
 MUST_USE bool atls_client_reattest(struct atls_client *c);
+
+/* After ATTESTED: what the receipt of the last attestation holds, for receipt_write; lent by the client until it attests again. */
+void atls_client_receipt(const struct atls_client *c, struct receipt *out);
 
 /* SHA-256 of the server's leaf; the nonce of the last quote. */
 const uint8_t *atls_client_leaf(const struct atls_client *c);

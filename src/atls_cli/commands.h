@@ -10,3 +10,4 @@ int cli_connect(int argc, char **argv, char **environment);
 int cli_policy(int argc, char **argv, char **environment);
 int cli_collateral(int argc, char **argv, char **environment);
 int cli_bench(int argc, char **argv, char **environment);
+int cli_receipt(int argc, char **argv, char **environment);

@@ -4,6 +4,7 @@
 
 #include "atls_cli/input.h"
 #include "attest/report.h"
+#include "base/file.h"
 #include "fetch/fetch.h"
 #include "http/http.h"
 
@@ -120,6 +121,23 @@ static void say(const char *command, const struct endpoint *e, const struct atls
                   a->simulated ? ", SIMULATED" : "");
 }
 
+/* For the owner alone: it names the platform. */
+static bool write_receipt(const char *path, const struct atls_client *c, struct attest_err *err)
+{
+    struct receipt r;
+    struct buf text;
+    struct err why;
+    bool good;
+
+    atls_client_receipt(c, &r);
+    buf_init(&text, RECEIPT_BYTES_MAX, "receipt");
+    good = receipt_write(&r, atls_client_attestation(c), &text, err) &&
+           ((buf_append_byte(&text, '\n', &why) && file_write(path, buf_view(&text), 0600, &why)) ||
+            attest_fail(err, ATTEST_IO, "--receipt: %s", why.text));
+    buf_done(&text);
+    return good;
+}
+
 struct attested_options endpoint_options(const struct endpoint_config *c, const struct endpoint *e,
                                          const struct policy *policy)
 {
@@ -143,7 +161,8 @@ bool endpoint_open(const char *command, const struct endpoint_config *c, const s
     const struct attested_options o = endpoint_options(c, e, policy);
     struct attest_err why = {.code = ATTEST_OK};
 
-    if (!attested_open(&o, out, &why)) {
+    if (!attested_open(&o, out, &why) ||
+        (c->receipt && !write_receipt(c->receipt, attested_client(*out), &why))) {
         *status = endpoint_failed(command, c->json, &why);
         return false;
     }

@@ -5,7 +5,7 @@
 #include "base/settings.h"
 
 struct endpoint_config {
-    const char *policy, *proxy, *cacert, *pccs_url, *cache;
+    const char *policy, *proxy, *cacert, *pccs_url, *cache, *receipt;
     bool no_cache, json, verbose;
     uint64_t timeout_ms;
 };
@@ -36,11 +36,14 @@ struct endpoint_config {
         ENDPOINT_ROW(timeout_ms, SETTING_DURATION, "timeout", .group = "The way there",           \
                      .fallback = "30s", .least = 1,                                               \
                      .help = "Longest silence until the connection is attested")
-#define ENDPOINT_ROWS                                                                      \
-    ENDPOINT_WAY_ROWS,                                                                     \
-        ENDPOINT_ROW(json, SETTING_BOOL, "json", .group = "Output",                        \
-                     .help = "Print the report, or the error, as JSON on standard error"), \
-        ENDPOINT_ROW(verbose, SETTING_BOOL, "verbose", .group = "Output",                  \
+#define ENDPOINT_ROWS                                                                              \
+    ENDPOINT_WAY_ROWS,                                                                             \
+        ENDPOINT_ROW(receipt, SETTING_TEXT, "receipt", .group = "Output", .value_name = "FILE",    \
+                     .help = "Write a receipt of the attestation there, before anything is sent: " \
+                             "see atls receipt"),                                                  \
+        ENDPOINT_ROW(json, SETTING_BOOL, "json", .group = "Output",                                \
+                     .help = "Print the report, or the error, as JSON on standard error"),         \
+        ENDPOINT_ROW(verbose, SETTING_BOOL, "verbose", .group = "Output",                          \
                      .help = "Say on standard error what was verified")
 
 struct endpoint {

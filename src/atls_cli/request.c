@@ -44,10 +44,11 @@ static const struct setting post_rows[] = {
         .help = "The body: a file; - is standard input; @TEXT is TEXT itself"),
 };
 
-#define EPILOGUE                                                                             \
-    "Words behind the URL are header fields: 'Authorization: Bearer …'.\n"                 \
-    "Exit status: 0 answered; 2 usage or policy; 10 network; 11 TLS; 12 quote; 13 TCB; 14\n" \
-    "measurements; 15 event log; 16 the quote is not for this session; 22 --fail.\n"
+#define EPILOGUE                                                                              \
+    "Words behind the URL are header fields: 'Authorization: Bearer …'.\n"                  \
+    "Exit status: 0 answered; 2 usage or policy; 10 network; 11 TLS; 12 quote; 13 TCB; 14\n"  \
+    "measurements; 15 event log; 16 the quote is not for this session; 17 no receipt could\n" \
+    "be made; 22 --fail.\n"
 
 static const struct settings_program get_program = {
     .name = "atls get",

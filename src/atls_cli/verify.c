@@ -3,6 +3,7 @@
 
 #include "atls_cli/commands.h"
 #include "atls_cli/evidence.h"
+#include "atls_cli/output.h"
 #include "attest/report.h"
 #include "base/clock.h"
 #include "base/command.h"
@@ -81,26 +82,6 @@ static void print_json(const struct attestation *a, const struct attest_err *why
     buf_done(&out);
 }
 
-static void print_text(const struct attestation *a)
-{
-    const struct dcap_report *d = &a->dcap;
-    char date[CLOCK_RFC3339_BYTES], until[CLOCK_RFC3339_BYTES];
-
-    (void)clock_rfc3339(d->tcb_date_s * 1000, date);
-    (void)clock_rfc3339(d->valid_until_s * 1000, until);
-    (void)printf("genuine %s quote, version %u%s\n", quote_tee_name(d->quote.tee), d->quote.version,
-                 a->simulated ? ", of a SIMULATED platform" : "");
-    (void)printf("  TCB status          %s\n", tcb_status_name(d->verdict.status));
-    for (unsigned i = 0; i < d->verdict.advisories.count; i++)
-        (void)printf("%s%s", i ? ", " : "  advisories          ", d->verdict.advisories.ids[i]);
-    if (d->verdict.advisories.count)
-        (void)printf("\n");
-    (void)printf("  TCB date            %.10s\n", date);
-    (void)printf("  collateral expires  %.19sZ\n", until);
-    if (a->runtime_verified)
-        (void)printf("  runs                the boot chain, application and image of the policy\n");
-}
-
 int cli_verify(int argc, char **argv, char **environment)
 {
     CLEANUP(settings_free_cleanup) struct settings *settings = NULL;
@@ -124,7 +105,7 @@ int cli_verify(int argc, char **argv, char **environment)
     if (config.json)
         print_json(a, &why);
     else if (good)
-        print_text(a);
+        output_attestation(a);
     else
         (void)fprintf(stderr, "atls verify: refused: %s [%s]\n", why.text,
                       attest_code_name(why.code));

@@ -466,6 +466,7 @@ static bool defaults(struct policy **out, struct attest_err *err)
 
     if (!p)
         return attest_fail(err, ATTEST_MEMORY, "no memory for a policy");
+    buf_init(&p->text, POLICY_BYTES_MAX, "policy");
     p->allowed[TCB_STATUS_UP_TO_DATE] = true;
     memcpy(p->pccs_url, POLICY_PCCS_URL, sizeof POLICY_PCCS_URL);
     *out = p;
@@ -495,7 +496,7 @@ bool policy_parse(struct view json, struct policy **out, struct attest_err *err)
             return false;
         p->root_count = 1;
     }
-    if (!digest_sha256(&json, 1, p->digest))
+    if (!digest_sha256(&json, 1, p->digest) || !buf_append(&p->text, json, NULL))
         return attest_fail(err, ATTEST_MEMORY, "no memory for a policy");
     *out = take(p);
     return true;
@@ -516,6 +517,7 @@ void policy_free(struct policy *p)
     for (unsigned i = 0; i < p->root_count; i++)
         trust_free(p->roots[i]);
     free(p->bootchains);
+    buf_done(&p->text);
     free(p);
 }
 

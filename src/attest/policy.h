@@ -8,6 +8,7 @@
 #include "attest/quote.h"
 #include "attest/tcb_match.h"
 #include "attest/trust.h"
+#include "base/buf.h"
 
 enum {
     POLICY_BYTES_MAX = 4 * 1024 * 1024,
@@ -65,6 +66,7 @@ struct policy {
     struct trust *roots[POLICY_ROOTS_MAX]; /* owned; Intel's, if it names none */
     unsigned root_count;
     uint8_t digest[HASH_BYTES]; /* of the document's bytes: connections are shared by it */
+    struct buf text;            /* the document itself: receipts hold it */
 };
 
 MUST_USE bool policy_parse(struct view json, struct policy **out, struct attest_err *err);

@@ -98,6 +98,7 @@ static bool dcap(struct run *r, const struct trust *trust)
         return attest_fail_plain(
             r->err, ATTEST_TEE_MISMATCH,
             "TEE type mismatch: expected TDX report but got SGX enclave report");
+    memcpy(r->a->root_sha256, trust->sha256, sizeof r->a->root_sha256);
     return dcap_verify(&quote, r->in->collateral, r->in->now_s, trust, &options, &r->a->dcap,
                        r->err);
 }

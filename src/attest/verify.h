@@ -31,6 +31,7 @@ struct attestation {
     bool has_compose, has_os_image;
     uint8_t compose_hash[HASH_BYTES], os_image_hash[HASH_BYTES]; /* as measured */
     bool simulated;                                              /* the root was not Intel's */
+    uint8_t root_sha256[HASH_BYTES];
     bool runtime_verified; /* boot chain, compose and OS image were those of the policy */
     int64_t verified_at_s;
 };

@@ -10,6 +10,7 @@ static const struct command commands[] = {
     {"connect", "standard input and output on an attested connection", cli_connect},
     {"policy", "make a policy, check one, take one from an endpoint", cli_policy},
     {"collateral", "fetch what Intel has signed about a platform", cli_collateral},
+    {"receipt", "verify a receipt of an attestation, or show it", cli_receipt},
     {"verify", "verify a quote with its collateral, offline", cli_verify},
     {"bench", "how long verifying and connecting take here", cli_bench},
     {"inspect", "show every field of a quote; nothing is verified", cli_inspect},

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "tls/roots.h"
 #include "tls/tls_priv.h"
 
@@ -442,4 +441,18 @@ bool session_leaf(const struct session *s, uint8_t out[static SESSION_HASH_BYTES
     leaf = SSL_get0_peer_certificate(s->ssl);
     return (leaf && X509_digest(leaf, EVP_sha256(), out, &n) == 1) ||
            err_set(err, ERR_TLS, "missing server certificate");
+}
+
+bool session_leaf_der(const struct session *s, struct buf *out, struct err *err)
+{
+    const X509 *leaf = SSL_get0_peer_certificate(s->ssl);
+    int n = leaf ? i2d_X509(leaf, NULL) : 0;
+    uint8_t *room;
+
+    if (n <= 0)
+        return err_set(err, ERR_TLS, "missing server certificate");
+    if (!buf_room(out, (size_t)n, &room, err) || i2d_X509(leaf, &room) != n)
+        return false;
+    buf_wrote(out, (size_t)n);
+    return true;
 }

@@ -10,8 +10,7 @@
  * Threads  a context may be shared; a session belongs to one thread. */
 #pragma once
 
-#include "base/err.h"
-#include "base/view.h"
+#include "base/buf.h"
 #include "tls/tls.h"
 
 enum { SESSION_EXPORTER_BYTES = 32, SESSION_HASH_BYTES = 32 };
@@ -63,3 +62,5 @@ MUST_USE bool session_exporter(const struct session *s, uint8_t out[static SESSI
 /* SHA-256 of the server's leaf in DER, at either end. */
 MUST_USE bool session_leaf(const struct session *s, uint8_t out[static SESSION_HASH_BYTES],
                            struct err *err);
+/* The server's leaf in DER, appended; at the client's end, once the handshake is done. */
+MUST_USE bool session_leaf_der(const struct session *s, struct buf *out, struct err *err);

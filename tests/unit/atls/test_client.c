@@ -54,8 +54,9 @@ static void stage_open(struct stage *s, const struct lie *lie, const char *name)
     memset(s, 0, sizeof *s);
     world_open(&s->w, 4);
     s->lie = lie;
-    spec.not_before_s = now - 100; /* the web's PKI lives in the real time */
-    spec.not_after_s = now + 1000;
+    /* The web's PKI lives in the real time, the rest in the world's. */
+    spec.not_before_s = (now < s->w.now_s ? now : s->w.now_s) - 100;
+    spec.not_after_s = (now > s->w.now_s ? now : s->w.now_s) + 1000;
     assert_true(sim_key(&s->ca_key, NULL) && sim_key(&s->key, NULL));
     spec.key = s->ca_key;
     assert_true(sim_certificate(&spec, &s->ca, NULL));
@@ -286,6 +287,39 @@ static void an_honest_server_is_attested(void **state)
     }
 }
 
+static void what_was_attested_makes_a_receipt_that_verifies(void **state)
+{
+    static const struct lie honest = {0};
+    struct receipt_judge judge = {.policy = NULL};
+    struct attestation *a = NULL;
+    struct receipt lent, *r = NULL;
+    uint8_t exporter[32], hash[32];
+    struct buf text;
+    struct stage s;
+
+    (void)state;
+    stage_open(&s, &honest, "tee.test");
+    assert_int_equal(run(&s), ATLS_ATTESTED);
+    atls_client_receipt(s.client, &lent);
+    buf_init(&text, 1 << 20, "receipt");
+    if (!receipt_write(&lent, atls_client_attestation(s.client), &text, &s.w.err) ||
+        !receipt_parse(buf_view(&text), &r, &s.w.err))
+        fail_msg("%s", s.w.err.text);
+    judge.trust = s.w.trust;
+    if (!receipt_verify(r, &judge, &a, &s.w.err))
+        fail_msg("%s", s.w.err.text);
+    assert_true(view_eq(r->server_name, VIEW("tee.test")));
+    assert_memory_equal(r->nonce, atls_client_nonce(s.client), 32);
+    assert_memory_equal(r->certificate_sha256, s.w.leaf, 32);
+    assert_true(session_exporter(s.server, exporter, NULL));
+    assert_true(secret_sha256(exporter, 32, hash));
+    assert_memory_equal(r->exporter_sha256, hash, 32);
+    attestation_free(a);
+    receipt_free(r);
+    buf_done(&text);
+    stage_close(&s);
+}
+
 static void collateral_is_asked_for_when_none_is_stapled_or_it_is_old(void **state)
 {
     static const struct lie lies[] = {{.no_staple = true}, {.old_staple = true}};
@@ -423,6 +457,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_honest_server_is_attested),
+        cmocka_unit_test(what_was_attested_makes_a_receipt_that_verifies),
         cmocka_unit_test(collateral_is_asked_for_when_none_is_stapled_or_it_is_old),
         cmocka_unit_test(a_dishonest_server_is_refused),
         cmocka_unit_test(names_that_are_none_are_refused),
