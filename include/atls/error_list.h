@@ -86,6 +86,7 @@
     X(TCB_GRACE, 411, "tcb_grace_period")                     \
     X(TCB_INFO, 412, "tcb_info_error")                        \
     X(TCB_EVALUATION, 413, "tcb_evaluation_data_number")      \
+    X(TCB_ROLLBACK, 414, "tcb_rollback")                      \
     X(TEE_MISMATCH, 500, "tee_type_mismatch")                 \
     X(BOOTCHAIN, 501, "bootchain_mismatch")                   \
     X(RTMR, 502, "rtmr_mismatch")                             \
@@ -102,6 +103,7 @@
     X(QUOTE_AGE, 702, "quote_too_old")                        \
     X(POLICY, 800, "policy")                                  \
     X(TRUST, 801, "trust_root")                               \
+    X(EDITIONS, 802, "editions_file")                         \
     X(MEMORY, 900, "out_of_memory")                           \
     X(INTERNAL, 901, "internal")                              \
     X(RECEIPT_SYNTAX, 1000, "receipt_syntax")                 \

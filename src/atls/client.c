@@ -8,6 +8,9 @@
 
 enum { READ_BYTES = 8 * 1024, NAME_BYTES = 256, LEAF_MAX = RECEIPT_CERTIFICATE_MAX };
 
+/* Whence the collateral is that is used. */
+enum source { NONE, STAPLED, GIVEN, GIVEN_ANEW };
+
 enum state { HANDSHAKE, EXCHANGE, COLLATERAL, VERIFY, ATTESTED, FAILED };
 
 struct atls_client {
@@ -25,7 +28,9 @@ struct atls_client {
     struct exchange_answer answer;
     struct collateral_need need;
     struct collateral *collateral; /* used; ours */
-    bool stapled;
+    enum source source;
+    bool anew; /* what was given before is refused: what comes next must be new */
+    const struct editions *editions;
     struct attestation *attestation;
     void (*entered)(void *context, enum atls_phase phase);
     void *context_of_entered;
@@ -61,6 +66,7 @@ bool atls_client_new(const struct atls_client_options *options, struct atls_clie
     buf_init(&c->leaf_der, LEAF_MAX, "server certificate");
     c->policy = options->policy;
     c->cache = options->cache;
+    c->editions = options->editions;
     c->entered = options->entered;
     c->context_of_entered = options->context_of_entered;
     if (strlen(host) >= sizeof c->host || strpbrk(host, "\r\n \t") ||
@@ -211,7 +217,7 @@ static void choose_collateral(struct atls_client *c)
     if (c->answer.collateral) {
         collateral_free(c->collateral);
         c->collateral = take(c->answer.collateral);
-        c->stapled = true;
+        c->source = STAPLED;
     }
     if (c->collateral)
         enter(c, VERIFY, ATLS_PHASE_VERIFY);
@@ -222,11 +228,24 @@ static void choose_collateral(struct atls_client *c)
         c->state = FAILED;
 }
 
-/* What is stapled may have expired: then it is fetched, once. */
 static bool stale(enum attest_code code)
 {
     return code == ATTEST_TCB_TIME || code == ATTEST_QE_TIME || code == ATTEST_CRL_TIME ||
-           code == ATTEST_TCB_EVALUATION;
+           code == ATTEST_TCB_EVALUATION || code == ATTEST_TCB_ROLLBACK;
+}
+
+/* What is stapled, or was kept, may have expired: then it is fetched, and once anew. */
+static bool fetch_again(struct atls_client *c)
+{
+    if (!stale(c->err.code) || c->source == NONE || c->source == GIVEN_ANEW)
+        return false;
+    c->anew = c->source == GIVEN;
+    collateral_free(c->collateral);
+    c->collateral = NULL;
+    c->source = NONE;
+    c->err.code = ATTEST_OK;
+    choose_collateral(c);
+    return true;
 }
 
 static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
@@ -236,6 +255,7 @@ static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
         .event_log = buf_view(&c->answer.event_log),
         .collateral = c->collateral,
         .cache = c->cache,
+        .editions = c->editions,
         .now_s = now_s,
         .leaf_sha256 = c->leaf,
         .report_data = c->report_data,
@@ -249,13 +269,7 @@ static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
         c->attestation = a;
         c->age_s = in.age_s;
         enter(c, ATTESTED, ATLS_PHASE_DONE);
-    } else if (c->stapled && stale(c->err.code)) {
-        collateral_free(c->collateral);
-        c->collateral = NULL;
-        c->stapled = false;
-        c->err.code = ATTEST_OK;
-        choose_collateral(c);
-    } else {
+    } else if (!fetch_again(c)) {
         c->state = FAILED;
     }
 }
@@ -304,11 +318,17 @@ void atls_client_give_collateral(struct atls_client *c, struct collateral *colla
 {
     collateral_free(c->collateral);
     c->collateral = collateral;
+    c->source = c->anew ? GIVEN_ANEW : GIVEN;
+}
+
+bool atls_client_anew(const struct atls_client *c)
+{
+    return c->anew;
 }
 
 bool atls_client_stapled(const struct atls_client *c)
 {
-    return c->stapled;
+    return c->source == STAPLED;
 }
 
 const struct attestation *atls_client_attestation(const struct atls_client *c)
@@ -343,7 +363,9 @@ bool atls_client_reattest(struct atls_client *c)
         return false;
     exchange_reader_done(&c->reader);
     exchange_reader_init(&c->reader);
-    c->state = HANDSHAKE; /* it is done: the next step asks */
+    c->anew = false;
+    c->source = c->collateral ? GIVEN : NONE; /* it may have grown old since */
+    c->state = HANDSHAKE;                     /* it is done: the next step asks */
     return true;
 }
 

@@ -28,6 +28,7 @@ struct atls_client_options {
     struct session_context *context; /* lent; its roots fit the policy's tls_trust */
     const struct policy *policy;     /* lent */
     struct dcap_cache *cache;        /* lent; NULL: none */
+    const struct editions *editions; /* lent: older ones are refused; NULL: nothing is known */
     const char *server_name;
     const char *host; /* of the quote request; NULL: the server name */
     void (*entered)(void *context, enum atls_phase phase); /* for measuring; NULL: nobody listens */
@@ -50,6 +51,8 @@ enum atls_step atls_client_step(struct atls_client *c, int64_t now_s, uint64_t n
 const struct attest_err *atls_client_error(const struct atls_client *c);
 
 const struct collateral_need *atls_client_need(const struct atls_client *c);
+/* What was given before was too old: no cache should answer this time. It is asked once. */
+bool atls_client_anew(const struct atls_client *c);
 void atls_client_give_collateral(struct atls_client *c, struct collateral *collateral);
 bool atls_client_stapled(const struct atls_client *c);
 

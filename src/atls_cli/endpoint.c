@@ -67,11 +67,16 @@ static void write_error(const void *what, struct json_writer *w)
 
 static void write_report(const void *what, struct json_writer *w)
 {
-    const struct atls_client *c = what;
+    const struct attested *a = what;
+    const struct atls_client *c = attested_client(a);
 
     json_object(w);
     json_key(w, "verified");
     json_bool(w, true);
+    if (attested_warning(a)->code != ATTEST_OK) {
+        json_key(w, "warning");
+        report_write_error(attested_warning(a), w);
+    }
     report_write_hex(w, "certificate_sha256", view_from(atls_client_leaf(c), SESSION_HASH_BYTES));
     report_write_hex(w, "nonce", view_from(atls_client_nonce(c), EXCHANGE_NONCE_BYTES));
     json_key(w, "collateral_stapled");
@@ -141,6 +146,8 @@ static bool write_receipt(const char *path, const struct atls_client *c, struct 
 struct attested_options endpoint_options(const struct endpoint_config *c, const struct endpoint *e,
                                          const struct policy *policy)
 {
+    const char *folder = c->cache ? c->cache : fetch_cache_default();
+
     return (struct attested_options){
         .host = e->host,
         .port = e->port,
@@ -148,9 +155,8 @@ struct attested_options endpoint_options(const struct endpoint_config *c, const 
         .proxy = c->proxy,
         .ca_file = c->cacert,
         .pccs_url = c->pccs_url,
-        .cache = c->no_cache ? NULL
-                 : c->cache  ? c->cache
-                             : fetch_cache_default(),
+        .cache = c->no_cache ? NULL : folder,
+        .editions = c->remember ? folder : NULL,
         .timeout_ms = c->timeout_ms,
     };
 }
@@ -166,9 +172,13 @@ bool endpoint_open(const char *command, const struct endpoint_config *c, const s
         *status = endpoint_failed(command, c->json, &why);
         return false;
     }
+    why = *attested_warning(*out);
     if (c->json)
-        print_json(write_report, attested_client(*out));
-    else if (c->verbose)
+        print_json(write_report, *out);
+    else if (why.code != ATTEST_OK)
+        (void)fprintf(stderr, "%s: warning: %s [%s]\n", command, why.text,
+                      attest_code_name(why.code));
+    if (c->verbose && !c->json)
         say(command, e, attested_client(*out));
     return true;
 }

@@ -6,7 +6,7 @@
 
 struct endpoint_config {
     const char *policy, *proxy, *cacert, *pccs_url, *cache, *receipt;
-    bool no_cache, json, verbose;
+    bool no_cache, remember, json, verbose;
     uint64_t timeout_ms;
 };
 
@@ -21,6 +21,10 @@ struct endpoint_config {
         ENDPOINT_ROW(cacert, SETTING_TEXT, "cacert", .group = "Whom to trust",                    \
                      .value_name = "FILE",                                                        \
                      .help = "CAs in PEM for the server's certificate, instead of Mozilla's"),    \
+        ENDPOINT_ROW(remember, SETTING_BOOL, "remember", .group = "Whom to trust",                \
+                     .fallback = "true",                                                          \
+                     .help = "Refuse collateral of an older edition than was accepted before, "   \
+                             "and remember this one, in editions.json in the cache's folder"),    \
         ENDPOINT_ROW(proxy, SETTING_TEXT, "proxy", .group = "The way there", .value_name = "URL", \
                      .help = "Connect through a bridge: ws://host:port or wss://host"),           \
         ENDPOINT_ROW(pccs_url, SETTING_TEXT, "pccs-url", .group = "The way there",                \

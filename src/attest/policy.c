@@ -306,6 +306,7 @@ enum member {
     M_CACHE,
     M_DISABLE,
     M_EVALUATION,
+    M_ROLLBACK,
     M_ADVISORIES,
     M_REATTEST,
     M_AGE,
@@ -328,6 +329,7 @@ static const char *const member_names[M_COUNT] = {
     "cache_collateral",
     "disable_runtime_verification",
     "min_tcb_evaluation_data_number",
+    "allow_collateral_rollback",
     "reject_advisories",
     "reattest_after",
     "max_quote_age",
@@ -387,6 +389,8 @@ static bool take_member(struct reader *r, enum member m, uint32_t token)
         good = number(r, token, key, UINT32_MAX, &n);
         p->evaluation_least = (uint32_t)n;
         return good;
+    case M_ROLLBACK:
+        return boolean(r, token, key, &p->allow_rollback);
     case M_ADVISORIES:
         return advisory_list(r, token);
     case M_REATTEST:

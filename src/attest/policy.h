@@ -57,6 +57,7 @@ struct policy {
     bool cache_collateral;
     bool runtime_unverified; /* disable_runtime_verification */
     uint32_t evaluation_least;
+    bool allow_rollback; /* allow_collateral_rollback */
     struct advisories rejected;
     uint64_t reattest_after_s; /* 0: never */
     uint64_t quote_age_max_s;  /* 0: no limit */

@@ -77,7 +77,7 @@ void receipt_write_summary(const struct attestation *a, struct json_writer *w)
     report_write_hex(w, "fmspc", view_from(d->pck.fmspc, sizeof d->pck.fmspc));
     report_write_time(w, "collateral_expires", d->valid_until_s);
     write_text(w, "trust_root", view_str(d->intel ? "intel" : "custom"));
-    report_write_hex(w, "trust_root_sha256", view_from(a->root_sha256, sizeof a->root_sha256));
+    report_write_hex(w, "trust_root_sha256", view_from(a->edition.root_sha256, HASH_BYTES));
     json_key(w, "simulated");
     json_bool(w, a->simulated);
     json_key(w, "runtime_verified");

@@ -80,6 +80,14 @@ bool trust_custom(struct view der, struct trust **out, struct attest_err *err)
     return load(der, view_eq(der, view_from(trust_intel_root, sizeof trust_intel_root)), out, err);
 }
 
+bool trust_is_intel(const uint8_t sha256[static SHA256_BYTES])
+{
+    uint8_t intel[SHA256_BYTES];
+
+    return secret_sha256(trust_intel_root, sizeof trust_intel_root, intel) &&
+           memcmp(intel, sha256, sizeof intel) == 0;
+}
+
 void trust_free(struct trust *t)
 {
     if (!t)

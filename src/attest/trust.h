@@ -26,5 +26,7 @@ struct trust {
 MUST_USE bool trust_intel(struct trust **out, struct attest_err *err);
 /* der: a self-signed P-256 CA certificate whose common name ends in " Root CA". */
 MUST_USE bool trust_custom(struct view der, struct trust **out, struct attest_err *err);
+/* Of a root in DER. */
+bool trust_is_intel(const uint8_t sha256[static SHA256_BYTES]);
 void trust_free(struct trust *t); /* NULL is fine */
 CLEANUP_DEFINE(struct trust, trust_free)

@@ -98,7 +98,7 @@ static bool dcap(struct run *r, const struct trust *trust)
         return attest_fail_plain(
             r->err, ATTEST_TEE_MISMATCH,
             "TEE type mismatch: expected TDX report but got SGX enclave report");
-    memcpy(r->a->root_sha256, trust->sha256, sizeof r->a->root_sha256);
+    memcpy(r->a->edition.root_sha256, trust->sha256, sizeof r->a->edition.root_sha256);
     return dcap_verify(&quote, r->in->collateral, r->in->now_s, trust, &options, &r->a->dcap,
                        r->err);
 }
@@ -116,6 +116,30 @@ static bool dcap_any(struct run *r, const struct trust *given)
     for (unsigned i = 0; i < r->policy->root_count && !good; i++)
         good = dcap(r, r->policy->roots[i]);
     return good;
+}
+
+/* Not older than what was accepted before. */
+static bool edition(struct run *r)
+{
+    const struct dcap_report *d = &r->a->dcap;
+    struct edition *now = &r->a->edition;
+    const struct edition *before;
+
+    now->tee = d->quote.tee;
+    memcpy(now->fmspc, d->pck.fmspc, sizeof now->fmspc);
+    now->tcb_info = d->tcb_evaluation;
+    now->qe_identity = d->qe_evaluation;
+    if (!r->in->editions || (r->policy && r->policy->allow_rollback))
+        return true;
+    before = editions_find(r->in->editions, now);
+    return !before ||
+           (now->tcb_info >= before->tcb_info && now->qe_identity >= before->qe_identity) ||
+           attest_fail_plain(r->err, ATTEST_TCB_ROLLBACK,
+                             "TCB info error: the collateral is older than what was accepted "
+                             "before: tcbEvaluationDataNumber is %u (TCB info) and %u (QE "
+                             "identity), and %u and %u were seen for this family of platforms",
+                             now->tcb_info, now->qe_identity, before->tcb_info,
+                             before->qe_identity);
 }
 
 /* Out of date for no longer than the policy bears. */
@@ -324,7 +348,7 @@ static bool verify(struct run *r, const struct trust *trust)
         return attest_fail(
             r->err, ATTEST_TRUST,
             "the platform is simulated, and the policy does not say allow_simulated");
-    if (r->policy && (!tcb_policy(r) || !age(r)))
+    if (!edition(r) || (r->policy && (!tcb_policy(r) || !age(r))))
         return false;
     if (!report_data(r) || (a->log && !replay(r)))
         return false;

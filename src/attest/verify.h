@@ -8,6 +8,7 @@
 #pragma once
 
 #include "attest/dcap.h"
+#include "attest/editions.h"
 #include "attest/event_log.h"
 #include "attest/policy.h"
 
@@ -16,6 +17,7 @@ struct attest_input {
     struct view event_log; /* JSON; empty: none (good with no policy, or no runtime verification) */
     const struct collateral *collateral; /* lent */
     struct dcap_cache *cache;            /* lent; NULL: none */
+    const struct editions *editions;     /* lent: older ones are refused; NULL: nothing is known */
     int64_t now_s;
     const uint8_t
         *leaf_sha256; /* 32 bytes, of the server's certificate; NULL: not from a connection */
@@ -31,8 +33,8 @@ struct attestation {
     bool has_compose, has_os_image;
     uint8_t compose_hash[HASH_BYTES], os_image_hash[HASH_BYTES]; /* as measured */
     bool simulated;                                              /* the root was not Intel's */
-    uint8_t root_sha256[HASH_BYTES];
-    bool runtime_verified; /* boot chain, compose and OS image were those of the policy */
+    struct edition edition; /* of the collateral: for editions_raise */
+    bool runtime_verified;  /* boot chain, compose and OS image were those of the policy */
     int64_t verified_at_s;
 };
 

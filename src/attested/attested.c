@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "fetch/editions_file.h"
 #include "fetch/fetch.h"
 
 #include "base/poison.h"
@@ -21,7 +22,9 @@ struct attested {
     struct transport *transport;
     struct session_context *context;
     struct atls_client *client;
-    struct buf received; /* ciphertext on its way */
+    struct buf received;       /* ciphertext on its way */
+    struct editions *editions; /* NULL: none are remembered */
+    struct attest_err warning;
     struct stopwatch watch;
 };
 
@@ -113,6 +116,7 @@ static bool fetch(struct attested *c, const struct attested_options *o, struct a
         .url = o->pccs_url ? o->pccs_url : o->policy->pccs_url,
         .timeout_ms = o->timeout_ms,
         .cache = o->cache,
+        .anew = atls_client_anew(c->client),
         .now_s = clock_wall_ms(&clock_system) / 1000,
     };
     struct collateral *collateral;
@@ -121,6 +125,15 @@ static bool fetch(struct attested *c, const struct attested_options *o, struct a
         return false;
     atls_client_give_collateral(c->client, collateral);
     return true;
+}
+
+/* What cannot be kept is no reason to fail now; the next connection is the poorer for it. */
+static void remember(struct attested *c, const struct attested_options *o)
+{
+    const struct edition *accepted = &atls_client_attestation(c->client)->edition;
+
+    if (c->editions && editions_raise(c->editions, accepted))
+        (void)!editions_keep(o->editions, accepted, &c->warning);
 }
 
 static bool attest(struct attested *c, const struct attested_options *o, struct attest_err *err)
@@ -141,6 +154,7 @@ static bool attest(struct attested *c, const struct attested_options *o, struct 
                 return false;
             break;
         case ATLS_ATTESTED:
+            remember(c, o);
             return true;
         case ATLS_FAILED:
             if (err)
@@ -168,11 +182,14 @@ bool attested_open(const struct attested_options *o, struct attested **out, stru
     if (!c)
         return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
     buf_init(&c->received, RECEIVED_MAX, "received bytes");
+    if (o->editions && !editions_load(o->editions, &c->editions, err))
+        return false;
     if (o->context)
         c->context = session_context_ref(o->context);
     else if (!attested_context(o, &c->context, err))
         return false;
     client.context = c->context;
+    client.editions = c->editions;
     client.context_of_entered = &c->watch;
     if (!atls_client_new(&client, &c->client, err) || !open_transport(c, &transport, err) ||
         !attest(c, o, err))
@@ -195,7 +212,13 @@ void attested_free(struct attested *c)
     session_context_unref(c->context);
     transport_free(c->transport);
     buf_done(&c->received);
+    free(c->editions);
     free(c);
+}
+
+const struct attest_err *attested_warning(const struct attested *c)
+{
+    return &c->warning;
 }
 
 const struct atls_client *attested_client(const struct attested *c)

@@ -18,6 +18,7 @@ struct attested_options {
     const char *proxy, *ca_file; /* NULL: none; the built-in CAs */
     const char *pccs_url;        /* NULL: the policy's */
     const char *cache;           /* folder; NULL: none */
+    const char *editions;        /* folder in which accepted ones are remembered; NULL: none are */
     uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
     struct attested_times *times; /* written; NULL: not asked for */
     /* For who connects often; lent. NULL: a context of its own; everything is verified from the start. */
@@ -35,6 +36,8 @@ MUST_USE bool attested_open(const struct attested_options *o, struct attested **
 void attested_free(struct attested *c); /* says close_notify; NULL is fine */
 CLEANUP_DEFINE(struct attested, attested_free)
 
+/* Code ATTEST_OK: nothing. Else what went wrong without harm to this connection. */
+const struct attest_err *attested_warning(const struct attested *c);
 const struct atls_client *attested_client(const struct attested *c);
 MUST_USE bool attested_write(struct attested *c, struct view bytes, struct attest_err *err);
 /* Waits for application bytes and appends them. *end: the other end said that there are no more. timeout_ms 0: for ever. */

@@ -101,19 +101,21 @@ void cache_store(const char *path, struct view json)
 
 /* --- turns --- */
 
-static void make_folder(const char *folder)
+bool cache_make(const char *folder)
 {
     char parent[PATH_BYTES];
     char *slash;
 
-    if (snprintf(parent, sizeof parent, "%s", folder) >= (int)sizeof parent)
-        return;
+    if (snprintf(parent, sizeof parent, "%s", folder) >= (int)sizeof parent) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
     slash = strrchr(parent, '/');
     if (slash && slash != parent) {
         *slash = '\0';
         (void)!mkdir(parent, 0700);
     }
-    (void)!mkdir(folder, 0700);
+    return mkdir(folder, 0700) == 0 || errno == EEXIST;
 }
 
 int cache_turn(const struct fetch_options *o, const char *path)
@@ -124,7 +126,7 @@ int cache_turn(const struct fetch_options *o, const char *path)
     char lock[PATH_BYTES];
     int fd;
 
-    make_folder(o->cache);
+    (void)!cache_make(o->cache);
     if (snprintf(lock, sizeof lock, "%s.turn", path) >= (int)sizeof lock)
         return -1;
     fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

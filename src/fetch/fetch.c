@@ -336,13 +336,15 @@ bool fetch_collateral(const struct fetch_options *options, const struct collater
 
     if (!cache_path(options, need, path, sizeof path))
         return ask(options, need, NULL, out, err);
-    if ((*out = cache_load(path, options->now_s, false)) != NULL)
+    *out = options->anew ? NULL : cache_load(path, options->now_s, false);
+    if (*out)
         return true;
     turn = cache_turn(options, path);
     now.now_s += (int64_t)(clock_monotonic_ms(&clock_system) - start_ms) / 1000;
     /* Whoever was before us may have fetched it; and an old one is better than none. */
-    if ((*out = cache_load(path, now.now_s, false)) == NULL &&
-        !ask_in_turn(&now, need, path, turn, out, err))
+    if (!options->anew)
+        *out = cache_load(path, now.now_s, false);
+    if (!*out && !ask_in_turn(&now, need, path, turn, out, err) && !options->anew)
         *out = cache_load(path, now.now_s, true);
     cache_turn_end(turn);
     return *out != NULL;

@@ -23,6 +23,7 @@ struct fetch_options {
     const char *url; /* of the service; with or without /sgx/certification/v4 or /tdx/… behind it */
     uint64_t timeout_ms; /* of each request */
     const char *cache;   /* folder; NULL: none. It is made when it is not there */
+    bool anew;           /* what lies in the cache does not do; what comes goes there */
     const char *ca_file; /* PEM of CAs to trust instead of the system's; NULL */
     int64_t now_s;
 };

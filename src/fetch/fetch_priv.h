@@ -6,6 +6,8 @@
 /* cache.c. Path of the entry, or false: no cache, or no room. */
 bool cache_path(const struct fetch_options *o, const struct collateral_need *need, char *out,
                 size_t size);
+/* The folder, and the one above it. False: errno. */
+bool cache_make(const char *folder);
 /* NULL: nothing good is there. old: also what should be fetched anew by now, but is not out of date. */
 struct collateral *cache_load(const char *path, int64_t now_s, bool old);
 void cache_store(const char *path, struct view json);

@@ -20,6 +20,7 @@ enum { FIELD_BYTES = 64 * 1024 };
 
 struct config {
     const char *listen, *socket;
+    uint32_t evaluation;
     int log_format, log_level;
 };
 
@@ -33,6 +34,8 @@ static const struct setting rows[] = {
         .value_name = "ADDR", .help = "Address of the PCCS: Intel's statements about the platform"),
     ROW(socket, SETTING_TEXT, "socket", .group = "Where", .value_name = "PATH",
         .help = "Unix socket of the guest agent; without it, dstack.sock in the folder"),
+    ROW(evaluation, SETTING_U32, "evaluation", .group = "What Intel says", .fallback = "17",
+        .help = "Edition of TCB info and QE identity (tcbEvaluationDataNumber)"),
     ROW(log_format, SETTING_CHOICE, "log-format", .group = "Log", .choices = "auto|text|json",
         .fallback = "auto", .help = "auto: text on a terminal, JSON lines elsewhere"),
     ROW(log_level, SETTING_CHOICE, "log-level", .group = "Log", .choices = "error|warn|info|debug",
@@ -157,6 +160,7 @@ static bool run(struct simulator *s, const struct config *c, const char *folder,
     char socket[STATE_PATH_BYTES];
     bool good;
 
+    s->state.platform->recipe.evaluation = c->evaluation;
     (void)snprintf(socket, sizeof socket, "unix:%s%s", c->socket ? c->socket : folder,
                    c->socket ? "" : "/dstack.sock");
     good = loop_new(&clock_system, &s->loop, err) &&

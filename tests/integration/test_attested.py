@@ -258,7 +258,7 @@ def test_collateral_is_fetched_and_kept_when_none_is_stapled(world):
     world.start_tee("--without-collateral")
     report = json.loads(world.atls("get", "/x", "--json").stderr)
     assert not report["collateral_stapled"]
-    kept = list((world.folder / "cache/postern").glob("*.json"))
+    kept = list((world.folder / "cache/postern").glob("*-tdx-*.json"))
     assert len(kept) == 1 and kept[0].stat().st_mode & 0o777 == 0o600
     world.simulator.stop()
     done = world.run("atls", "get", f"https://localhost:{world.port}/x", "--policy", world.sim / "policy.json", "--cacert",

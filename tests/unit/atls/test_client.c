@@ -32,7 +32,8 @@ struct stage {
     struct buf request;
     bool answered, server_up;
     const struct lie *lie;
-    char phases[16]; /* that the client told of */
+    char phases[16];        /* that the client told of */
+    struct editions *known; /* none, until a test puts some there */
 };
 
 static void entered(void *context, enum atls_phase phase)
@@ -88,12 +89,16 @@ static void stage_open(struct stage *s, const struct lie *lie, const char *name)
                                           .server_name = name,
                                           .entered = entered,
                                           .context_of_entered = s};
+    s->known = calloc(1, sizeof *s->known);
+    assert_non_null(s->known);
+    client.editions = s->known;
     assert_true(atls_client_new(&client, &s->client, &s->w.err));
 }
 
 static void stage_close(struct stage *s)
 {
     atls_client_free(s->client);
+    free(s->known);
     session_free(s->server);
     session_context_unref(s->server_context);
     session_context_unref(s->client_context);
@@ -347,6 +352,52 @@ static void collateral_is_asked_for_when_none_is_stapled_or_it_is_old(void **sta
     }
 }
 
+static struct collateral *collateral_of(struct stage *s, uint32_t evaluation)
+{
+    struct collateral *out;
+    struct buf json;
+
+    s->w.platform->recipe.evaluation = evaluation;
+    buf_init(&json, 1 << 20, "json");
+    assert_true(sim_collateral(s->w.platform, &json, NULL));
+    assert_true(collateral_parse(buf_view(&json), &out, &s->w.err));
+    buf_done(&json);
+    return out;
+}
+
+/* Stapled, then kept, then fetched: each is older than what was accepted; the last one may be new enough. */
+static void older_collateral_is_fetched_anew_once_and_then_refused(void **state)
+{
+    static const struct lie honest = {0};
+
+    (void)state;
+    for (uint32_t last = 17; last <= 18; last++) {
+        struct edition *known;
+        struct stage s;
+
+        stage_open(&s, &honest, "tee.test");
+        s.known->count = 1;
+        known = &s.known->all[0];
+        *known = (struct edition){.tee = TEE_TDX, .tcb_info = 18, .qe_identity = 18};
+        memcpy(known->fmspc, s.w.platform->recipe.fmspc, 6);
+        memcpy(known->root_sha256, s.w.trust->sha256, 32);
+        assert_int_equal(run(&s), ATLS_WANT_COLLATERAL);
+        assert_false(atls_client_anew(s.client)); /* a cache may know better than the endpoint */
+        atls_client_give_collateral(s.client, collateral_of(&s, 17));
+        assert_int_equal(run(&s), ATLS_WANT_COLLATERAL);
+        assert_true(atls_client_anew(s.client));
+        atls_client_give_collateral(s.client, collateral_of(&s, last));
+        if (last < 18) {
+            assert_int_equal(run(&s), ATLS_FAILED);
+            assert_int_equal(atls_client_error(s.client)->code, ATTEST_TCB_ROLLBACK);
+        } else {
+            assert_int_equal(run(&s), ATLS_ATTESTED);
+            assert_int_equal(atls_client_attestation(s.client)->edition.tcb_info, 18);
+        }
+        stage_close(&s);
+    }
+}
+
 static void a_dishonest_server_is_refused(void **state)
 {
     static const struct {
@@ -459,6 +510,7 @@ int main(void)
         cmocka_unit_test(an_honest_server_is_attested),
         cmocka_unit_test(what_was_attested_makes_a_receipt_that_verifies),
         cmocka_unit_test(collateral_is_asked_for_when_none_is_stapled_or_it_is_old),
+        cmocka_unit_test(older_collateral_is_fetched_anew_once_and_then_refused),
         cmocka_unit_test(a_dishonest_server_is_refused),
         cmocka_unit_test(names_that_are_none_are_refused),
         cmocka_unit_test(a_connection_can_be_attested_again),
