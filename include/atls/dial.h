@@ -37,7 +37,7 @@ ATLS_API void atls_stream_free(struct atls_stream *s);
 
 /* Lent by the stream. */
 ATLS_API const struct atls_report *atls_stream_report(struct atls_stream *s);
-/* Sends all of it. */
+/* Sends all of it. Once the policy's reattest_after is over, nothing is sent any more (reattest_due): dial again. */
 ATLS_CHECKED atls_result atls_stream_write(struct atls_stream *s, const void *bytes, size_t len,
                                            struct atls_error *error);
 /* Waits for something to read. *len: in, room at to; out, bytes, 0: the other end said that there is no more. timeout_ms: 0

@@ -101,6 +101,7 @@
     X(REPORT_DATA, 700, "report_data_mismatch")               \
     X(CERTIFICATE_EVENT, 701, "certificate_not_in_event_log") \
     X(QUOTE_AGE, 702, "quote_too_old")                        \
+    X(REATTEST, 703, "reattest_due")                          \
     X(POLICY, 800, "policy")                                  \
     X(TRUST, 801, "trust_root")                               \
     X(EDITIONS, 802, "editions_file")                         \

@@ -3,7 +3,9 @@
 import ctypes
 import ctypes.util
 import json
+import math
 import os
+import time
 
 _OK = 0
 _CONFIGURATION = "configuration"
@@ -45,6 +47,7 @@ def _load():
         ("atls_error_class", text, ctypes.c_int),
         ("atls_policy_parse", ctypes.c_int, text, size, ctypes.POINTER(pointer), error),
         ("atls_policy_free", None, pointer),
+        ("atls_policy_reattest_after", ctypes.c_uint64, pointer),
         ("atls_compose_merge", ctypes.c_int, text, text, ctypes.POINTER(pointer), error),
         ("atls_dial", ctypes.c_int, ctypes.POINTER(_DialOptions), ctypes.POINTER(pointer), error),
         ("atls_stream_free", None, pointer),
@@ -94,6 +97,11 @@ class _Policy:
         if _lib.atls_policy_parse(text, len(text), ctypes.byref(self.pointer), ctypes.byref(error)) != _OK:
             raise ValueError(f"invalid policy JSON: {_reason(error)[0]}")
 
+    @property
+    def reattest_after(self):
+        """Seconds; for ever when the policy does not say."""
+        return _lib.atls_policy_reattest_after(self.pointer) or math.inf
+
     def __del__(self):
         if self.pointer:
             _lib.atls_policy_free(self.pointer)
@@ -104,6 +112,7 @@ class Connection:
 
     def __init__(self, stream, policy):
         self._stream, self._policy = stream, policy
+        self._due = time.monotonic() + policy.reattest_after
         report = _lib.atls_stream_report(stream)
         measurement = _lib.atls_report_measurement(report, 0)
         advisories = []
@@ -117,6 +126,11 @@ class Connection:
             "advisory_ids": advisories,
             "simulated": _lib.atls_report_simulated(report),
         }
+
+    @property
+    def due(self):
+        """The policy's reattest_after is over: nothing can be sent any more. Connect again."""
+        return time.monotonic() >= self._due
 
     def report(self):
         """Everything that was verified, as `atls verify --json` prints it under "report"."""

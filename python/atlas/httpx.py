@@ -44,7 +44,7 @@ class _Stream(NetworkStream):
         if info == "attestation":
             return self._connection.attestation
         if info == "is_readable":
-            return False
+            return self._connection.due  # the pool takes it for closed, and connects again
         return None
 
 

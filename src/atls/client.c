@@ -24,6 +24,7 @@ struct atls_client {
     struct buf leaf_der;
     uint8_t report_data[REPORT_DATA_BYTES], exporter_sha256[HASH_BYTES];
     uint64_t asked_ms, age_s; /* age: of the quote, when it was verified */
+    uint64_t due_ms;          /* when the next one is */
     struct exchange_reader reader;
     struct exchange_answer answer;
     struct collateral_need need;
@@ -268,6 +269,8 @@ static void verify(struct atls_client *c, int64_t now_s, uint64_t now_ms)
         attestation_free(c->attestation);
         c->attestation = a;
         c->age_s = in.age_s;
+        c->due_ms =
+            c->policy->reattest_after_s ? now_ms + 1000 * c->policy->reattest_after_s : UINT64_MAX;
         enter(c, ATTESTED, ATLS_PHASE_DONE);
     } else if (!fetch_again(c)) {
         c->state = FAILED;
@@ -355,6 +358,11 @@ bool atls_client_write(struct atls_client *c, struct view plaintext, struct err 
 void atls_client_close(struct atls_client *c)
 {
     session_close(c->session);
+}
+
+uint64_t atls_client_due_ms(const struct atls_client *c)
+{
+    return c->due_ms;
 }
 
 bool atls_client_reattest(struct atls_client *c)

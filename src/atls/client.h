@@ -62,6 +62,9 @@ MUST_USE enum tls_status atls_client_read(struct atls_client *c, void *at, size_
                                           struct err *err);
 MUST_USE bool atls_client_write(struct atls_client *c, struct view plaintext, struct err *err);
 void atls_client_close(struct atls_client *c);
+/* After ATTESTED: when the policy's reattest_after is over, by the clock of step's now_ms; UINT64_MAX: never. The client itself has no
+ * clock: whoever writes looks here first. */
+uint64_t atls_client_due_ms(const struct atls_client *c);
 /* Asks for another quote on the same session, with a new nonce (long connections): step goes on until ATTESTED. No
  * application bytes may be under way. */
 MUST_USE bool atls_client_reattest(struct atls_client *c);

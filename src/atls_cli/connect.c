@@ -1,5 +1,6 @@
 /* atls connect: standard input and output on an attested connection; netcat with a proof. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -25,7 +26,9 @@ static const struct settings_program program = {
     .summary = "Connects to HOST:PORT; once it has proved to be what the policy asks for, standard "
                "input goes there and what comes goes to standard output.",
     .usage = "atls connect HOST:PORT --policy FILE [--proxy URL]",
-    .epilogue = "Exit status: as atls get.\n",
+    .epilogue = "When the policy's reattest_after is over, the connection ends with status 16: in "
+                "the middle "
+                "of a\nstream no other proof can be asked for.\nExit status: as atls get.\n",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
     .word = "HOST:PORT",
@@ -46,6 +49,27 @@ static bool send_input(struct attested *c, bool *open, struct attest_err *err)
     return n <= 0 || attested_write(c, view_from(bytes, (size_t)n), err);
 }
 
+/* Bytes from there, to standard output. What they mean is not known here, so that no quote can be asked for in between: when the
+ * proof has grown too old, it is over. */
+static bool take_output(struct attested *c, struct buf *in, bool *end, struct attest_err *err)
+{
+    uint64_t left = attested_due_in_ms(c);
+
+    if (!left)
+        return attested_fresh(c, err);
+    if (!attested_read(c, in, end, left == UINT64_MAX ? 0 : left, err))
+        return left != UINT64_MAX && err->code == ATTEST_TIMEOUT && attested_fresh(c, err);
+    return output_write(buf_view(in), err);
+}
+
+/* For poll(2). */
+static int patience(const struct attested *c)
+{
+    uint64_t left = attested_due_in_ms(c);
+
+    return left == UINT64_MAX ? -1 : left < INT_MAX ? (int)left : INT_MAX;
+}
+
 static bool pump(struct attested *c, struct attest_err *err)
 {
     bool open = true, end = false, good = true;
@@ -55,14 +79,15 @@ static bool pump(struct attested *c, struct attest_err *err)
     while (good && !end) {
         struct pollfd fds[] = {{attested_fd(c), POLLIN, 0}, {open ? STDIN_FILENO : -1, POLLIN, 0}};
 
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+        if (poll(fds, 2, patience(c)) < 0 && errno != EINTR) {
             good = attest_fail(err, ATTEST_IO, "waiting: %s", strerror(errno));
             break;
         }
-        if (fds[1].revents)
+        good = attested_fresh(c, err);
+        if (good && fds[1].revents)
             good = send_input(c, &open, err);
         if (good && fds[0].revents) {
-            good = attested_read(c, &in, &end, 0, err) && output_write(buf_view(&in), err);
+            good = take_output(c, &in, &end, err);
             buf_reset(&in);
         }
     }

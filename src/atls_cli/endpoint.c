@@ -161,24 +161,44 @@ struct attested_options endpoint_options(const struct endpoint_config *c, const 
     };
 }
 
+/* What is to be said and written of an attestation that passed. */
+static bool report(const char *command, const struct endpoint_config *c, const struct endpoint *e,
+                   const struct attested *attested, struct attest_err *err)
+{
+    const struct atls_client *client = attested_client(attested);
+    const struct attest_err *warning = attested_warning(attested);
+
+    if (c->receipt && !write_receipt(c->receipt, client, err))
+        return false;
+    if (c->json)
+        print_json(write_report, attested);
+    else if (warning->code != ATTEST_OK)
+        (void)fprintf(stderr, "%s: warning: %s [%s]\n", command, warning->text,
+                      attest_code_name(warning->code));
+    if (c->verbose && !c->json)
+        say(command, e, client);
+    return true;
+}
+
+bool endpoint_renew(const char *command, const struct endpoint_config *c, const struct endpoint *e,
+                    const struct policy *policy, struct attested *attested, struct attest_err *err)
+{
+    const struct attested_options o = endpoint_options(c, e, policy);
+
+    return attested_renew(attested, &o, err) && report(command, c, e, attested, err);
+}
+
 bool endpoint_open(const char *command, const struct endpoint_config *c, const struct endpoint *e,
                    const struct policy *policy, struct attested **out, int *status)
 {
+    CLEANUP(attested_free_cleanup) struct attested *attested = NULL;
     const struct attested_options o = endpoint_options(c, e, policy);
     struct attest_err why = {.code = ATTEST_OK};
 
-    if (!attested_open(&o, out, &why) ||
-        (c->receipt && !write_receipt(c->receipt, attested_client(*out), &why))) {
+    if (!attested_open(&o, &attested, &why) || !report(command, c, e, attested, &why)) {
         *status = endpoint_failed(command, c->json, &why);
         return false;
     }
-    why = *attested_warning(*out);
-    if (c->json)
-        print_json(write_report, *out);
-    else if (why.code != ATTEST_OK)
-        (void)fprintf(stderr, "%s: warning: %s [%s]\n", command, why.text,
-                      attest_code_name(why.code));
-    if (c->verbose && !c->json)
-        say(command, e, attested_client(*out));
+    *out = take(attested);
     return true;
 }

@@ -61,6 +61,10 @@ MUST_USE bool endpoint_parse(const char *text, bool url, struct endpoint *out, s
 /* What attested_open wants; it lends from all of them. */
 struct attested_options endpoint_options(const struct endpoint_config *c, const struct endpoint *e,
                                          const struct policy *policy);
+/* Another proof on the same connection, reported as the first one was. Between messages alone. */
+MUST_USE bool endpoint_renew(const char *command, const struct endpoint_config *c,
+                             const struct endpoint *e, const struct policy *policy,
+                             struct attested *attested, struct attest_err *err);
 /* Connects and reports on standard error. On failure *status is how to end. */
 MUST_USE bool endpoint_open(const char *command, const struct endpoint_config *c,
                             const struct endpoint *e, const struct policy *policy,

@@ -1,4 +1,6 @@
-/* atls get, atls post: one HTTP request on an attested connection; the answer's body goes to standard output as it comes. */
+/* atls get, atls post: HTTP requests on an attested connection, one behind the other; the answers' bodies go to standard output as
+ * they come. Between requests the connection proves itself again when the policy's reattest_after is over. */
+#include <poll.h>
 #include <stdio.h>
 
 #include "atls_cli/commands.h"
@@ -44,19 +46,22 @@ static const struct setting post_rows[] = {
         .help = "The body: a file; - is standard input; @TEXT is TEXT itself"),
 };
 
-#define EPILOGUE                                                                              \
-    "Words behind the URL are header fields: 'Authorization: Bearer …'.\n"                  \
+#define STATUSES                                                                              \
     "Exit status: 0 answered; 2 usage or policy; 10 network; 11 TLS; 12 quote; 13 TCB; 14\n"  \
     "measurements; 15 event log; 16 the quote is not for this session; 17 no receipt could\n" \
     "be made; 22 --fail.\n"
+#define FIELDS "Words behind the URL are header fields: 'Authorization: Bearer …'.\n"
 
 static const struct settings_program get_program = {
     .name = "atls get",
     .prefix = "ATLS_GET_",
     .summary = "Gets URL from a trusted execution environment, after it has proved to be what the "
                "policy asks for. Nothing is sent before.",
-    .usage = "atls get https://HOST[:PORT]/PATH [FIELD: VALUE]... --policy FILE",
-    .epilogue = EPILOGUE,
+    .usage = "atls get https://HOST[:PORT]/PATH [URL]... [FIELD: VALUE]... --policy FILE",
+    .epilogue = FIELDS
+    "More URLs of the same server are got on the same connection. Between two requests it\n"
+    "proves itself again when the policy's reattest_after is over; an answer under way is\n"
+    "not interrupted.\n" STATUSES,
     .rows = get_rows,
     .count = sizeof get_rows / sizeof *get_rows,
     .word = "URL",
@@ -71,7 +76,7 @@ static const struct settings_program post_program = {
         "Posts to URL in a trusted execution environment, after it has proved to be what the "
         "policy asks for. Nothing is sent before.",
     .usage = "atls post https://HOST[:PORT]/PATH [FIELD: VALUE]... --policy FILE [--data FILE]",
-    .epilogue = EPILOGUE,
+    .epilogue = FIELDS STATUSES,
     .rows = post_rows,
     .count = sizeof post_rows / sizeof *post_rows,
     .word = "URL",
@@ -82,12 +87,23 @@ static const struct settings_program post_program = {
 struct request {
     const char *command;
     const struct config *config;
-    struct endpoint endpoint;
-    const char *const *words; /* fields from 1 on */
+    const struct policy *policy;
+    struct endpoint endpoint; /* path: of the request under way */
+    const char *const *words; /* URLs and fields */
     unsigned word_count;
-    bool post;
+    bool post, last; /* last: no other request follows */
     struct buf body, head;
+    struct attested *connection; /* NULL: none */
+    struct buf in;               /* received, not yet looked at */
+    bool end;                    /* nothing more comes */
+    bool heard;                  /* something of this answer came */
+    bool failed;                 /* an answer was 400 or more */
 };
+
+static bool is_url(const char *word)
+{
+    return strncmp(word, "https://", sizeof "https://" - 1) == 0;
+}
 
 static bool own_field(const struct request *r, const char *name)
 {
@@ -117,22 +133,24 @@ static bool write_head(struct request *r, struct err *err)
     char host[300];
     bool v6 = strchr(r->endpoint.host, ':') != NULL, good;
 
+    buf_reset(&r->head);
     (void)snprintf(host, sizeof host, v6 ? "[%s]" : "%s", r->endpoint.host);
     if (r->endpoint.port != 443)
         (void)snprintf(host + strlen(host), sizeof host - strlen(host), ":%u", r->endpoint.port);
-    good = http_write_request(&r->head, r->post ? VIEW("POST") : VIEW("GET"),
-                              view_str(r->endpoint.path), err) &&
-           (own_field(r, "Host") || http_write_field(&r->head, "Host", view_str(host), err)) &&
-           (own_field(r, "User-Agent") ||
-            http_write_field(&r->head, "User-Agent", VIEW("atls/" POSTERN_VERSION), err)) &&
-           (own_field(r, "Accept") || http_write_field(&r->head, "Accept", VIEW("*/*"), err)) &&
-           http_write_field(&r->head, "Connection", VIEW("close"), err);
+    good =
+        http_write_request(&r->head, r->post ? VIEW("POST") : VIEW("GET"),
+                           view_str(r->endpoint.path), err) &&
+        (own_field(r, "Host") || http_write_field(&r->head, "Host", view_str(host), err)) &&
+        (own_field(r, "User-Agent") ||
+         http_write_field(&r->head, "User-Agent", VIEW("atls/" POSTERN_VERSION), err)) &&
+        (own_field(r, "Accept") || http_write_field(&r->head, "Accept", VIEW("*/*"), err)) &&
+        http_write_field(&r->head, "Connection", r->last ? VIEW("close") : VIEW("keep-alive"), err);
     if (good && r->post)
         good = (own_field(r, "Content-Type") ||
                 http_write_field(&r->head, "Content-Type", VIEW("application/json"), err)) &&
                http_write_field_u64(&r->head, "Content-Length", buf_len(&r->body), err);
     for (unsigned i = 1; good && i < r->word_count; i++)
-        good = put_field(r, r->words[i], err);
+        good = is_url(r->words[i]) || put_field(r, r->words[i], err);
     return good && http_write_end(&r->head, err);
 }
 
@@ -148,21 +166,29 @@ static bool read_body(struct request *r, struct err *err)
     return input_file(data, BODY_MAX, "body", &r->body, err);
 }
 
+/* --- one answer --- */
+
+/* Waits for more of it. */
+static bool hear(struct request *r, struct attest_err *err)
+{
+    if (r->end)
+        return attest_fail(err, ATTEST_CLOSED, "the server ended the connection within its answer");
+    if (!attested_read(r->connection, &r->in, &r->end, r->config->max_time_ms, err))
+        return false;
+    r->heard = r->heard || buf_len(&r->in);
+    return true;
+}
+
 /* Reads until the head is whole; informational ones are passed over. */
-static bool read_head(struct request *r, struct attested *c, struct buf *in, bool *end,
-                      struct http_head *head, struct attest_err *err)
+static bool read_head(struct request *r, struct http_head *head, struct attest_err *err)
 {
     struct http_parser parser;
 
     http_parser_init(&parser);
     for (;;) {
-        switch (http_response_parse(&parser, buf_view(in), head)) {
+        switch (http_response_parse(&parser, buf_view(&r->in), head)) {
         case HTTP_MORE:
-            if (*end)
-                return attest_fail(err, ATTEST_CLOSED,
-                                   "the server ended the connection within "
-                                   "its answer");
-            if (!attested_read(c, in, end, r->config->max_time_ms, err))
+            if (!hear(r, err))
                 return false;
             break;
         case HTTP_FAILED:
@@ -170,20 +196,20 @@ static bool read_head(struct request *r, struct attested *c, struct buf *in, boo
         case HTTP_DONE:
             if (head->status >= 200)
                 return true;
-            buf_eat(in, head->bytes);
+            buf_eat(&r->in, head->bytes);
             http_parser_init(&parser);
             break;
         }
     }
 }
 
-static bool read_rest(struct request *r, struct attested *c, struct buf *in, bool end,
-                      struct http_body *plan, struct attest_err *err)
+/* What follows the body stays in r->in. */
+static bool read_rest(struct request *r, struct http_body *plan, struct attest_err *err)
 {
     struct err why;
 
     while (!plan->done && plan->kind != HTTP_BODY_NONE) {
-        struct view rest = buf_view(in), piece;
+        struct view rest = buf_view(&r->in), piece;
 
         while (rest.len && !plan->done) {
             if (!http_body_feed(plan, &rest, &piece, &why))
@@ -191,62 +217,161 @@ static bool read_rest(struct request *r, struct attested *c, struct buf *in, boo
             if (!output_write(piece, err))
                 return false;
         }
-        buf_reset(in);
-        if (plan->done)
+        buf_eat(&r->in, buf_len(&r->in) - rest.len);
+        if (plan->done || (r->end && plan->kind == HTTP_BODY_UNTIL_CLOSE))
             return true;
-        if (end)
-            return plan->kind == HTTP_BODY_UNTIL_CLOSE ||
-                   attest_fail(err, ATTEST_CLOSED,
-                               "the server ended the connection within its answer");
-        if (!attested_read(c, in, &end, r->config->max_time_ms, err))
+        if (!hear(r, err))
             return false;
     }
     return true;
 }
 
-static bool answer(struct request *r, struct attested *c, int *http_status, struct attest_err *err)
+/* *keeps: the connection is good for another request. */
+static bool answer(struct request *r, bool *keeps, struct attest_err *err)
 {
-    struct http_head head;
+    struct http_head head; /* lends from r->in */
     struct http_body plan;
-    struct buf in;
     struct err why;
-    bool end = false, good;
 
-    buf_init(&in, RECEIVED_MAX, "answer");
-    good = read_head(r, c, &in, &end, &head, err);
-    if (good) {
-        *http_status = head.status;
-        good = (!r->config->include || output_write(view_first(buf_view(&in), head.bytes), err)) &&
-               (http_body_plan(&head, true, r->post ? VIEW("POST") : VIEW("GET"), &plan, &why) ||
-                attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why.text));
-        buf_eat(&in, head.bytes);
-        good = good && read_rest(r, c, &in, end, &plan, err);
+    if (!read_head(r, &head, err))
+        return false;
+    r->failed = r->failed || head.status >= 400;
+    *keeps = head.minor >= 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
+    if (r->config->include && !output_write(view_first(buf_view(&r->in), head.bytes), err))
+        return false;
+    if (!http_body_plan(&head, true, r->post ? VIEW("POST") : VIEW("GET"), &plan, &why))
+        return attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why.text);
+    buf_eat(&r->in, head.bytes);
+    if (!read_rest(r, &plan, err))
+        return false;
+    /* Bytes that nobody asked for would be taken for the next answer. */
+    *keeps = *keeps && !r->end && !buf_len(&r->in) && plan.kind != HTTP_BODY_UNTIL_CLOSE;
+    return true;
+}
+
+/* --- one request --- */
+
+static void hang_up(struct request *r)
+{
+    attested_free(r->connection);
+    r->connection = NULL;
+    buf_reset(&r->in);
+    r->end = false;
+}
+
+/* Nothing is asked for, and something is there: its end, or what would be taken for the next answer. */
+static bool speaks_unasked(const struct attested *c)
+{
+    struct pollfd p = {.fd = attested_fd(c), .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
+}
+
+/* A connection that has proved itself, and lately enough. A live one that cannot prove itself again for want of a network, or because
+ * its certificate was changed, is exchanged; one that is refused is not. */
+static bool connected(struct request *r, int *status)
+{
+    const struct endpoint_config *c = &r->config->endpoint;
+    struct attest_err why = {.code = ATTEST_OK};
+
+    if (r->connection && speaks_unasked(r->connection))
+        hang_up(r);
+    if (r->connection && attested_due_in_ms(r->connection) == 0 &&
+        !endpoint_renew(r->command, c, &r->endpoint, r->policy, r->connection, &why)) {
+        hang_up(r);
+        if (!attest_retryable(why.code)) {
+            *status = endpoint_failed(r->command, c->json, &why);
+            return false;
+        }
     }
-    buf_done(&in);
-    return good;
+    return r->connection ||
+           endpoint_open(r->command, c, &r->endpoint, r->policy, &r->connection, status);
+}
+
+/* A server may close a connection that it kept, just when a request is on its way: such a GET is sent once more. */
+static bool perform_one(struct request *r, int *status)
+{
+    struct attest_err why = {.code = ATTEST_OK};
+    bool keeps = false, kept;
+
+    do {
+        kept = r->connection != NULL;
+        r->heard = false;
+        if (!connected(r, status))
+            return false;
+        if (attested_write(r->connection, buf_view(&r->head), &why) &&
+            attested_write(r->connection, buf_view(&r->body), &why) && answer(r, &keeps, &why)) {
+            if (!keeps)
+                hang_up(r);
+            return true;
+        }
+        hang_up(r);
+    } while (kept && !r->post && !r->heard && attest_retryable(why.code) &&
+             why.code != ATTEST_TIMEOUT);
+    *status = endpoint_failed(r->command, r->config->endpoint.json, &why);
+    return false;
+}
+
+/* --- */
+
+static bool same_server(const struct endpoint *a, const struct endpoint *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port;
+}
+
+/* Words that are URLs, all of one server; the first of them is r->endpoint. */
+static bool parse_urls(struct request *r, struct err *err)
+{
+    struct endpoint other;
+
+    if (!endpoint_parse(r->words[0], true, &r->endpoint, err))
+        return false;
+    for (unsigned i = 1; i < r->word_count; i++) {
+        if (!is_url(r->words[i]))
+            continue;
+        if (r->post)
+            return err_set(err, ERR_USAGE, "one URL at a time");
+        if (!endpoint_parse(r->words[i], true, &other, err))
+            return false;
+        if (!same_server(&r->endpoint, &other))
+            return err_set(err, ERR_USAGE, "%s is not on the server of the first URL", r->words[i]);
+    }
+    return true;
+}
+
+static unsigned next_url(const struct request *r, unsigned i)
+{
+    while (i < r->word_count && !is_url(r->words[i]))
+        i++;
+    return i;
+}
+
+static int usage(const struct request *r, const struct err *err)
+{
+    (void)fprintf(stderr, "%s: %s\n", r->command, err->text);
+    return 2;
 }
 
 static int perform(struct request *r)
 {
     CLEANUP(policy_free_cleanup) struct policy *policy = NULL;
-    CLEANUP(attested_free_cleanup) struct attested *c = NULL;
-    struct attest_err why = {.code = ATTEST_OK};
-    int status, http_status = 0;
+    bool good = true;
+    int status = 0;
     struct err err;
 
     if (!endpoint_policy(r->command, &r->config->endpoint, &policy, &status))
         return status;
-    if (!endpoint_parse(r->words[0], true, &r->endpoint, &err) || !read_body(r, &err) ||
-        !write_head(r, &err)) {
-        (void)fprintf(stderr, "%s: %s\n", r->command, err.text);
-        return 2;
+    r->policy = policy;
+    if (!parse_urls(r, &err) || !read_body(r, &err))
+        return usage(r, &err);
+    for (unsigned i = 0; good && i < r->word_count; i = next_url(r, i + 1)) {
+        r->last = next_url(r, i + 1) == r->word_count;
+        if (!endpoint_parse(r->words[i], true, &r->endpoint, &err) || !write_head(r, &err))
+            return usage(r, &err);
+        good = perform_one(r, &status);
     }
-    if (!endpoint_open(r->command, &r->config->endpoint, &r->endpoint, policy, &c, &status))
-        return status;
-    if (!attested_write(c, buf_view(&r->head), &why) ||
-        !attested_write(c, buf_view(&r->body), &why) || !answer(r, c, &http_status, &why))
-        return endpoint_failed(r->command, r->config->endpoint.json, &why);
-    return r->config->fail && http_status >= 400 ? STATUS_FAILED : 0;
+    hang_up(r);
+    return !good ? status : r->config->fail && r->failed ? STATUS_FAILED : 0;
 }
 
 static int request(const struct settings_program *program, bool post, int argc, char **argv,
@@ -262,9 +387,11 @@ static int request(const struct settings_program *program, bool post, int argc, 
     r.config = &config;
     r.words = settings_words(settings, &r.word_count);
     buf_init(&r.head, HTTP_HEAD_BYTES_MAX, "request");
+    buf_init(&r.in, RECEIVED_MAX, "answer");
     status = perform(&r);
     buf_done(&r.head);
     buf_done(&r.body);
+    buf_done(&r.in);
     return status;
 }
 

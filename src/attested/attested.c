@@ -216,6 +216,30 @@ void attested_free(struct attested *c)
     free(c);
 }
 
+uint64_t attested_due_in_ms(const struct attested *c)
+{
+    uint64_t due = atls_client_due_ms(c->client), now = clock_monotonic_ms(&clock_system);
+
+    if (due == UINT64_MAX)
+        return due;
+    return due > now ? due - now : 0;
+}
+
+bool attested_fresh(const struct attested *c, struct attest_err *err)
+{
+    return attested_due_in_ms(c) > 0 ||
+           attest_fail_plain(err, ATTEST_REATTEST,
+                             "the proof is older than the policy's reattest_after: nothing more is "
+                             "sent on this connection; connect again");
+}
+
+bool attested_renew(struct attested *c, const struct attested_options *o, struct attest_err *err)
+{
+    return (atls_client_reattest(c->client) ||
+            attest_fail(err, ATTEST_CLOSED, "the connection is not attested")) &&
+           attest(c, o, err);
+}
+
 const struct attest_err *attested_warning(const struct attested *c)
 {
     return &c->warning;

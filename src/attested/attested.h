@@ -36,6 +36,14 @@ MUST_USE bool attested_open(const struct attested_options *o, struct attested **
 void attested_free(struct attested *c); /* says close_notify; NULL is fine */
 CLEANUP_DEFINE(struct attested, attested_free)
 
+/* Until the policy's reattest_after is over, counted from the verdict; 0: it is; UINT64_MAX: it asks for none. */
+uint64_t attested_due_in_ms(const struct attested *c);
+/* False, with ATTEST_REATTEST: it is over, and nothing may be sent. */
+MUST_USE bool attested_fresh(const struct attested *c, struct attest_err *err);
+/* Another proof on the same session, verified as the first one was. Between messages alone: no application bytes may be under way, in
+ * either direction. Whatever fails is final for this connection. */
+MUST_USE bool attested_renew(struct attested *c, const struct attested_options *o,
+                             struct attest_err *err);
 /* Code ATTEST_OK: nothing. Else what went wrong without harm to this connection. */
 const struct attest_err *attested_warning(const struct attested *c);
 const struct atls_client *attested_client(const struct attested *c);

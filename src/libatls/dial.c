@@ -70,8 +70,9 @@ atls_result atls_stream_write(struct atls_stream *s, const void *bytes, size_t l
 {
     struct attest_err why;
 
-    return attested_write(s->is, view_from(bytes, len), &why) ? ATLS_OK
-                                                              : libatls_failed(&why, error);
+    return attested_fresh(s->is, &why) && attested_write(s->is, view_from(bytes, len), &why)
+               ? ATLS_OK
+               : libatls_failed(&why, error);
 }
 
 atls_result atls_stream_read(struct atls_stream *s, void *to, size_t *len, uint64_t timeout_ms,

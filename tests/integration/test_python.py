@@ -82,6 +82,24 @@ except ValueError as why:
     assert out.splitlines() == ["localhost has a policy: it is reached over https alone", "transport cannot be given: the client has its own"]
 
 
+def test_a_proof_that_has_grown_old(python):
+    out = python("""
+import time, atlas.httpx
+short = {**policy, "reattest_after": 1}
+with atlas.connect("127.0.0.1", port, policy=short, server_name="localhost", ca_file=ca) as c, \\
+        atlas.httpx.Client(atls_policy_per_hostname={"localhost": short}, atls_ca_file=ca) as client:
+    first = client.get(f"https://localhost:{port}/one")
+    time.sleep(1.1)
+    assert client.get(f"https://localhost:{port}/two").text == "path /two"  # on another connection
+    assert c.due
+    try:
+        c.write(b"GET / HTTP/1.1")
+    except OSError as why:
+        print(why)
+""")
+    assert out.startswith("write error: the proof is older than the policy's reattest_after")
+
+
 def test_refusals_are_told_apart(python, stack):
     nobody = stack.enter_context(socket.socket())
     nobody.bind(("127.0.0.1", 0))  # and never listens

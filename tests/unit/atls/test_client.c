@@ -482,6 +482,33 @@ static void names_that_are_none_are_refused(void **state)
     session_context_unref(context);
 }
 
+/* Told by the clock that the client is stepped with, from the verdict on. */
+static void a_proof_grows_old_as_the_policy_says(void **state)
+{
+    static const struct lie honest = {0};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct atls_client_options options = {.server_name = "tee.test"};
+        struct stage s;
+
+        stage_open(&s, &honest, "tee.test");
+        if (i) {
+            atls_client_free(s.client);
+            policy_free(s.policy);
+            buf_replace(&s.w.policy, "\"allow_simulated\"",
+                        "\"reattest_after\":600,\"allow_simulated\"");
+            assert_true(policy_parse(buf_view(&s.w.policy), &s.policy, &s.w.err));
+            options.context = s.client_context;
+            options.policy = s.policy;
+            assert_true(atls_client_new(&options, &s.client, &s.w.err));
+        }
+        assert_int_equal(run(&s), ATLS_ATTESTED); /* at 1000 ms */
+        assert_true(atls_client_due_ms(s.client) == (i ? 601000 : UINT64_MAX));
+        stage_close(&s);
+    }
+}
+
 static void a_connection_can_be_attested_again(void **state)
 {
     static const struct lie honest = {0};
@@ -513,6 +540,7 @@ int main(void)
         cmocka_unit_test(older_collateral_is_fetched_anew_once_and_then_refused),
         cmocka_unit_test(a_dishonest_server_is_refused),
         cmocka_unit_test(names_that_are_none_are_refused),
+        cmocka_unit_test(a_proof_grows_old_as_the_policy_says),
         cmocka_unit_test(a_connection_can_be_attested_again),
     };
 
