@@ -221,8 +221,11 @@ static bool behind_host(struct view rest)
 bool policy_url_good(const char *url)
 {
     static const char *const local[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
-    struct view v = view_str(url);
+    struct view v = view_str(url), authority = view_skip(v, view_find(v, ':') + 3);
 
+    authority = view_first(authority, view_find(authority, '/'));
+    if (view_find(authority, '@') < authority.len)
+        return false; /* "http://localhost:1@elsewhere/"; and a password would get into errors */
     if (view_starts(v, VIEW("https://")))
         return v.len > sizeof "https://" - 1;
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)
@@ -243,7 +246,8 @@ static bool url(struct reader *r, uint32_t token)
         if (*c <= ' ' || *c > '~')
             return refuse(r, "pccs_url", "a URL without blanks");
     return policy_url_good(r->p->pccs_url) ||
-           refuse(r, "pccs_url", "an https URL (http to this machine only)");
+           refuse(r, "pccs_url",
+                  "an https URL (http to this machine only), without user and password");
 }
 
 static bool root(struct reader *r, uint32_t token, struct trust **out)

@@ -202,12 +202,12 @@ struct proxy {
     uint16_t port;
 };
 
-static bool bad_proxy(const char *url, struct attest_err *err)
+/* The URL may hold a token: it is not repeated. */
+static bool bad_proxy(struct attest_err *err)
 {
     return attest_fail(err, ATTEST_POLICY,
-                       "--proxy: \"%s\" is not the URL of a bridge; write ws://host:port or "
-                       "wss://host",
-                       url);
+                       "--proxy: that is not the URL of a bridge; write ws://host:port or "
+                       "wss://host");
 }
 
 static bool split_authority(struct view v, struct proxy *p)
@@ -228,13 +228,13 @@ static bool parse_proxy(const struct transport_options *o, struct proxy *p, stru
 
     p->tls = view_starts(v, VIEW("wss://"));
     if (!p->tls && !view_starts(v, VIEW("ws://")))
-        return bad_proxy(o->proxy, err);
+        return bad_proxy(err);
     v = view_skip(v, p->tls ? 6 : 5);
     p->port = p->tls ? 443 : 80;
     n = view_find(v, '/') < view_find(v, '?') ? view_find(v, '/') : view_find(v, '?');
     rest = view_skip(v, n);
     if (!split_authority(view_first(v, n), p) || rest.len > URL_BYTES / 2)
-        return bad_proxy(o->proxy, err);
+        return bad_proxy(err);
     query = view_skip(rest, view_find(rest, '?'));
     n = (size_t)snprintf(p->target, sizeof p->target, "%s%.*s",
                          rest.len && rest.at[0] == '/' ? "" : "/", VIEW_ARG(rest));

@@ -109,7 +109,7 @@ static bool get(struct fetching *f, const char *url, struct answer *a)
     buf_init(&a->body, FETCH_BODY_MAX, "answer");
     buf_init(&a->chain, HEADER_MAX, "issuer chain");
     if (!policy_url_good(url))
-        return failed(f, url, "https only (http to this machine)");
+        return failed(f, "its URL", "https only (http to this machine), without user and password");
     curl_easy_setopt(f->curl, CURLOPT_URL, url);
     curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, a);
     curl_easy_setopt(f->curl, CURLOPT_HEADERDATA, a);
