@@ -377,6 +377,21 @@ bool atls_client_reattest(struct atls_client *c)
     return true;
 }
 
+struct view atls_client_quote(const struct atls_client *c)
+{
+    return buf_view(&c->answer.quote);
+}
+
+struct view atls_client_event_log(const struct atls_client *c)
+{
+    return buf_view(&c->answer.event_log);
+}
+
+const char *atls_client_cipher(const struct atls_client *c)
+{
+    return session_cipher(c->session);
+}
+
 const uint8_t *atls_client_leaf(const struct atls_client *c)
 {
     return c->leaf;

@@ -72,6 +72,10 @@ MUST_USE bool atls_client_reattest(struct atls_client *c);
 /* After ATTESTED: what the receipt of the last attestation holds, for receipt_write; lent by the client until it attests again. */
 void atls_client_receipt(const struct atls_client *c, struct receipt *out);
 
+/* What the last answer held; lent until the next one. */
+struct view atls_client_quote(const struct atls_client *c);
+struct view atls_client_event_log(const struct atls_client *c);
+const char *atls_client_cipher(const struct atls_client *c);
 /* SHA-256 of the server's leaf; the nonce of the last quote. */
 const uint8_t *atls_client_leaf(const struct atls_client *c);
 const uint8_t *atls_client_nonce(const struct atls_client *c);

@@ -236,6 +236,8 @@ static bool answer(struct request *r, bool *keeps, struct attest_err *err)
     if (!read_head(r, &head, err))
         return false;
     r->failed = r->failed || head.status >= 400;
+    log_event(attested_log(r->connection), LOG_DEBUG, "answer.begun", "answer begun",
+              F_U64("status", (uint64_t)head.status), F_U64("head_bytes", head.bytes));
     *keeps = head.minor >= 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
     if (r->config->include && !output_write(view_first(buf_view(&r->in), head.bytes), err))
         return false;
@@ -246,6 +248,8 @@ static bool answer(struct request *r, bool *keeps, struct attest_err *err)
         return false;
     /* Bytes that nobody asked for would be taken for the next answer. */
     *keeps = *keeps && !r->end && !buf_len(&r->in) && plan.kind != HTTP_BODY_UNTIL_CLOSE;
+    log_event(attested_log(r->connection), LOG_DEBUG, "answer.ended", "answer is whole",
+              F_BOOL("connection_kept", *keeps));
     return true;
 }
 
@@ -299,6 +303,9 @@ static bool perform_one(struct request *r, int *status)
         r->heard = false;
         if (!connected(r, status))
             return false;
+        log_event(attested_log(r->connection), LOG_DEBUG, "request.sending", "sending a request",
+                  F_STR("method", r->post ? "POST" : "GET"), F_U64("head_bytes", buf_len(&r->head)),
+                  F_U64("body_bytes", buf_len(&r->body)));
         if (attested_write(r->connection, buf_view(&r->head), &why) &&
             attested_write(r->connection, buf_view(&r->body), &why) && answer(r, &keeps, &why)) {
             if (!keeps)

@@ -225,7 +225,7 @@ bool policy_url_good(const char *url)
 
     authority = view_first(authority, view_find(authority, '/'));
     if (view_find(authority, '@') < authority.len)
-        return false; /* "http://localhost:1@elsewhere/"; and a password would get into errors */
+        return false; /* a password would get into errors */
     if (view_starts(v, VIEW("https://")))
         return v.len > sizeof "https://" - 1;
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)

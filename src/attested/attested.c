@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "attested/debug.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "fetch/editions_file.h"
@@ -26,12 +27,12 @@ struct attested {
     struct editions *editions; /* NULL: none are remembered */
     struct attest_err warning;
     struct stopwatch watch;
+    struct debug *debug; /* NULL: nobody asked */
 };
 
 /* The phase before this one ends here. */
-static void entered(void *context, enum atls_phase phase)
+static void lap(struct stopwatch *w, enum atls_phase phase)
 {
-    struct stopwatch *w = context;
     uint64_t now_ns = clock_monotonic_ns(), took = now_ns - w->since_ns;
 
     switch (w->phase) {
@@ -54,16 +55,12 @@ static void entered(void *context, enum atls_phase phase)
     w->since_ns = now_ns;
 }
 
-static bool open_transport(struct attested *c, const struct transport_options *o,
-                           struct attest_err *err)
+static void entered(void *context, enum atls_phase phase)
 {
-    uint64_t began_ns = clock_monotonic_ns();
+    struct attested *c = context;
 
-    if (!transport_open(o, &c->transport, err))
-        return false;
-    c->watch.since_ns = clock_monotonic_ns();
-    c->watch.times.tcp_ns = c->watch.since_ns - began_ns;
-    return true;
+    lap(&c->watch, phase);
+    debug_phase(c->debug, c->client, phase);
 }
 
 bool attested_context(const struct attested_options *o, struct session_context **out,
@@ -89,6 +86,7 @@ static bool flush(struct attested *c, struct attest_err *err)
 
     if (!transport_send(c->transport, out, err))
         return false;
+    debug_sent(c->debug, out.len);
     atls_client_sent(c->client, out.len);
     return true;
 }
@@ -99,6 +97,7 @@ static bool receive(struct attested *c, uint64_t timeout_ms, struct attest_err *
 
     if (!transport_receive(c->transport, &c->received, &end, timeout_ms, err))
         return false;
+    debug_received(c->debug, buf_len(&c->received));
     if (!atls_client_feed(c->client, buf_view(&c->received))) {
         if (err)
             *err = *atls_client_error(c->client);
@@ -121,8 +120,10 @@ static bool fetch(struct attested *c, const struct attested_options *o, struct a
     };
     struct collateral *collateral;
 
+    debug_fetching(c->debug, options.url, atls_client_need(c->client), options.anew);
     if (!fetch_collateral(&options, atls_client_need(c->client), &collateral, err))
         return false;
+    debug_fetched(c->debug, collateral);
     atls_client_give_collateral(c->client, collateral);
     return true;
 }
@@ -136,7 +137,7 @@ static void remember(struct attested *c, const struct attested_options *o)
         (void)!editions_keep(o->editions, accepted, &c->warning);
 }
 
-static bool attest(struct attested *c, const struct attested_options *o, struct attest_err *err)
+static bool go_on(struct attested *c, const struct attested_options *o, struct attest_err *err)
 {
     for (;;) {
         enum atls_step step = atls_client_step(c->client, clock_wall_ms(&clock_system) / 1000,
@@ -164,23 +165,55 @@ static bool attest(struct attested *c, const struct attested_options *o, struct 
     }
 }
 
-bool attested_open(const struct attested_options *o, struct attested **out, struct attest_err *err)
+static bool attest(struct attested *c, const struct attested_options *o, struct attest_err *err)
 {
-    CLEANUP(attested_free_cleanup) struct attested *c = calloc(1, sizeof *c);
-    struct atls_client_options client = {.policy = o->policy,
-                                         .cache = o->known,
-                                         .server_name = o->server_name ? o->server_name : o->host,
-                                         .entered = entered};
-    struct transport_options transport = {
+    struct attest_err why = {.code = ATTEST_OK};
+
+    if (go_on(c, o, &why))
+        return true;
+    debug_failed(c->debug, &why);
+    if (err)
+        *err = why;
+    return false;
+}
+
+static bool dial(struct attested *c, const struct attested_options *o, struct attest_err *err)
+{
+    const struct transport_options options = {
         .host = o->host,
         .port = o->port,
         .proxy = o->proxy,
         .ca_file = o->ca_file,
         .timeout_ms = o->timeout_ms,
     };
+    uint64_t began_ns = clock_monotonic_ns();
+    struct attest_err why;
+
+    debug_dialling(c->debug, o->host, o->port, o->proxy);
+    if (transport_open(&options, &c->transport, &why)) {
+        c->watch.since_ns = clock_monotonic_ns();
+        c->watch.times.tcp_ns = c->watch.since_ns - began_ns;
+        debug_connected(c->debug);
+        return true;
+    }
+    debug_failed(c->debug, &why);
+    if (err)
+        *err = why;
+    return false;
+}
+
+bool attested_open(const struct attested_options *o, struct attested **out, struct attest_err *err)
+{
+    CLEANUP(attested_free_cleanup) struct attested *c = calloc(1, sizeof *c);
+    struct atls_client_options client = {.policy = o->policy,
+                                         .cache = o->known,
+                                         .server_name = o->server_name ? o->server_name : o->host,
+                                         .entered = entered,
+                                         .context_of_entered = c};
 
     if (!c)
         return attest_fail(err, ATTEST_MEMORY, "no memory for a connection");
+    c->debug = debug_open();
     buf_init(&c->received, RECEIVED_MAX, "received bytes");
     if (o->editions && !editions_load(o->editions, &c->editions, err))
         return false;
@@ -190,9 +223,7 @@ bool attested_open(const struct attested_options *o, struct attested **out, stru
         return false;
     client.context = c->context;
     client.editions = c->editions;
-    client.context_of_entered = &c->watch;
-    if (!atls_client_new(&client, &c->client, err) || !open_transport(c, &transport, err) ||
-        !attest(c, o, err))
+    if (!atls_client_new(&client, &c->client, err) || !dial(c, o, err) || !attest(c, o, err))
         return false;
     if (o->times)
         *o->times = c->watch.times;
@@ -213,6 +244,7 @@ void attested_free(struct attested *c)
     transport_free(c->transport);
     buf_done(&c->received);
     free(c->editions);
+    debug_close(c->debug);
     free(c);
 }
 
@@ -311,4 +343,9 @@ bool attested_read(struct attested *c, struct buf *out, bool *end, uint64_t time
 int attested_fd(const struct attested *c)
 {
     return transport_fd(c->transport);
+}
+
+struct log *attested_log(const struct attested *c)
+{
+    return debug_log(c->debug);
 }

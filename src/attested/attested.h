@@ -3,6 +3,7 @@
 
 #include "atls/client.h"
 #include "attested/transport.h"
+#include "base/log.h"
 
 /* How long the parts of an attested connection took. */
 struct attested_times {
@@ -52,3 +53,5 @@ MUST_USE bool attested_write(struct attested *c, struct view bytes, struct attes
 MUST_USE bool attested_read(struct attested *c, struct buf *out, bool *end, uint64_t timeout_ms,
                             struct attest_err *err);
 int attested_fd(const struct attested *c);
+/* For lines of debugging, as debug.h has them; NULL: nobody asked. */
+struct log *attested_log(const struct attested *c);

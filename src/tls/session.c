@@ -456,3 +456,8 @@ bool session_leaf_der(const struct session *s, struct buf *out, struct err *err)
     buf_wrote(out, (size_t)n);
     return true;
 }
+
+const char *session_cipher(const struct session *s)
+{
+    return SSL_get_cipher_name(s->ssl);
+}

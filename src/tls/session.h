@@ -62,5 +62,7 @@ MUST_USE bool session_exporter(const struct session *s, uint8_t out[static SESSI
 /* SHA-256 of the server's leaf in DER, at either end. */
 MUST_USE bool session_leaf(const struct session *s, uint8_t out[static SESSION_HASH_BYTES],
                            struct err *err);
+/* Once the handshake is done: "TLS_AES_128_GCM_SHA256". */
+const char *session_cipher(const struct session *s);
 /* The server's leaf in DER, appended; at the client's end, once the handshake is done. */
 MUST_USE bool session_leaf_der(const struct session *s, struct buf *out, struct err *err);
