@@ -4,7 +4,9 @@
 #include "atls_cli/commands.h"
 #include "atls_cli/input.h"
 #include "attest/report.h"
+#include "base/codec.h"
 #include "base/command.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
@@ -35,6 +37,20 @@ static const struct settings_program program = {
     .words_most = 1,
 };
 
+/* What the quote's maker wrote there goes to a terminal: what would not show, or change how others show, is a '?'; lines stay. */
+static void print_plain(struct view text)
+{
+    while (text.len) {
+        uint32_t code = 0;
+        size_t n = utf8_first(text, &code);
+        bool shows = n && (code == '\n' || !text_hidden(text, n));
+
+        (void)printf("%.*s", shows ? (int)n : 1, shows ? (const char *)text.at : "?");
+        text = view_skip(text, n ? n : 1);
+    }
+    (void)printf("\n");
+}
+
 /* A value of JSON as lines "key  value"; objects within are indented, no deeper than our own writer goes. */
 /* NOLINTNEXTLINE(misc-no-recursion) */
 static void print_lines(const struct json_doc *doc, uint32_t object, int depth)
@@ -53,8 +69,8 @@ static void print_lines(const struct json_doc *doc, uint32_t object, int depth)
 
             if (json_string(doc, value, plain, sizeof plain))
                 text = view_str(plain);
-            (void)printf("%*s%-*.*s %.*s\n", 2 * depth, "", 24 - 2 * depth, VIEW_ARG(name),
-                         VIEW_ARG(text));
+            (void)printf("%*s%-*.*s ", 2 * depth, "", 24 - 2 * depth, VIEW_ARG(name));
+            print_plain(text);
         }
         key = doc->tokens[value].next;
     }

@@ -145,6 +145,17 @@ def test_show_verifies_nothing(world):
     world.run("atls", "receipt", "burn", file, expect=2)
 
 
+def test_a_hostile_quote_does_not_paint_the_terminal(world):
+    """The chain in a quote is text of whoever made it."""
+    quote = bytearray(world.run("atlas-sim", "quote", world.sim).stdout)
+    at = quote.index(b"-----BEGIN CERTIFICATE-----")
+    quote[at:at + 12] = b"\x1b[2J\xe2\x80\xae\x9b\x07abc"
+    (world.folder / "quote").write_bytes(quote)
+    shown = world.run("atls", "inspect", world.folder / "quote").stdout
+    assert b"?[2J?" in shown and b"ab" in shown and b"-----END CERTIFICATE-----\n" in shown
+    assert not [bad for bad in (b"\x1b", b"\xe2\x80\xae", b"\x9b", b"\x07") if bad in shown]
+
+
 def test_standard_input(world):
     file = issue(world)
     world.run("atls", "receipt", "verify", "-", "--root", world.sim / "root-cert.pem", data=file.read_bytes())
