@@ -7,7 +7,8 @@
 
 struct atls_collateral;
 
-/* Which collateral a quote needs: as its own, unverified certificates say. To fetch by, not to trust. */
+/* Which collateral a quote needs: as its own, unverified certificates say. To fetch by, not to trust. All zero: the quote has no
+ * certificate (certification data of type 2 or 3), which atls_dial fetches, too. */
 struct atls_need {
     uint8_t fmspc[6];  /* family, model, stepping, platform, custom SKU */
     bool processor_ca; /* the PCK certificate is by the Processor CA; else by the Platform CA */

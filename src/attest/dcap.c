@@ -247,17 +247,14 @@ bool dcap_verify(const struct quote *quote, const struct collateral *collateral,
     return good;
 }
 
-bool dcap_need(const struct quote *quote, struct collateral_need *out, struct attest_err *err)
+bool dcap_need_of(struct view pem, struct collateral_need *need, struct attest_err *err)
 {
-    struct collateral_need need = {.tdx = quote->tee == TEE_TDX};
     struct pki_chain chain = {.count = 0};
     char issuer[TRUST_NAME_BYTES] = "";
-    struct view pem;
     struct pck pck;
     bool good;
 
-    if (!platform_chain(quote, view_from(NULL, 0), &pem, err) ||
-        !pki_chain_parse(pem, "the PCK certificate in quote", NULL, &chain, err))
+    if (!pki_chain_parse(pem, "the PCK certificate in quote", NULL, &chain, err))
         return false;
     good = pck_parse(pki_sgx_extension(chain.certificates[0]), &pck, err);
     if (good && chain.count > 1)
@@ -265,14 +262,27 @@ bool dcap_need(const struct quote *quote, struct collateral_need *out, struct at
     pki_chain_done(&chain);
     if (!good)
         return false;
-    need.processor_ca = view_find_text(view_str(issuer), VIEW("Processor"));
-    if (!need.processor_ca && !view_find_text(view_str(issuer), VIEW("Platform")))
+    need->processor_ca = view_find_text(view_str(issuer), VIEW("Processor"));
+    if (!need->processor_ca && !view_find_text(view_str(issuer), VIEW("Platform")))
         return attest_fail(
             err, ATTEST_CERTIFICATE_PURPOSE,
             "Failed to get CA: the PCK certificate is by \"%s\", expected a Processor "
             "or Platform CA",
             issuer);
-    memcpy(need.fmspc, pck.fmspc, sizeof need.fmspc);
+    memcpy(need->fmspc, pck.fmspc, sizeof need->fmspc);
+    return true;
+}
+
+bool dcap_need(const struct quote *quote, struct collateral_need *out, struct attest_err *err)
+{
+    struct collateral_need need = {.tdx = quote->tee == TEE_TDX};
+    struct view pem;
+
+    need.has_request = certification_asks(quote);
+    if (need.has_request ? !certification_request(quote, &need.request, err)
+                         : !platform_chain(quote, view_from(NULL, 0), &pem, err) ||
+                               !dcap_need_of(pem, &need, err))
+        return false;
     *out = need;
     return true;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "attest/cache.h"
+#include "attest/certification.h"
 #include "attest/tcb_match.h"
 
 struct dcap_options {
@@ -40,6 +41,11 @@ MUST_USE bool dcap_verify(const struct quote *quote, const struct collateral *co
 struct collateral_need {
     uint8_t fmspc[6];
     bool processor_ca, tdx;
+    bool
+        has_request; /* the quote does not have its PCK certificate: it comes first, and tells fmspc and processor_ca */
+    struct pck_request request;
 };
 MUST_USE bool dcap_need(const struct quote *quote, struct collateral_need *out,
                         struct attest_err *err);
+/* The same of a PCK's chain in PEM: fmspc and processor_ca are written. */
+MUST_USE bool dcap_need_of(struct view pem, struct collateral_need *need, struct attest_err *err);

@@ -193,14 +193,19 @@ void debug_phase(struct debug *d, const struct atls_client *c, enum atls_phase p
 void debug_fetching(struct debug *d, const char *service, const struct collateral_need *need,
                     bool anew)
 {
-    char host[HOST_ROOM], fmspc[HEX_ROOM];
+    char host[HOST_ROOM], fmspc[HEX_ROOM] = "";
 
     if (!d)
         return;
+    if (!need->has_request)
+        (void)hex(view_from(need->fmspc, sizeof need->fmspc), fmspc);
     log_event(d->log, LOG_DEBUG, "collateral.fetching", "fetching collateral",
               F_STR("service", host_of(service, host)), F_STR("tee", need->tdx ? "TDX" : "SGX"),
-              F_STR("fmspc", hex(view_from(need->fmspc, sizeof need->fmspc), fmspc)),
-              F_STR("ca", need->processor_ca ? "processor" : "platform"), F_BOOL("anew", anew));
+              F_STR("fmspc", fmspc),
+              F_STR("ca", need->has_request    ? ""
+                          : need->processor_ca ? "processor"
+                                               : "platform"),
+              F_BOOL("pck", need->has_request), F_BOOL("anew", anew));
 }
 
 void debug_fetched(struct debug *d, const struct collateral *c)

@@ -13,11 +13,18 @@
 
 #include "base/poison.h"
 
-enum { URL_BYTES = 1024, HEADER_MAX = 64 * 1024, TOKENS_MAX = 256 * 1024 };
+enum {
+    URL_BYTES = 1024,
+    PCK_PATH_BYTES = 1200,
+    HEADER_MAX = 64 * 1024,
+    TOKENS_MAX = 256 * 1024,
+    TCBM_ROOM = 2 * CERTIFICATION_TCBM_BYTES + 1,
+};
 
 /* One answer. */
 struct answer {
     struct buf body, chain; /* chain: the issuer chain of its header, decoded */
+    char tcbm[TCBM_ROOM];   /* which TCB a PCK certificate is for, of its header; empty: not told */
 };
 
 /* All that one piece of collateral is made of. */
@@ -27,7 +34,7 @@ struct fetching {
     const struct collateral_need *need;
     char base[URL_BYTES];
     struct attest_err *err;
-    struct answer pck_crl, root_crl, tcb, qe;
+    struct answer pck, pck_crl, root_crl, tcb, qe;
     struct buf root_der;
 };
 
@@ -74,30 +81,37 @@ static bool percent_decode(struct view v, struct buf *out)
     return true;
 }
 
-/* The field whose name ends in "Issuer-Chain": PEM, percent-encoded. */
+/* Of interest are the field whose name ends in "Issuer-Chain", which is PEM, percent-encoded, and SGX-TCBm. */
 static size_t take_field(char *at, size_t size, size_t count, void *context)
 {
+    static const char tail[] = "issuer-chain";
     struct answer *a = context;
     struct view line = view_from(at, size * count), name, value;
     size_t colon = view_find(line, ':');
-    static const char tail[] = "issuer-chain";
 
     name = view_first(line, colon);
-    if (colon == line.len || name.len < sizeof tail - 1 ||
-        !view_eq_nocase(view_skip(name, name.len - (sizeof tail - 1)), view_str(tail)))
-        return size * count;
     value = view_skip(line, colon + 1);
     while (value.len && (value.at[value.len - 1] == '\n' || value.at[value.len - 1] == '\r'))
         value.len--;
+    value = view_trim_ows(value);
+    if (view_eq_nocase(name, VIEW("SGX-TCBm")))
+        (void)snprintf(a->tcbm, sizeof a->tcbm, "%.*s", VIEW_ARG(value));
+    if (colon == line.len || name.len < sizeof tail - 1 ||
+        !view_eq_nocase(view_skip(name, name.len - (sizeof tail - 1)), view_str(tail)))
+        return size * count;
     buf_reset(&a->chain);
-    return percent_decode(view_trim_ows(value), &a->chain) ? size * count : 0;
+    return percent_decode(value, &a->chain) ? size * count : 0;
 }
 
+/* What names a machine in a URL is left out. */
 static bool failed(struct fetching *f, const char *url, const char *why)
 {
+    const char *names = strstr(url, "?qeid=");
+    int n = (int)(names ? (size_t)(names - url) : strlen(url));
+
     return attest_fail_plain(f->err, ATTEST_COLLATERAL_FETCH,
-                             "quote verification failed: Failed to get collateral: %s: %s", url,
-                             why);
+                             "quote verification failed: Failed to get collateral: %.*s: %s", n,
+                             url, why);
 }
 
 static bool get(struct fetching *f, const char *url, struct answer *a)
@@ -125,7 +139,7 @@ static bool get(struct fetching *f, const char *url, struct answer *a)
 
 static bool get_path(struct fetching *f, struct answer *a, const char *path)
 {
-    char url[2 * URL_BYTES];
+    char url[URL_BYTES + PCK_PATH_BYTES];
 
     (void)snprintf(url, sizeof url, "%s%s", f->base, path);
     return get(f, url, a);
@@ -213,15 +227,55 @@ static bool split(struct fetching *f, struct answer *a, const char *name, struct
     return good || failed(f, name, "not a signed document");
 }
 
+/* out: two digits for each byte, and a NUL. */
+static void upper_hex(struct view bytes, char *out)
+{
+    hex_encode(bytes, out);
+    for (char *c = out; *c; c++)
+        if (*c >= 'a')
+            *c = (char)(*c - 'a' + 'A');
+}
+
+static bool ends_line(const struct buf *b)
+{
+    struct view v = buf_view(b);
+
+    return v.at && v.len && v.at[v.len - 1] == '\n';
+}
+
+/* The PCK's chain, leaf first, for a quote that does not have it; and with it the platform's family. */
+static bool get_pck(struct fetching *f, const struct pck_request *r, struct collateral_need *need)
+{
+    char path[PCK_PATH_BYTES], qeid[2 * CERTIFICATION_QEID_BYTES + 1];
+    char ppid[2 * CERTIFICATION_PPID_MAX + 1], tcbm[TCBM_ROOM], pceid[5];
+
+    upper_hex(view_from(r->qeid, sizeof r->qeid), qeid);
+    upper_hex(view_from(r->encrypted_ppid, r->ppid_len), ppid);
+    upper_hex(view_from(r->tcbm, sizeof r->tcbm), tcbm);
+    upper_hex(view_from(r->pceid, sizeof r->pceid), pceid);
+    (void)snprintf(path, sizeof path,
+                   "/sgx/certification/v4/pckcert?qeid=%s&encrypted_ppid=%s&cpusvn=%.32s&pcesvn=%s"
+                   "&pceid=%s",
+                   qeid, ppid, tcbm, tcbm + 2 * (size_t)SVN_COUNT, pceid);
+    if (!get_path(f, &f->pck, path))
+        return false;
+    if (!view_eq_nocase(view_str(f->pck.tcbm), view_str(tcbm)))
+        return failed(f, "pckcert",
+                      "the certificate is for another TCB than the quote names (SGX-TCBm)");
+    /* Lines of PEM, one certificate behind the other. */
+    if (!f->pck.body.area ||
+        !buf_append_str(&f->pck.body, ends_line(&f->pck.body) ? "" : "\n", NULL) ||
+        !buf_append(&f->pck.body, buf_view(&f->pck.chain), NULL))
+        return failed(f, "pckcert", "no certificate, or one that is too long");
+    return dcap_need_of(buf_view(&f->pck.body), need, f->err);
+}
+
 static bool get_all(struct fetching *f)
 {
     const char *tee = f->need->tdx ? "tdx" : "sgx";
     char path[256], fmspc[13];
 
-    hex_encode(view_from(f->need->fmspc, 6), fmspc);
-    for (char *c = fmspc; *c; c++)
-        if (*c >= 'a')
-            *c = (char)(*c - 'a' + 'A');
+    upper_hex(view_from(f->need->fmspc, 6), fmspc);
     (void)snprintf(path, sizeof path, "/sgx/certification/v4/pckcrl?ca=%s&encoding=der",
                    f->need->processor_ca ? "processor" : "platform");
     if (!get_path(f, &f->pck_crl, path))
@@ -286,26 +340,37 @@ static void answer_done(struct answer *a)
     buf_done(&a->chain);
 }
 
+/* Whatever it says, closed. */
+static bool opened(struct fetching *f)
+{
+    if (!base_of(f->options->url, f->base))
+        return failed(f, "the service's URL", "too long");
+    f->curl = curl_easy_init();
+    if (!f->curl)
+        return attest_fail(f->err, ATTEST_MEMORY, "no memory for a request");
+    prepare(f);
+    return true;
+}
+
+static void closed(struct fetching *f)
+{
+    curl_easy_cleanup(f->curl);
+    answer_done(&f->pck);
+    answer_done(&f->pck_crl);
+    answer_done(&f->root_crl);
+    answer_done(&f->tcb);
+    answer_done(&f->qe);
+    buf_done(&f->root_der);
+}
+
 /* From the service. */
 static bool ask(const struct fetch_options *options, const struct collateral_need *need,
                 const char *cache_file, struct collateral **out, struct attest_err *err)
 {
     struct fetching f = {.options = options, .need = need, .err = err};
-    bool good;
+    bool good = opened(&f) && get_all(&f) && assemble(&f, cache_file, out);
 
-    if (!base_of(options->url, f.base))
-        return failed(&f, "the service's URL", "too long");
-    f.curl = curl_easy_init();
-    if (!f.curl)
-        return attest_fail(err, ATTEST_MEMORY, "no memory for a request");
-    prepare(&f);
-    good = get_all(&f) && assemble(&f, cache_file, out);
-    curl_easy_cleanup(f.curl);
-    answer_done(&f.pck_crl);
-    answer_done(&f.root_crl);
-    answer_done(&f.tcb);
-    answer_done(&f.qe);
-    buf_done(&f.root_der);
+    closed(&f);
     return good;
 }
 
@@ -326,8 +391,9 @@ static bool ask_in_turn(const struct fetch_options *options, const struct collat
     return good;
 }
 
-bool fetch_collateral(const struct fetch_options *options, const struct collateral_need *need,
-                      struct collateral **out, struct attest_err *err)
+/* What is said of a family of platforms: kept, or fetched. */
+static bool family(const struct fetch_options *options, const struct collateral_need *need,
+                   struct collateral **out, struct attest_err *err)
 {
     uint64_t start_ms = clock_monotonic_ms(&clock_system);
     struct fetch_options now = *options;
@@ -348,4 +414,47 @@ bool fetch_collateral(const struct fetch_options *options, const struct collater
         *out = cache_load(path, now.now_s, true);
     cache_turn_end(turn);
     return *out != NULL;
+}
+
+/* --- one platform --- */
+
+/* The same collateral with the PCK's chain: that belongs to one platform, and is not kept. */
+static bool add_chain(struct view pem, struct collateral **collateral, struct attest_err *err)
+{
+    struct collateral with = **collateral, *both = NULL;
+    struct json_writer w;
+    struct buf json;
+    struct err why;
+    bool good;
+
+    with.pck_certificate_chain = pem;
+    buf_init(&json, COLLATERAL_BYTES_MAX, "collateral");
+    json_begin(&w, &json);
+    collateral_write(&with, &w);
+    good = json_end(&w, &why) ? collateral_parse(buf_view(&json), &both, err)
+                              : attest_fail(err, ATTEST_MEMORY, "%s", why.text);
+    buf_done(&json);
+    if (!good)
+        return false;
+    collateral_free(*collateral);
+    *collateral = both;
+    return true;
+}
+
+bool fetch_collateral(const struct fetch_options *options, const struct collateral_need *need,
+                      struct collateral **out, struct attest_err *err)
+{
+    CLEANUP(collateral_free_cleanup) struct collateral *c = NULL;
+    struct collateral_need known = *need;
+    struct fetching f = {.options = options, .need = &known, .err = err};
+    bool good;
+
+    if (!need->has_request)
+        return family(options, need, out, err);
+    good = opened(&f) && get_pck(&f, &need->request, &known) && family(options, &known, &c, err) &&
+           c && add_chain(buf_view(&f.pck.body), &c, err);
+    closed(&f);
+    if (good)
+        *out = take(c);
+    return good;
 }

@@ -30,6 +30,9 @@ atls_result atls_quote_need(const void *quote, size_t len, struct atls_need *out
 
     if (!quote_parse(view_from(quote, len), &parsed, &why) || !dcap_need(&parsed, &need, &why))
         return libatls_failed(&why, error);
+    if (need.has_request)
+        return libatls_usage(error, "the quote has no PCK certificate: atls_dial fetches it, and "
+                                    "\"atls collateral fetch\" does");
     memcpy(out->fmspc, need.fmspc, sizeof out->fmspc);
     out->processor_ca = need.processor_ca;
     out->tdx = need.tdx;

@@ -87,10 +87,55 @@ static bool tcb(const struct sim_platform *p, struct view query, struct sim_pccs
     return signed_document(p, "tcbInfo", sim_tcb_info, out, err);
 }
 
+static bool pck_is(struct view query, const char *name, struct view bytes)
+{
+    struct view given = parameter(query, name);
+    uint8_t value[CERTIFICATION_PPID_MAX];
+
+    return given.len == 2 * bytes.len && bytes.len <= sizeof value &&
+           hex_decode(given, value, bytes.len) && view_eq(view_from(value, bytes.len), bytes);
+}
+
+/* The one that this machine has, for whoever knows its names. */
+static bool pck(const struct sim_platform *p, struct view query, struct sim_pccs_answer *out,
+                struct err *err)
+{
+    struct sim_recipe r = p->recipe;
+    bool found = false, good = true;
+
+    for (r.certification = CERTIFICATION_PPID_RSA2048;
+         good && !found && r.certification <= CERTIFICATION_PPID_RSA3072; r.certification++) {
+        struct view data;
+        struct buf names;
+        size_t ppid;
+
+        buf_init(&names, 1024, "names of a PCK certificate");
+        good = sim_certification(&r, &names, err);
+        data = buf_view(&names);
+        ppid = data.len - CERTIFICATION_TCBM_BYTES - sizeof r.pceid;
+        found = good && data.at && pck_is(query, "encrypted_ppid", view_first(data, ppid)) &&
+                pck_is(query, "cpusvn", view_first(view_skip(data, ppid), SVN_COUNT)) &&
+                pck_is(query, "pcesvn", view_first(view_skip(data, ppid + SVN_COUNT), 2)) &&
+                pck_is(query, "pceid", view_skip(data, ppid + CERTIFICATION_TCBM_BYTES));
+        buf_done(&names);
+    }
+    if (!good)
+        return false;
+    if (!found)
+        return err_set(err, ERR_NOT_FOUND, "no such platform, or not at that TCB");
+    out->content_type = "application/x-pem-file";
+    out->chain_field = "SGX-PCK-Certificate-Issuer-Chain";
+    out->ca_chain = true;
+    out->tcbm = true;
+    return sim_pem(p->pck, out->body, err);
+}
+
 bool sim_pccs_call(const struct sim_platform *p, struct view path, struct view query,
                    struct sim_pccs_answer *out, struct err *err)
 {
     out->platform = p;
+    if (view_eq(path, VIEW("/sgx/certification/v4/pckcert")))
+        return pck(p, query, out, err);
     if (view_eq(path, VIEW("/sgx/certification/v4/pckcrl")))
         return pck_crl(p, query, out, err);
     if (view_eq(path, VIEW("/sgx/certification/v4/rootcacrl")))
@@ -106,6 +151,19 @@ bool sim_pccs_call(const struct sim_platform *p, struct view path, struct view q
         return sim_collateral(p, out->body, err);
     }
     return err_set(err, ERR_NOT_FOUND, "no such document");
+}
+
+static bool put_tcbm(const struct sim_recipe *r, char *out, size_t size, struct err *err)
+{
+    uint8_t tcbm[CERTIFICATION_TCBM_BYTES];
+    char hex[2 * CERTIFICATION_TCBM_BYTES + 1];
+
+    memcpy(tcbm, r->cpusvn, SVN_COUNT);
+    tcbm[SVN_COUNT] = (uint8_t)r->pcesvn;
+    tcbm[SVN_COUNT + 1] = (uint8_t)(r->pcesvn >> 8);
+    hex_encode(view_from(tcbm, sizeof tcbm), hex);
+    return (size_t)snprintf(out, size, "SGX-TCBm: %s\r\n", hex) < size ||
+           err_set(err, ERR_LIMIT, "the chain is too long");
 }
 
 bool sim_pccs_field(const struct sim_pccs_answer *a, char *out, size_t size, struct err *err)
@@ -129,7 +187,9 @@ bool sim_pccs_field(const struct sim_pccs_answer *a, char *out, size_t size, str
             n += (size_t)snprintf(out + n, size - n, plain ? "%c" : "%%%02X", c);
     }
     if (good)
-        (void)snprintf(out + n, size - n, "\r\n");
+        n += (size_t)snprintf(out + n, size - n, "\r\n");
+    if (good && a->tcbm)
+        good = put_tcbm(&a->platform->recipe, out + n, size - n, err);
     buf_done(&pem);
     return good;
 }

@@ -28,6 +28,7 @@ void sim_recipe_default(struct sim_recipe *r, int64_t now_s)
         .qe_status = "UpToDate",
         .qe_isvsvn = 4,
         .evaluation = 17,
+        .certification = CERTIFICATION_PCK_CHAIN,
     };
 }
 

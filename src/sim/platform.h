@@ -5,8 +5,8 @@
  *         └─ TCB signing ── TCB info, QE identity */
 #pragma once
 
+#include "attest/certification.h"
 #include "attest/collateral.h"
-#include "attest/quote.h"
 #include "sim/certificates.h"
 
 #define SIM_MAKER "Postern Simulator"
@@ -24,6 +24,7 @@ struct sim_recipe {
     uint16_t qe_isvsvn;
     uint32_t evaluation; /* tcbEvaluationDataNumber of both documents */
     uint64_t pck_serial;
+    uint16_t certification; /* of quotes: 5, with the PCK's chain; 2 or 3: with what names it */
 };
 void sim_recipe_default(struct sim_recipe *r, int64_t now_s);
 
@@ -56,6 +57,9 @@ MUST_USE bool sim_signer_chain(const struct sim_platform *p, struct buf *out, st
 MUST_USE bool sim_ca_chain(const struct sim_platform *p, struct buf *out, struct err *err);
 MUST_USE bool sim_root_crl(const struct sim_platform *p, struct buf *out, struct err *err);
 MUST_USE bool sim_pck_crl(const struct sim_platform *p, struct buf *out, struct err *err);
+
+/* Certification data of type 2 or 3, appended: an encrypted PPID, and the TCB that the PCK certificate is for. */
+MUST_USE bool sim_certification(const struct sim_recipe *r, struct buf *out, struct err *err);
 
 /* The body of a quote. */
 struct sim_td {

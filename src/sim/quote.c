@@ -82,20 +82,39 @@ static bool qe_report(const struct sim_platform *p, struct buf *out)
            number(out, p->recipe.qe_isvsvn, 2) && zeros(out, 60 + REPORT_DATA_BYTES);
 }
 
+/* Nobody can decrypt what this machine tells of its PPID: there is nothing in it. */
+bool sim_certification(const struct sim_recipe *r, struct buf *out, struct err *err)
+{
+    size_t ppid = r->certification == CERTIFICATION_PPID_RSA2048 ? 256 : CERTIFICATION_PPID_MAX;
+    bool good = true;
+
+    for (size_t i = 0; good && i < ppid; i++)
+        good = buf_append_byte(out, (uint8_t)(r->fmspc[i % sizeof r->fmspc] ^ i), err);
+    return good && buf_append(out, view_from(r->cpusvn, sizeof r->cpusvn), err) &&
+           number(out, r->pcesvn, 2) && buf_append(out, view_from(r->pceid, sizeof r->pceid), err);
+}
+
+static bool certification(const struct sim_platform *p, struct buf *out, struct err *err)
+{
+    if (p->recipe.certification != CERTIFICATION_PCK_CHAIN)
+        return sim_certification(&p->recipe, out, err);
+    return sim_pck_chain(p, out, err) && buf_append_byte(out, 0, err);
+}
+
 /* Signatures are left zero: sim_quote_sign fills them in. */
-static bool signature_section(const struct sim_platform *p, struct view chain, struct buf *out)
+static bool signature_section(const struct sim_platform *p, struct view data, struct buf *out)
 {
     uint8_t auth[AUTH_BYTES], point[P256_POINT_BYTES];
-    uint32_t inner = (uint32_t)(ENCLAVE_REPORT_BYTES + 64 + 2 + AUTH_BYTES + 6 + chain.len + 1);
+    uint32_t inner = (uint32_t)(ENCLAVE_REPORT_BYTES + 64 + 2 + AUTH_BYTES + 6 + data.len);
 
     for (size_t i = 0; i < sizeof auth; i++)
         auth[i] = (uint8_t)i;
     return p256_point(p->attestation_key, point) && number(out, 64 + 64 + 6 + inner, 4) &&
            zeros(out, 64) && put(out, point, sizeof point) && number(out, 6, 2) &&
            number(out, inner, 4) && qe_report(p, out) && zeros(out, 64) &&
-           number(out, AUTH_BYTES, 2) && put(out, auth, sizeof auth) && number(out, 5, 2) &&
-           number(out, (uint32_t)chain.len + 1, 4) && buf_append(out, chain, NULL) &&
-           buf_append_byte(out, 0, NULL);
+           number(out, AUTH_BYTES, 2) && put(out, auth, sizeof auth) &&
+           number(out, p->recipe.certification, 2) && number(out, (uint32_t)data.len, 4) &&
+           buf_append(out, data, NULL);
 }
 
 bool sim_quote(const struct sim_platform *p, const struct sim_td *td, unsigned version,
@@ -103,14 +122,14 @@ bool sim_quote(const struct sim_platform *p, const struct sim_td *td, unsigned v
                struct err *err)
 {
     size_t before = buf_len(out), n;
-    struct buf chain;
+    struct buf data;
     bool good;
 
-    buf_init(&chain, (size_t)64 * 1024, "PCK chain");
-    good = sim_pck_chain(p, &chain, err) && header(version, out) &&
+    buf_init(&data, (size_t)64 * 1024, "certification data");
+    good = certification(p, &data, err) && header(version, out) &&
            td_report(p, td, version, report_data, out) &&
-           signature_section(p, buf_view(&chain), out);
-    buf_done(&chain);
+           signature_section(p, buf_view(&data), out);
+    buf_done(&data);
     if (!good)
         return err_set(err, ERR_MEMORY, "no memory for a quote");
     n = buf_len(out) - before;

@@ -13,6 +13,7 @@
 
 struct config {
     uint32_t version;
+    int certification;
     const char *report_data, *certificate;
     bool json, hex;
 };
@@ -26,6 +27,10 @@ struct config {
 static const struct setting rows[] = {
     ROW(version, SETTING_U32, "quote-version", .fallback = "4", .least = 4, .most = 5,
         .help = "4: TD report 1.0; 5: TD report 1.5"),
+    ROW(certification, SETTING_CHOICE, "certification", .choices = STATE_CERTIFICATIONS,
+        .fallback = "5",
+        .help = "Type of the certification data: 5, with the PCK's chain; 2 or 3, with what names "
+                "it to a PCCS"),
     ROW(report_data, SETTING_TEXT, "report-data", .value_name = "HEX",
         .help = "The 64 bytes that the quote carries (zeros)"),
     ROW(certificate, SETTING_TEXT, "certificate-sha256", .value_name = "HEX",
@@ -59,6 +64,7 @@ static bool print(const struct config *c, struct sim_state *s, const uint8_t *da
     uint8_t *room;
     bool good;
 
+    s->platform->recipe.certification = sim_state_certification(c->certification);
     buf_init(&out, (size_t)16 * 1024 * 1024, "quote");
     buf_init(&hex, (size_t)1024 * 1024, "quote");
     good = c->json ? sim_agent_quote(s->platform, s->guest, c->version, data, &out, err)

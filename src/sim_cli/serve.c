@@ -21,7 +21,7 @@ enum { FIELD_BYTES = 64 * 1024 };
 struct config {
     const char *listen, *socket;
     uint32_t evaluation;
-    int log_format, log_level;
+    int certification, log_format, log_level;
 };
 
 #define ROW(field, k, text, ...)                                                       \
@@ -36,6 +36,10 @@ static const struct setting rows[] = {
         .help = "Unix socket of the guest agent; without it, dstack.sock in the folder"),
     ROW(evaluation, SETTING_U32, "evaluation", .group = "What Intel says", .fallback = "17",
         .help = "Edition of TCB info and QE identity (tcbEvaluationDataNumber)"),
+    ROW(certification, SETTING_CHOICE, "certification", .group = "The machine",
+        .choices = STATE_CERTIFICATIONS, .fallback = "5",
+        .help = "Type of the certification data in quotes: 5, with the PCK's chain; 2 or 3, with "
+                "what names it to a PCCS"),
     ROW(log_format, SETTING_CHOICE, "log-format", .group = "Log", .choices = "auto|text|json",
         .fallback = "auto", .help = "auto: text on a terminal, JSON lines elsewhere"),
     ROW(log_level, SETTING_CHOICE, "log-level", .group = "Log", .choices = "error|warn|info|debug",
@@ -112,11 +116,9 @@ static bool answer_agent(void *context, const struct serve_request *request,
 static struct serve_route agent_routes[] = {AGENT("GetQuote"), AGENT("EmitEvent"), AGENT("Info"),
                                             AGENT("GetKey"), AGENT("Version")};
 static struct serve_route pccs_routes[] = {
-    PCCS("/sgx/certification/v4/pckcrl"),
-    PCCS("/sgx/certification/v4/rootcacrl"),
-    PCCS("/tdx/certification/v4/tcb"),
-    PCCS("/tdx/certification/v4/qe/identity"),
-    PCCS("/collateral.json"),
+    PCCS("/sgx/certification/v4/pckcert"),     PCCS("/sgx/certification/v4/pckcrl"),
+    PCCS("/sgx/certification/v4/rootcacrl"),   PCCS("/tdx/certification/v4/tcb"),
+    PCCS("/tdx/certification/v4/qe/identity"), PCCS("/collateral.json"),
 };
 
 static void stopped(void *context, int signo)
@@ -161,6 +163,7 @@ static bool run(struct simulator *s, const struct config *c, const char *folder,
     bool good;
 
     s->state.platform->recipe.evaluation = c->evaluation;
+    s->state.platform->recipe.certification = sim_state_certification(c->certification);
     (void)snprintf(socket, sizeof socket, "unix:%s%s", c->socket ? c->socket : folder,
                    c->socket ? "" : "/dstack.sock");
     good = loop_new(&clock_system, &s->loop, err) &&

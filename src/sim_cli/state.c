@@ -43,6 +43,14 @@ bool sim_state_load(const char *folder, int64_t now_s, struct sim_state *out, st
     return good;
 }
 
+uint16_t sim_state_certification(int choice)
+{
+    static const uint16_t types[] = {CERTIFICATION_PCK_CHAIN, CERTIFICATION_PPID_RSA2048,
+                                     CERTIFICATION_PPID_RSA3072};
+
+    return types[choice];
+}
+
 void sim_state_done(struct sim_state *s)
 {
     sim_guest_free(s->guest);

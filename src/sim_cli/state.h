@@ -17,6 +17,9 @@ struct sim_state {
 /* now_s: the time that documents are made for. */
 MUST_USE bool sim_state_load(const char *folder, int64_t now_s, struct sim_state *out,
                              struct err *err);
+/* Types of certification data that quotes can have, as choices of a setting, and the type of a choice. */
+#define STATE_CERTIFICATIONS "5|2|3"
+uint16_t sim_state_certification(int choice);
 void sim_state_done(struct sim_state *s);
 MUST_USE bool sim_state_write(const char *folder, const char *name, struct view content,
                               unsigned mode, struct err *err);
