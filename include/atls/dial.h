@@ -16,7 +16,7 @@ struct atls_dial_options {
     const char *ca_file;              /* PEM of CAs to trust instead of Mozilla's; NULL: those */
     const char *pccs_url;             /* NULL: the policy's */
     const char *cache;                /* folder for collateral; NULL: none */
-    /* Of connecting, of the handshake, and of silence until it is attested. */
+    /* Of connecting; of all that comes until it is attested; of fetching. */
     uint64_t timeout_ms;
     struct atls_verifier *verifier; /* lent until the stream is freed; NULL: nothing is known yet */
 };

@@ -39,7 +39,7 @@ struct endpoint_config {
                      .help = "Neither read nor keep collateral on disk"),                         \
         ENDPOINT_ROW(timeout_ms, SETTING_DURATION, "timeout", .group = "The way there",           \
                      .fallback = "30s", .least = 1,                                               \
-                     .help = "Longest silence until the connection is attested")
+                     .help = "Longest time to connect, then to attest, and to fetch collateral")
 #define ENDPOINT_ROWS                                                                              \
     ENDPOINT_WAY_ROWS,                                                                             \
         ENDPOINT_ROW(receipt, SETTING_TEXT, "receipt", .group = "Output", .value_name = "FILE",    \

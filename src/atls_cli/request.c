@@ -116,6 +116,14 @@ static bool own_field(const struct request *r, const char *name)
     return false;
 }
 
+/* Two that differ would make two requests of one. */
+static bool framing(struct view name)
+{
+    return view_eq_nocase(name, VIEW("Content-Length")) ||
+           view_eq_nocase(name, VIEW("Transfer-Encoding")) ||
+           view_eq_nocase(name, VIEW("Connection"));
+}
+
 static bool put_field(struct request *r, const char *word, struct err *err)
 {
     struct view v = view_str(word), name = view_first(v, view_find(v, ':'));
@@ -123,6 +131,8 @@ static bool put_field(struct request *r, const char *word, struct err *err)
 
     if (name.len == v.len || !http_is_token(name) || name.len >= sizeof copy)
         return err_set(err, ERR_USAGE, "\"%s\" is no header field; write 'Name: value'", word);
+    if (framing(name))
+        return err_set(err, ERR_USAGE, "\"%s\": where the request ends is for atls to say", word);
     memcpy(copy, name.at, name.len);
     copy[name.len] = '\0';
     return http_write_field(&r->head, copy, view_trim_ows(view_skip(v, name.len + 1)), err);

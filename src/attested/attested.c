@@ -91,10 +91,21 @@ static bool flush(struct attested *c, struct attest_err *err)
     return true;
 }
 
-static bool receive(struct attested *c, uint64_t timeout_ms, struct attest_err *err)
+/* However many bytes come that are no answer: not for longer than that. until_ms 0: for ever. */
+static uint64_t deadline(uint64_t timeout_ms)
 {
+    return timeout_ms ? clock_monotonic_ms(&clock_system) + timeout_ms : 0;
+}
+
+static bool receive(struct attested *c, uint64_t until_ms, struct attest_err *err)
+{
+    uint64_t now_ms = clock_monotonic_ms(&clock_system), timeout_ms = until_ms - now_ms;
     bool end = false;
 
+    if (!until_ms)
+        timeout_ms = 0;
+    else if (now_ms >= until_ms)
+        return attest_fail(err, ATTEST_TIMEOUT, "receiving: bytes came, and no answer in time");
     if (!transport_receive(c->transport, &c->received, &end, timeout_ms, err))
         return false;
     debug_received(c->debug, buf_len(&c->received));
@@ -139,6 +150,8 @@ static void remember(struct attested *c, const struct attested_options *o)
 
 static bool go_on(struct attested *c, const struct attested_options *o, struct attest_err *err)
 {
+    uint64_t until_ms = deadline(o->timeout_ms);
+
     for (;;) {
         enum atls_step step = atls_client_step(c->client, clock_wall_ms(&clock_system) / 1000,
                                                clock_monotonic_ms(&clock_system));
@@ -147,12 +160,13 @@ static bool go_on(struct attested *c, const struct attested_options *o, struct a
             return false;
         switch (step) {
         case ATLS_WANT_READ:
-            if (!receive(c, o->timeout_ms, err))
+            if (!receive(c, until_ms, err))
                 return false;
             break;
-        case ATLS_WANT_COLLATERAL:
+        case ATLS_WANT_COLLATERAL: /* which has a time of its own */
             if (!fetch(c, o, err))
                 return false;
+            until_ms = deadline(o->timeout_ms);
             break;
         case ATLS_ATTESTED:
             remember(c, o);
@@ -329,13 +343,14 @@ static bool decrypted(struct attested *c, struct buf *out, bool *any, bool *end,
 bool attested_read(struct attested *c, struct buf *out, bool *end, uint64_t timeout_ms,
                    struct attest_err *err)
 {
+    uint64_t until_ms = deadline(timeout_ms);
     bool any = false;
 
     *end = false;
     if (!decrypted(c, out, &any, end, err))
         return false;
     while (!any)
-        if (!receive(c, timeout_ms, err) || !decrypted(c, out, &any, end, err))
+        if (!receive(c, until_ms, err) || !decrypted(c, out, &any, end, err))
             return false;
     return true;
 }

@@ -14,13 +14,13 @@ struct attested_times {
 struct attested_options {
     const char *host; /* a DNS name or IP literal, without brackets */
     uint16_t port;
-    const char *server_name;     /* of the certificate; NULL: the host */
-    const struct policy *policy; /* lent */
-    const char *proxy, *ca_file; /* NULL: none; the built-in CAs */
-    const char *pccs_url;        /* NULL: the policy's */
-    const char *cache;           /* folder; NULL: none */
-    const char *editions;        /* folder in which accepted ones are remembered; NULL: none are */
-    uint64_t timeout_ms; /* of connecting, of the handshake, and of silence until it is attested */
+    const char *server_name;      /* of the certificate; NULL: the host */
+    const struct policy *policy;  /* lent */
+    const char *proxy, *ca_file;  /* NULL: none; the built-in CAs */
+    const char *pccs_url;         /* NULL: the policy's */
+    const char *cache;            /* folder; NULL: none */
+    const char *editions;         /* folder in which accepted ones are remembered; NULL: none are */
+    uint64_t timeout_ms;          /* of connecting; of all until it is attested; of fetching */
     struct attested_times *times; /* written; NULL: not asked for */
     /* For who connects often; lent. NULL: a context of its own; everything is verified from the start. */
     struct session_context *context;

@@ -21,8 +21,8 @@ enum { PIECE_BYTES = 6 * 1024, RAW_MAX = 1024 * 1024, HOST_BYTES = 256, URL_BYTE
 
 struct transport {
     int fd;
-    uint64_t timeout_ms;
-    struct session *tls; /* to the bridge; NULL: none */
+    uint64_t timeout_ms, until_ms; /* until: all that comes before the first byte of the target's */
+    struct session *tls;           /* to the bridge; NULL: none */
     bool ws, ended;
     struct ws_decoder decoder;
     struct buf raw; /* received, not yet looked at */
@@ -252,6 +252,18 @@ static bool refused(struct transport *t, const struct http_head *head, struct at
     return attest_fail(err, ATTEST_IO, "the bridge refused: status %d: %s", head->status, shown);
 }
 
+/* However many bytes come that open nothing: not for longer than that. */
+static bool opening_receive(struct transport *t, struct attest_err *err)
+{
+    uint64_t now_ms = clock_monotonic_ms(&clock_system);
+
+    if (!t->timeout_ms)
+        return raw_receive(t, 0, err);
+    if (now_ms >= t->until_ms)
+        return io(err, "waiting for the bridge", ETIMEDOUT);
+    return raw_receive(t, t->until_ms - now_ms, err);
+}
+
 static bool upgrade(struct transport *t, const struct proxy *p, struct attest_err *err)
 {
     uint8_t key[WS_KEY_BYTES];
@@ -269,7 +281,7 @@ static bool upgrade(struct transport *t, const struct proxy *p, struct attest_er
     buf_done(&request);
     http_parser_init(&parser);
     while (good) {
-        if (!raw_receive(t, t->timeout_ms, err))
+        if (!opening_receive(t, err))
             return false;
         if (!buf_len(&t->raw) && t->ended)
             return attest_fail(err, ATTEST_IO, "the bridge ended the connection");
@@ -349,6 +361,8 @@ static bool decode(struct transport *t, struct buf *out, struct attest_err *err)
             buf_eat(&t->raw, buf_len(&t->raw));
             return true;
         case WS_HEAD:
+            if (t->decoder.opcode == WS_TEXT)
+                return attest_fail(err, ATTEST_IO, "the bridge: a text frame; TLS is binary");
             buf_reset(&t->control);
             break;
         case WS_PAYLOAD:
@@ -383,6 +397,7 @@ bool transport_open(const struct transport_options *o, struct transport **out,
         return false;
     if (!tcp(o->proxy ? p.host : o->host, o->proxy ? p.port : o->port, o->timeout_ms, &t->fd, err))
         return false;
+    t->until_ms = clock_monotonic_ms(&clock_system) + t->timeout_ms;
     if (p.tls && !start_tls(t, p.host, o->ca_file, err))
         return false;
     if (o->proxy && !upgrade(t, &p, err))

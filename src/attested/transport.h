@@ -12,7 +12,7 @@ struct transport_options {
     uint16_t port;
     const char *proxy;   /* "ws://127.0.0.1:9000", or with "?target=…" of its own; NULL: none */
     const char *ca_file; /* CAs for wss://; NULL: the built-in ones */
-    uint64_t timeout_ms; /* of connecting and of silence */
+    uint64_t timeout_ms; /* of connecting; of the bridge's handshake; of sending */
 };
 
 MUST_USE bool transport_open(const struct transport_options *o, struct transport **out,

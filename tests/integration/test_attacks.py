@@ -1,0 +1,389 @@
+"""Attacks on a client from outside its process: servers, bridges and words of a command line that mean it ill.
+
+What a server may say within TLS is tried out by tests/unit/atls; docs/attack-list.md has all of it.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from harness.base import BIN, free_port
+from harness.wire import BINARY, CLOSE, GUID, PING, PONG, TEXT, close_payload, frame, mask
+from test_attested import Application, World
+
+SOON = "1s"  # for a client that must give up
+
+
+@pytest.fixture
+def world(tmp_path, stack):
+    return World(tmp_path, stack)
+
+
+@pytest.fixture
+def reached(monkeypatch):
+    """What has come to the application."""
+    seen = []
+    get, post = Application.do_GET, Application.do_POST
+    monkeypatch.setattr(Application, "do_GET", lambda self: (seen.append(self.path), get(self)))
+    monkeypatch.setattr(Application, "do_POST", lambda self: (seen.append(self.path), post(self)))
+    return seen
+
+
+def refused(world, *words, url=None, data=b"secret", codes=("timeout",), statuses=(10, 11)):
+    """A request that must not be made; what atls says of it."""
+    done = subprocess.run([BIN / "atls", "post", url or f"https://localhost:{world.port}/digest", "--policy", world.sim / "policy.json",
+                           "--cacert", world.sim / "tls-ca.pem", "--fetch-anew", *[str(w) for w in words]],
+                          capture_output=True, timeout=60, input=data, check=False)
+    text = done.stderr.decode(errors="replace")
+    assert done.returncode in statuses, (done.returncode, text)
+    assert not codes or any(text.rstrip().endswith(f"[{code}]") for code in codes), text
+    assert done.stdout == b""
+    return text
+
+
+class Listener:
+    """Serves one connection after the other by serve(sock) until it is closed; .over tells a server that it is."""
+
+    def __init__(self, serve):
+        self.serve, self.over = serve, threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.served = 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self.socket.accept()
+                self.served += 1
+                with sock, contextlib.suppress(OSError):
+                    sock.settimeout(30)
+                    self.serve(self, sock)
+
+    def drip(self, send, byte=b"x"):
+        """A byte now and then, for as long as anybody listens."""
+        with contextlib.suppress(OSError):
+            while not self.over.wait(0.01):
+                send(byte)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(30)
+
+
+def read_head(recv):
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = recv(65536)
+        if not piece:
+            raise OSError("gone")
+        head += piece
+    return head
+
+
+# --- servers that take their time ---
+
+
+def test_a_handshake_that_drips_is_given_up(world):
+    def serve(listener, sock):
+        sock.sendall(b"\x16\x03\x03\x40\x00")
+        listener.drip(sock.sendall)
+
+    with Listener(serve) as server:
+        refused(world, "--timeout", SOON, url=f"https://localhost:{server.port}/")
+        assert server.served == 1
+
+
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n{"],
+                         ids=["words", "head", "body"])
+def test_an_answer_that_drips_is_given_up(world, begin):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(world.sim / "tls-cert.pem", world.sim / "tls-key.pem")
+
+    def serve(listener, sock):
+        with context.wrap_socket(sock, server_side=True) as tls:
+            read_head(tls.recv)
+            tls.sendall(begin)
+            listener.drip(tls.sendall, b"H" if not begin else b" ")
+
+    with Listener(serve) as server:
+        codes = ("timeout",) if begin else ("http_response", "timeout")
+        refused(world, "--timeout", SOON, url=f"https://localhost:{server.port}/", codes=codes)
+
+
+# --- bridges that lie ---
+
+
+def upgrade(sock):
+    """The opening handshake of a bridge; what it was asked for."""
+    head = read_head(sock.recv).decode()
+    key = [line.partition(":")[2].strip() for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key:")][0]
+    accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest())
+    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept +
+                 b"\r\n\r\n")
+    return head
+
+
+def unframe(sock, on_payload):
+    """Reads frames of a client until it goes."""
+    data = b""
+    with contextlib.suppress(OSError):
+        while piece := sock.recv(65536):
+            data += piece
+            while len(data) >= 6:
+                opcode, length, at = data[0] & 15, data[1] & 127, 2
+                if length >= 126:
+                    wide = 2 if length == 126 else 8
+                    length, at = int.from_bytes(data[2:2 + wide], "big"), 2 + wide
+                if len(data) < at + 4 + length:
+                    break
+                on_payload(opcode, mask(data[at + 4:at + 4 + length], data[at:at + 4]))
+                data = data[at + 4 + length:]
+
+
+class Tunnel:
+    """A bridge that really leads there, and does to the bytes of each way what it is told."""
+
+    def __init__(self, world, down=lambda data, at: data, up=lambda data, at: data, between=lambda send, over: None,
+                 wrap=lambda data: frame(BINARY, data, masked=False)):
+        self.world, self.down, self.up, self.between, self.frame = world, down, up, between, wrap
+
+    def __call__(self, listener, sock):
+        upgrade(sock)
+        lock = threading.Lock()
+
+        def send(data):
+            with lock:
+                sock.sendall(data)
+
+        with socket.create_connection(("127.0.0.1", self.world.port)) as target:
+            def downwards():
+                at = 0
+                with contextlib.suppress(OSError):
+                    while data := target.recv(65536):
+                        send(self.frame(self.down(data, at)))
+                        at += len(data)
+                with contextlib.suppress(OSError):
+                    send(frame(CLOSE, close_payload(1000), masked=False))
+
+            went = [0]
+
+            def upwards(opcode, payload):
+                if opcode == BINARY:
+                    target.sendall(self.up(payload, went[0]))
+                    went[0] += len(payload)
+
+            threads = [threading.Thread(target=downwards, daemon=True),
+                       threading.Thread(target=self.between, args=(send, listener.over), daemon=True)]
+            for thread in threads:
+                thread.start()
+            unframe(sock, upwards)
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
+            threads[0].join(30)
+
+
+def from_place(place, do):
+    """Changes once what a stream has from that byte on: do(the rest of a piece)."""
+    done = []
+
+    def change(data, at):
+        begin = max(place - at, 0)
+        if done or len(data) - begin < 2:
+            return data
+        done.append(True)
+        return data[:begin] + do(data[begin:])
+    return change
+
+
+def flip(place):
+    return from_place(place, lambda rest: bytes([rest[0] ^ 1]) + rest[1:])
+
+
+def twice(place):
+    return from_place(place, lambda rest: rest[:50] + rest)
+
+
+def swapped(place):
+    return from_place(place, lambda rest: rest[1:50] + rest[:1] + rest[50:])
+
+
+def dropped(place):
+    return from_place(place, lambda rest: rest[1:])
+
+
+def injected(place, what):
+    return from_place(place, lambda rest: what + rest)
+
+
+RECORD = b"\x17\x03\x03\x00\x20" + bytes(32)
+ANSWER = 6000  # a byte of the answer, which has tens of thousands
+
+
+@pytest.mark.parametrize("way, lie", [
+    ("down", flip(20)),  # the server's random value
+    ("down", flip(200)),  # encrypted extensions, certificate
+    ("down", flip(900)),
+    ("down", flip(ANSWER)),
+    ("down", twice(0)),
+    ("down", twice(ANSWER)),
+    ("down", swapped(0)),
+    ("down", swapped(ANSWER)),
+    ("down", dropped(0)),
+    ("down", dropped(ANSWER)),
+    ("down", injected(0, RECORD)),
+    ("down", injected(ANSWER, RECORD)),
+    ("down", injected(ANSWER, b"HTTP/1.1 200 OK\r\n\r\n")),
+    ("up", flip(1)),
+    ("up", flip(30)),  # the client's random value
+    ("up", twice(0)),
+    ("up", swapped(0)),
+    ("up", dropped(100)),
+    ("up", injected(0, RECORD)),
+])
+def test_a_bridge_that_changes_bytes_is_found(world, reached, way, lie):
+    world.start_tee()
+    with Listener(Tunnel(world, **{way: lie})) as bridge:
+        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", "5s", codes=("tls_handshake", "connection_closed", "timeout"))
+    assert not reached
+
+
+def test_a_bridge_that_is_honest_is_used(world, reached):
+    world.start_tee()
+    with Listener(Tunnel(world)) as bridge:
+        assert world.atls("get", "/over", "--proxy", f"ws://127.0.0.1:{bridge.port}").stdout == b"path /over"
+    assert reached == ["/over"]
+
+
+def test_frames_of_text_are_refused(world, reached):
+    world.start_tee()
+    with Listener(Tunnel(world, wrap=lambda data: frame(TEXT, data, masked=False))) as bridge:
+        assert "text frame" in refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", codes=("io",))
+    assert not reached
+
+
+@pytest.mark.parametrize("bad", [
+    lambda data: frame(BINARY, data, masked=True),
+    lambda data: frame(BINARY, data, masked=False, rsv=4),
+    lambda data: frame(3, data, masked=False),
+    lambda data: frame(PING, b"x", fin=False, masked=False),
+    lambda data: frame(PING, b"x" * 126, masked=False),
+    lambda data: frame(BINARY, b"", masked=False, length_bytes=8, length=1 << 63),
+    lambda data: frame(0, data, masked=False),
+], ids=["masked", "reserved", "unknown", "cut-ping", "long-ping", "length", "continuation"])
+def test_frames_that_are_none_are_refused(world, reached, bad):
+    world.start_tee()
+    with Listener(Tunnel(world, wrap=bad)) as bridge:
+        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", codes=("io",))
+    assert not reached
+
+
+def pings(send, over):
+    with contextlib.suppress(OSError):
+        while not over.wait(0.002):
+            send(frame(PING, b"are you there", masked=False))
+
+
+def test_pings_without_end_are_no_answer(world, reached):
+    def serve(listener, sock):
+        upgrade(sock)
+        pongs = []
+        reader = threading.Thread(target=unframe, args=(sock, lambda opcode, payload: pongs.append(payload) if opcode == PONG else None),
+                                  daemon=True)
+        reader.start()
+        pings(sock.sendall, listener.over)
+        reader.join(30)
+        assert pongs and set(pongs) == {b"are you there"}
+
+    with Listener(serve) as bridge:
+        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", SOON)
+    assert not reached
+
+
+def test_pings_keep_no_silent_answer_alive(world):
+    world.start_tee()
+    with Listener(Tunnel(world, between=pings)) as bridge:
+        done = world.run("atls", "post", f"https://localhost:{world.port}/stream", "--policy", world.sim / "policy.json", "--cacert",
+                         world.sim / "tls-ca.pem", "--proxy", f"ws://127.0.0.1:{bridge.port}", "--data", "@{}", "--read-timeout", SOON,
+                         expect=10)
+        assert done.stdout == b"data: one\n\n" and b"[timeout]" in done.stderr
+    world.server.go_on.set()
+
+
+@pytest.mark.parametrize("end, code", [
+    (lambda sock: sock.sendall(frame(CLOSE, close_payload(1000), masked=False)), "tls_handshake"),
+    (lambda sock: sock.sendall(frame(CLOSE, b"", masked=False)), "tls_handshake"),
+    (lambda sock: sock.sendall(frame(CLOSE, close_payload(1011, "no"), masked=False)), "io"),
+    (lambda sock: sock.shutdown(socket.SHUT_WR), "tls_handshake"),
+], ids=["normal", "no-status", "refused", "fin"])
+def test_a_close_is_an_end_though_tcp_stays(world, end, code):
+    def serve(listener, sock):
+        upgrade(sock)
+        end(sock)
+        listener.over.wait(60)  # the connection stays as it is
+
+    with Listener(serve) as bridge:
+        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", codes=(code,))
+
+
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 101 Switching Protocols\r\nX-Long: "], ids=["silent", "head"])
+def test_a_bridge_that_drips_is_given_up(world, begin):
+    def serve(listener, sock):
+        read_head(sock.recv)
+        sock.sendall(begin)
+        if begin:
+            listener.drip(sock.sendall)
+        else:
+            listener.over.wait(60)
+
+    with Listener(serve) as bridge:
+        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", SOON)
+
+
+# --- words of the command line ---
+
+
+@pytest.mark.parametrize("words", [
+    ["X: a\r\nY: b"], ["X: a\nY: b"], ["X: a\rb"], ["X: a\x01b"], ["X\r\nY: b"], ["X Y: b"], ["X : b"], [": b"], ["X"],
+    ["Content-Length: 5"], ["content-length: 5"], ["Transfer-Encoding: chunked"], ["Connection: keep-alive"],
+    ["Host: a\r\nX: b"],
+], ids=repr)
+def test_fields_cannot_carry_others(world, words):
+    refused(world, *words, url="https://localhost:1/", codes=(), statuses=(2,))
+
+
+@pytest.mark.parametrize("url", [
+    "https://localhost:1/a\r\nX: y", "https://localhost:1/a HTTP/1.1\r\nX: y", "https://localhost:1/a\nb", "https://localhost:1/a b",
+    "https://localhost:1/a\tb", "https://localhost:1/\x01", "https://localhost:1/\xe9", "https://localhost:1/#a", "https://localhost:1/?a\r\nb",
+    "https://local\r\nhost:1/", "http://localhost:1/", "https:///", "https://localhost:0/", "https://localhost:65536/", "https://localhost:1x/", "//localhost/",
+], ids=repr)
+def test_urls_that_are_none_are_refused(world, url):
+    refused(world, url=url, codes=(), statuses=(2,))
+
+
+@pytest.mark.parametrize("host", ["a b", "user@localhost", ".localhost", "localhost.", "*", "*.localhost", "loc%61lhost"], ids=repr)
+def test_names_that_are_none_are_refused(world, host):
+    refused(world, url=f"https://{host}:{free_port()}/", codes=("server_name",))
+
+
+@pytest.mark.parametrize("url", ["http://pccs.example", "http://127.0.0.1.example:1", "http://127.0.0.1:1@pccs.example", "ftp://127.0.0.1:1"])
+def test_collateral_is_not_fetched_over_http_from_afar(world, url):
+    world.start_tee("--without-collateral")
+    refused(world, "--pccs-url", url, codes=("collateral_fetch",))
+    policy = json.loads((world.sim / "policy.json").read_text())
+    policy["pccs_url"] = url
+    (world.sim / "afar.json").write_text(json.dumps(policy))
+    assert b"pccs_url must be an https URL" in world.atls("get", "/x", policy="afar.json", expect=2).stderr
