@@ -3,6 +3,12 @@
 
 enum { PADDING = 70 };
 
+/* Valgrind looks for bad accesses, which a sample has as well, and takes its time. */
+static size_t stride(void)
+{
+    return getenv("POSTERN_VALGRIND") ? 61 : 1;
+}
+
 static void no_cut_quote_is_accepted(void **state)
 {
     (void)state;
@@ -37,7 +43,7 @@ static void no_flipped_quote_is_accepted(void **state)
     (void)state;
     world_open(&w, 4);
     n = buf_len(&w.quote);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i += stride()) {
         uint8_t bit = (uint8_t)(1u << (i % 8));
 
         *quote_at(&w, i) ^= bit;
@@ -60,7 +66,7 @@ static void no_bit_of_a_report_can_be_flipped(void **state)
     (void)state;
     world_open(&w, 4);
     for (size_t p = 0; p < COUNT(parts); p++)
-        for (size_t i = 8 * parts[p].from; i < 8 * parts[p].to; i++) {
+        for (size_t i = 8 * parts[p].from; i < 8 * parts[p].to; i += stride()) {
             uint8_t bit = (uint8_t)(1u << i % 8);
             struct attest_err err;
             struct dcap_report report;
@@ -88,7 +94,8 @@ static void no_flipped_collateral_is_accepted(void **state)
     for (size_t p = 0; p < COUNT(parts); p++) {
         struct buf *b = &w.parts[parts[p]];
 
-        for (size_t i = 0; i < buf_len(b); i += parts[p] == P_TCB || parts[p] == P_QE ? 7 : 3) {
+        for (size_t i = 0; i < buf_len(b);
+             i += stride() * (parts[p] == P_TCB || parts[p] == P_QE ? 7 : 3)) {
             b->area[i] ^= 4;
             if (world_dcap(&w, TCB_MATCHING_STRICT, &report))
                 fail_msg("a flip of byte %zu of part %u was accepted", i, parts[p]);
