@@ -1,9 +1,7 @@
 /* Reload: the whole configuration is read again; what is good replaces the old at once, what is not
  * changes nothing. Listeners, limits and threads need a restart: their settings keep. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "bridge/service_priv.h"
@@ -135,60 +133,25 @@ void reload_now(struct service *s)
     notify_ready("serving");
 }
 
-/* Several changes of one save come together: one reload answers all that were read in one go. */
-static void files_changed(struct loop *loop, struct io *io, uint32_t events)
+static void files_changed(void *context)
 {
-    struct service *s = (struct service *)(void *)((char *)io - offsetof(struct service, watch_io));
-    char events_read[4096];
-    bool any = false;
-
-    (void)loop;
-    (void)events;
-    while (read(io->fd, events_read, sizeof events_read) > 0)
-        any = true;
-    if (any)
-        reload_now(s);
-}
-
-/* Watches the folder of a file: editors and Kubernetes replace files instead of writing them. */
-static bool watch_file(struct service *s, const char *path, struct err *err)
-{
-    char folder[4096];
-    const char *slash = path ? strrchr(path, '/') : NULL;
-    int n;
-
-    if (!path)
-        return true;
-    n = slash ? snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path)
-              : snprintf(folder, sizeof folder, ".");
-    if (n < 0 || (size_t)n >= sizeof folder)
-        return err_set(err, ERR_CONFIG, "--watch: path too long: %.80s…", path);
-    if (inotify_add_watch(s->watch_fd, folder,
-                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
-        return err_system(err, ERR_IO, errno, "--watch: %s", folder);
-    return true;
+    reload_now(context);
 }
 
 bool reload_watch_files(struct service *s, struct err *err)
 {
     const struct config *c = s->source.config;
+    struct view pairs = view_str(c->tls_cert ? c->tls_cert : "");
+    char first[4096];
 
     if (!c->watch)
         return true;
-    s->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (s->watch_fd < 0)
-        return err_system(err, ERR_IO, errno, "--watch");
-    if (!watch_file(s, c->allowlist_file, err) || !watch_file(s, c->auth_token_file, err) ||
-        !watch_file(s, c->auth_jwt_jwks, err))
-        return false;
-    if (c->tls_cert) {
-        char first[4096];
-        struct view pair = view_first(view_str(c->tls_cert), view_find(view_str(c->tls_cert), ':'));
-
-        (void)snprintf(first, sizeof first, "%.*s", VIEW_ARG(view_first(pair, sizeof first - 1)));
-        if (!watch_file(s, first, err))
-            return false;
-    }
-    s->watch_io = (struct io){.ready = files_changed, .fd = s->watch_fd};
-    return loop_watch_level(s->loop, &s->watch_io, EPOLLIN, err);
+    (void)snprintf(
+        first, sizeof first, "%.*s",
+        VIEW_ARG(view_first(view_first(pairs, view_find(pairs, ':')), sizeof first - 1)));
+    return watch_open(&s->watch, s->loop, 0, files_changed, s, err) &&
+           watch_file(&s->watch, c->allowlist_file, err) &&
+           watch_file(&s->watch, c->auth_token_file, err) &&
+           watch_file(&s->watch, c->auth_jwt_jwks, err) &&
+           watch_file(&s->watch, c->tls_cert ? first : NULL, err);
 }

@@ -1,7 +1,6 @@
 #include "bridge/service_priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -9,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/secret.h"
 #include "base/text.h"
+#include "net/confine.h"
 
 enum { BACKLOG = 4096, SPLICE_FDS = 64, SPARE_FDS = 64, STOP_WAIT_MS = 500 };
 
@@ -49,16 +48,10 @@ static bool sockets_for(const struct listener *first, size_t count,
                         struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        if (index == 0) {
+        if (index == 0)
             out[i] = first[i];
-        } else if (first[i].inherited || first[i].addr.family == AF_UNIX) {
-            out[i] = first[i];
-            out[i].fd = fcntl(first[i].fd, F_DUPFD_CLOEXEC, 0);
-            if (out[i].fd < 0)
-                return err_system(err, ERR_IO, errno, "sharing %s", first[i].name);
-        } else if (!listen_clone(&first[i], options, &out[i], err)) {
+        else if (!listen_again(&first[i], options, &out[i], err))
             return false;
-        }
         if (out[i].addr.family != AF_UNIX)
             client_options(out[i].fd);
     }
@@ -157,7 +150,6 @@ bool service_new(const struct service_source *source, struct service **out, stru
         return err_set(err, ERR_MEMORY, "service");
     s->source = *source;
     s->log = source->log;
-    s->watch_fd = -1;
     s->bridge.config = c;
     s->bridge.clock = &clock_system;
     s->bridge.log_sink = source->sink;
@@ -180,77 +172,34 @@ bool service_new(const struct service_source *source, struct service **out, stru
 
 /* --- rights ---------------------------------------------------------------------------------- */
 
-/* Replacing a file makes a new one: what stays readable is its folder. */
-static const char *folder_of(const char *path, char *out, size_t size)
-{
-    const char *slash = strrchr(path, '/');
-
-    if (!slash)
-        return ".";
-    if (slash == path)
-        return "/";
-    (void)snprintf(out, size, "%.*s", (int)(slash - path), path);
-    return out;
-}
-
-enum { PATHS_MAX = 64, PATH_TEXT = 512 };
-
-struct paths {
-    const char *list[PATHS_MAX + 1];
-    char text[PATHS_MAX][PATH_TEXT];
-    size_t count;
-};
-
-static void add_path(struct paths *p, const char *path, bool folder)
-{
-    if (!path || p->count == PATHS_MAX)
-        return;
-    if (folder)
-        p->list[p->count] = folder_of(path, p->text[p->count], PATH_TEXT);
-    else
-        p->list[p->count] = path;
-    p->count++;
-}
-
-static void add_certificates(struct paths *p, const char *list)
+static void add_certificates(struct confine_paths *p, const char *list)
 {
     struct view rest = view_str(list), pair, file;
 
     while (list && view_next(&rest, ',', &pair))
         while (view_next(&pair, ':', &file)) {
-            char path[PATH_TEXT];
+            char path[CONFINE_PATH_BYTES + 1]; /* one that is too long stays too long */
 
-            (void)snprintf(path, sizeof path, "%.*s", VIEW_ARG(view_first(file, PATH_TEXT - 1)));
-            if (p->count < PATHS_MAX) {
-                const char *folder = folder_of(path, p->text[p->count], PATH_TEXT);
-
-                if (folder != p->text[p->count])
-                    (void)snprintf(p->text[p->count], PATH_TEXT, "%s", folder);
-                p->list[p->count] = p->text[p->count];
-                p->count++;
-            }
+            (void)snprintf(path, sizeof path, "%.*s", VIEW_ARG(view_first(file, sizeof path - 1)));
+            confine_folder_of(p, path);
         }
 }
 
-static void collect_paths(const struct service *s, struct paths *read, struct paths *written)
+static void collect_paths(const struct service *s, struct confinement *out)
 {
     const struct config *c = s->source.config;
-    static const char *const always[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-                                         "/etc/host.conf",   "/dev/null",  "/proc/self"};
 
-    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
-        add_path(read, always[i], false);
-    add_path(read, settings_file(s->source.settings), true);
-    add_path(read, c->allowlist_file, true);
-    add_path(read, c->auth_token_file, true);
-    add_path(read, c->auth_jwt_jwks, true);
-    add_path(read, c->tls_client_ca, true);
-    add_certificates(read, c->tls_cert);
+    confine_folder_of(&out->read, settings_file(s->source.settings));
+    confine_folder_of(&out->read, c->allowlist_file);
+    confine_folder_of(&out->read, c->auth_token_file);
+    confine_folder_of(&out->read, c->auth_jwt_jwks);
+    confine_folder_of(&out->read, c->tls_client_ca);
+    add_certificates(&out->read, c->tls_cert);
     for (size_t i = 0; i < s->bridge.workers[0]->listener_count; i++) {
         const struct listener *l = &s->bridge.workers[0]->listeners[i];
 
         if (l->addr.family == AF_UNIX && !l->inherited && !strncmp(l->name, "unix:/", 6))
-            add_path(written, l->name + 5, true);
+            confine_folder_of(&out->write, l->name + 5);
     }
 }
 
@@ -288,35 +237,23 @@ static bool connect_ports(const struct service *s, uint16_t **out, size_t *count
 bool service_confine(struct service *s, struct err *err)
 {
     const struct config *c = s->source.config;
-    struct paths *paths = calloc(2, sizeof *paths);
+    struct confinement *confinement = calloc(1, sizeof *confinement);
     uint16_t *ports = NULL;
-    size_t port_count = 0;
-    struct sandbox sandbox = {.seccomp = (enum sandbox_mode)c->seccomp,
-                              .landlock = (enum sandbox_mode)c->landlock};
-    struct user user;
-    bool good = true;
+    bool good;
 
-    if (!paths)
+    if (!confinement)
         return err_set(err, ERR_MEMORY, "sandbox");
-    if (c->user)
-        good = user_find(c->user, &user, err) && user_become(&user, err);
-    else
-        good = capabilities_drop(err);
-    if (good) {
-        secret_no_dumps();
-        collect_paths(s, &paths[0], &paths[1]);
-        sandbox.read_paths = paths[0].list;
-        sandbox.write_paths = paths[1].list;
-        if (connect_ports(s, &ports, &port_count)) {
-            sandbox.connect_ports = ports;
-            sandbox.connect_port_count = port_count;
-        }
-        good = sandbox_enter(&sandbox, &s->sandbox, err);
-    }
+    confinement->user = c->user;
+    confinement->seccomp = (enum sandbox_mode)c->seccomp;
+    confinement->landlock = (enum sandbox_mode)c->landlock;
+    collect_paths(s, confinement);
+    if (connect_ports(s, &ports, &confinement->connect_port_count))
+        confinement->connect_ports = ports;
+    good = confine(confinement, &s->sandbox, err);
     if (good)
         log_event(s->log, LOG_INFO, "sandbox", s->sandbox.text);
     free(ports);
-    free(paths);
+    free(confinement);
     return good;
 }
 
@@ -464,10 +401,9 @@ void service_free(struct service *s)
     server_free(s->admin);
     for (unsigned i = 0; i < s->bridge.worker_count; i++)
         worker_free(s->bridge.workers[i]);
+    watch_close(&s->watch);
     if (s->loop)
         loop_free(s->loop);
-    if (s->watch_fd >= 0)
-        close(s->watch_fd);
     policy_unref(s->policy);
     tls_config_unref(s->tls);
     guests_free(s->bridge.guests);

@@ -5,6 +5,7 @@
 #include "bridge/worker.h"
 #include "net/process.h"
 #include "net/sandbox.h"
+#include "net/watch.h"
 #include "serve/serve.h"
 
 struct service {
@@ -23,8 +24,7 @@ struct service {
     uint64_t reloads_good, reloads_failed;
     unsigned stop_signals;
     bool draining, stopped;
-    int watch_fd;
-    struct io watch_io;
+    struct watch watch;
 };
 
 /* ops.c: /metrics, /healthz, /readyz, /debug/tunnels */

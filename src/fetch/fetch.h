@@ -31,5 +31,14 @@ struct fetch_options {
 MUST_USE bool fetch_collateral(const struct fetch_options *options,
                                const struct collateral_need *need, struct collateral **out,
                                struct attest_err *err);
+/* For a process that confines itself before it fetches: warms what would be loaded late, makes the cache's folder (NULL: none),
+ * and has the whole process look names up in /etc/hosts and by DNS alone, for other name services are loaded when they are
+ * asked. Before threads are made. */
+MUST_USE bool fetch_prepare(const char *cache, struct err *err);
+/* Files and folders in which the certificates lie that servers are judged by; NULL-terminated, lent for good. */
+const char *const *fetch_trust_paths(void);
+/* The TCP ports that fetching from this service connects to; 0: any, for a proxy is set in the environment. */
+enum { FETCH_PORTS_MAX = 2 };
+size_t fetch_ports(const char *url, uint16_t out[static FETCH_PORTS_MAX]);
 /* $XDG_CACHE_HOME/postern, or ~/.cache/postern; NULL: no home. Static storage. */
 const char *fetch_cache_default(void);

@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct landlock_ruleset_attr) >= sizeof(uint64_t),
 #define FS_READ      (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define FS_WRITE                                                                                  \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | \
-     LANDLOCK_ACCESS_FS_REMOVE_FILE | FS_TRUNCATE)
+     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | FS_TRUNCATE)
 /* All that a rule for a file may speak of. */
 #define FS_OF_FILES                                                                              \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | \
@@ -38,7 +38,8 @@ _Static_assert(sizeof(struct landlock_ruleset_attr) >= sizeof(uint64_t),
 static uint64_t handled_fs(int abi);
 static bool add_rules(const struct sandbox *s, int ruleset, const struct ruleset_attr *attr,
                       struct err *err);
-static bool add_paths(int ruleset, const char *const *paths, uint64_t access, struct err *err);
+static bool add_paths(int ruleset, const char *const *paths, uint64_t handled, uint64_t access,
+                      struct err *err);
 static bool add_port(int ruleset, uint16_t port, uint64_t access, struct err *err);
 
 static void close_cleanup(const int *fd)
@@ -86,8 +87,8 @@ static bool add_rules(const struct sandbox *s, int ruleset, const struct ruleset
 {
     uint64_t fs = attr->handled_access_fs;
 
-    if (!add_paths(ruleset, s->read_paths, FS_READ, err) ||
-        !add_paths(ruleset, s->write_paths, (FS_READ | FS_WRITE) & fs, err))
+    if (!add_paths(ruleset, s->read_paths, fs, FS_READ, err) ||
+        !add_paths(ruleset, s->write_paths, fs, (FS_READ | FS_WRITE) & fs, err))
         return false;
     /* Port 0 is what a socket is bound to that wants a source address and any port. */
     if (attr->handled_access_net && !add_port(ruleset, 0, NET_BIND_TCP, err))
@@ -99,19 +100,23 @@ static bool add_rules(const struct sandbox *s, int ruleset, const struct ruleset
     return true;
 }
 
-static bool add_paths(int ruleset, const char *const *paths, uint64_t access, struct err *err)
+static bool add_paths(int ruleset, const char *const *paths, uint64_t handled, uint64_t access,
+                      struct err *err)
 {
     for (; paths && *paths; paths++) {
         CLEANUP(close_cleanup) int fd = open(*paths, O_PATH | O_CLOEXEC);
         struct landlock_path_beneath_attr rule = {.parent_fd = fd, .allowed_access = access};
         struct stat st;
 
-        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        /* What this user cannot reach needs no rule. */
+        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
             continue;
         if (fd < 0 || fstat(fd, &st) != 0)
             return err_system(err, ERR_CONFIG, errno, "Landlock: %.200s", *paths);
         if (!S_ISDIR(st.st_mode))
             rule.allowed_access &= FS_OF_FILES;
+        if (S_ISCHR(st.st_mode) && access & LANDLOCK_ACCESS_FS_WRITE_FILE)
+            rule.allowed_access |= handled & FS_IOCTL_DEV;
         if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
             return err_system(err, ERR_INTERNAL, errno, "Landlock: %.200s", *paths);
     }

@@ -80,6 +80,20 @@ bool listen_clone(const struct listener *from, const struct listen_options *opti
     return true;
 }
 
+bool listen_again(const struct listener *from, const struct listen_options *options,
+                  struct listener *out, struct err *err)
+{
+    struct listener l = *from;
+
+    if (!from->inherited && from->addr.family != AF_UNIX)
+        return listen_clone(from, options, out, err);
+    l.fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+    if (l.fd < 0)
+        return err_system(err, ERR_IO, errno, "sharing %s", from->name);
+    *out = l;
+    return true;
+}
+
 void listen_close(struct listener *l)
 {
     if (l->fd < 0)

@@ -38,6 +38,9 @@ MUST_USE bool listen_open(struct view spec, const struct listen_options *options
  * sockets. */
 MUST_USE bool listen_clone(const struct listener *from, const struct listen_options *options,
                            struct listener *out, struct err *err);
+/* The same for any: a socket of its own where the address can be bound again, else a duplicate of the shared one. */
+MUST_USE bool listen_again(const struct listener *from, const struct listen_options *options,
+                           struct listener *out, struct err *err);
 /* Syntax only; opens and resolves nothing. */
 MUST_USE bool listen_check(struct view spec, struct err *err);
 void listen_close(struct listener *l); /* closes; removes the file of a Unix socket of ours */

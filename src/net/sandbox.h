@@ -28,9 +28,12 @@ struct sandbox {
     enum sandbox_mode seccomp; /* LOG: let pass and log what would have been killed */
     enum sandbox_mode landlock;
     const char *const *read_paths; /* files and folders that stay readable; NULL-terminated. Missing
-                                        ones are skipped */
-    const char *const *write_paths; /* folders where files may be made and removed (Unix sockets);
-                                        without any, files open for reading only */
+                                        ones, and such as cannot be reached, are skipped */
+    const char *const *write_paths; /* folders where files may be made, replaced and removed (Unix
+                                        sockets, caches), and files that may be written; without
+                                        any, files open for reading only */
+    const unsigned long *ioctls;    /* requests beyond a server's own, of devices among those files;
+                                        0 ends them; NULL: none */
     const uint16_t *connect_ports;  /* TCP ports that may be connected to; NULL: any. DNS: 53 */
     size_t connect_port_count;
 };

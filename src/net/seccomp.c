@@ -13,7 +13,7 @@
 
 static bool add_all(scmp_filter_ctx filter, const struct sandbox *s);
 static bool allow_names(scmp_filter_ctx filter, const char *const *names);
-static bool add_conditions(scmp_filter_ctx filter);
+static bool add_conditions(scmp_filter_ctx filter, const unsigned long *ioctls);
 static bool add_open(scmp_filter_ctx filter, bool writing);
 static bool rule(scmp_filter_ctx filter, uint32_t action, const char *name,
                  struct scmp_arg_cmp condition);
@@ -146,6 +146,12 @@ static const char *const allowed[] = {
     NULL,
 };
 
+/* With folders to write to: which ones is Landlock's to say. */
+static const char *const writes[] = {
+    "open",  "openat",  "rename", "renameat", "renameat2", "fchmod",
+    "mkdir", "mkdirat", "rmdir",  "flock",    "ftruncate", NULL,
+};
+
 #if SANDBOX_SANITIZED
 /* The leak checker stops all threads by tracing them from a clone; reports ask about the machine.
  */
@@ -191,7 +197,7 @@ static bool add_all(scmp_filter_ctx filter, const struct sandbox *s)
     if (!allow_names(filter, sanitizers))
         return false;
 #endif
-    return add_conditions(filter) && add_open(filter, writing);
+    return add_conditions(filter, s->ioctls) && add_open(filter, writing);
 }
 
 /* Names that this machine's kernel interface has not are skipped. */
@@ -206,7 +212,7 @@ static bool allow_names(scmp_filter_ctx filter, const char *const *names)
     return true;
 }
 
-static bool add_conditions(scmp_filter_ctx filter)
+static bool add_conditions(scmp_filter_ctx filter, const unsigned long *ioctls)
 {
     static const int domains[] = {AF_INET, AF_INET6, AF_UNIX};
     static const unsigned long requests[] = {FIONREAD,    FIONBIO, TIOCOUTQ,
@@ -221,6 +227,8 @@ static bool add_conditions(scmp_filter_ctx filter)
     ok &= rule(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", equal(0, AF_NETLINK));
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         ok &= rule(filter, SCMP_ACT_ALLOW, "ioctl", equal(1, requests[i]));
+    for (; ioctls && *ioctls; ioctls++)
+        ok &= rule(filter, SCMP_ACT_ALLOW, "ioctl", equal(1, *ioctls));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         ok &= rule(filter, SCMP_ACT_ALLOW, "prctl", equal(0, (uint64_t)names[i]));
     ok &= rule(filter, SCMP_ACT_ALLOW, "mmap", masked(2, PROT_EXEC, 0));
@@ -238,7 +246,7 @@ static bool add_open(scmp_filter_ctx filter, bool writing)
     bool ok;
 
     if (writing)
-        return allow_names(filter, (const char *const[]){"open", "openat", NULL});
+        return allow_names(filter, writes);
     ok = rule(filter, SCMP_ACT_ALLOW, "open", masked(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)) &&
          rule(filter, SCMP_ACT_ALLOW, "openat", masked(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)

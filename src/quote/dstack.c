@@ -359,6 +359,7 @@ bool provider_dstack(const char *where, uint64_t timeout_ms, struct provider **o
             ? !read_url(d, where, err)
             : !read_path(d, view_starts(v, VIEW("unix:")) ? where + 5 : where, err))
         return false;
+    d->base.files.port = d->port;
     *out = take(p);
     return true;
 }

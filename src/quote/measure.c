@@ -25,6 +25,7 @@ struct tdx_extend_rtmr {
     uint8_t index;
 };
 #define TDX_EXTEND_RTMR _IOR('T', 3, struct tdx_extend_rtmr)
+_Static_assert(TDX_EXTEND_RTMR == MEASURE_IOCTL, "what a sandbox is told");
 
 /* --- the firmware's part --- */
 
@@ -70,11 +71,23 @@ static bool write_firmware(struct view table, struct buf *out, struct err *err)
     return step == CCEL_END;
 }
 
+/* The folder that the file stands in, and no more than that. */
+static void make_folder(const char *path)
+{
+    char folder[MEASURE_PATH_BYTES];
+    size_t slash = view_find_last(view_str(path), '/');
+
+    (void)snprintf(folder, sizeof folder, "%.*s", (int)slash, path);
+    if (slash && path[slash])
+        (void)mkdir(folder, 0700);
+}
+
 bool measure_open(struct measure *m, struct err *err)
 {
     struct buf table;
     bool good;
 
+    make_folder(m->events);
     buf_init(&m->firmware, FIRMWARE_JSON_MAX, "firmware's event log");
     buf_init(&table, CCEL_BYTES_MAX, "firmware's event log");
     good = file_read(m->ccel, &table, err);
@@ -94,17 +107,6 @@ void measure_done(struct measure *m)
 }
 
 /* --- the runtime part --- */
-
-/* The folder that the file stands in, and no more than that. */
-static void make_folder(const char *path)
-{
-    char folder[MEASURE_PATH_BYTES];
-    size_t slash = view_find_last(view_str(path), '/');
-
-    (void)snprintf(folder, sizeof folder, "%.*s", (int)slash, path);
-    if (slash && path[slash])
-        (void)mkdir(folder, 0700);
-}
 
 int measure_lock(const struct measure *m, bool alone, struct err *err)
 {

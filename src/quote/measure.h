@@ -11,6 +11,9 @@
 
 #include "base/buf.h"
 
+/* What is asked of the device: TDX_EXTEND_RTMR. */
+#define MEASURE_IOCTL 0x80315403ul
+
 enum { MEASURE_PATH_BYTES = 1024, MEASURE_LOG_MAX = 1024 * 1024 };
 
 struct measure {
@@ -22,7 +25,7 @@ struct measure {
     uint64_t timeout_ms;
 };
 
-/* Reads the firmware's log. The paths are there, the rest is made here. */
+/* Reads the firmware's log, and makes the folder of ours. The paths are there, the rest is made here. */
 MUST_USE bool measure_open(struct measure *m, struct err *err);
 void measure_done(struct measure *m);
 

@@ -116,6 +116,11 @@ bool provider_tcb_info(struct provider *p, struct buf *out, struct err *err)
     return p->calls->tcb_info(p, out, err) || err_in(err, "%s", p->name);
 }
 
+const struct provider_files *provider_files(const struct provider *p)
+{
+    return &p->files;
+}
+
 const char *provider_name(const struct provider *p)
 {
     return p->name;

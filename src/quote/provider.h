@@ -9,7 +9,7 @@
 #include "attest/quote.h"
 #include "base/buf.h"
 
-enum { PROVIDER_ANSWER_MAX = 8 * 1024 * 1024, PROVIDER_PAYLOAD_MAX = 1024 };
+enum { PROVIDER_ANSWER_MAX = 8 * 1024 * 1024, PROVIDER_PAYLOAD_MAX = 1024, PROVIDER_FILES_MAX = 4 };
 
 struct provider;
 
@@ -44,4 +44,12 @@ MUST_USE bool provider_emit(struct provider *p, const char *name, struct view pa
                             struct err *err);
 /* The guest's TcbInfo as JSON text, appended; nothing when the provider has none. */
 MUST_USE bool provider_tcb_info(struct provider *p, struct buf *out, struct err *err);
+/* What it goes on using once it is open, for a sandbox: files, and folders with all in them; NULL-terminated. Sockets are not
+ * among them. */
+struct provider_files {
+    const char *read[PROVIDER_FILES_MAX + 1], *write[PROVIDER_FILES_MAX + 1];
+    unsigned long ioctls[2]; /* asked of those; 0 ends them */
+    uint16_t port;           /* of TCP that it connects to, and to name servers; 0: none */
+};
+const struct provider_files *provider_files(const struct provider *p);
 const char *provider_name(const struct provider *p); /* "dstack:/var/run/dstack.sock" */

@@ -15,6 +15,7 @@ struct provider {
     const struct provider_calls *calls;
     char name[512];
     uint64_t timeout_ms;
+    struct provider_files files;
 };
 
 /* where: a path, "unix:PATH" or "http://host[:port]". */

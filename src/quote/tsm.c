@@ -20,7 +20,7 @@ enum { PATH_BYTES = 1024, GENERATION_MAX = 32, TRIES = 5, PIECE_BYTES = 4096 };
 
 struct tsm {
     struct provider base;
-    char entry[PATH_BYTES];
+    char folder[PATH_BYTES], entry[PATH_BYTES], log_folder[PATH_BYTES];
     bool made; /* the entry is ours to remove */
     struct measure measure;
 };
@@ -236,6 +236,21 @@ static bool copy_path(char out[static MEASURE_PATH_BYTES], const char *path, str
            err_set(err, ERR_USAGE, "%s: the path is too long", path);
 }
 
+/* What it writes to once it is open: the entry in configfs' folder, which is removed at the end; the register; the log. */
+static void tell_files(struct tsm *t, const struct tsm_paths *paths)
+{
+    struct view events = view_str(paths->events);
+    size_t slash = view_find_last(events, '/');
+
+    (void)snprintf(t->folder, sizeof t->folder, "%s", paths->reports);
+    (void)snprintf(t->log_folder, sizeof t->log_folder, "%.*s",
+                   VIEW_ARG(slash < events.len ? view_first(events, slash) : VIEW(".")));
+    t->base.files = (struct provider_files){
+        .write = {t->folder, t->measure.rtmr3, t->measure.device, t->log_folder},
+        .ioctls = {MEASURE_IOCTL},
+    };
+}
+
 bool provider_tsm(const struct tsm_paths *paths, uint64_t timeout_ms, struct provider **out,
                   struct err *err)
 {
@@ -256,6 +271,7 @@ bool provider_tsm(const struct tsm_paths *paths, uint64_t timeout_ms, struct pro
         return false;
     if (snprintf(t->entry, sizeof t->entry, "%s/postern", paths->reports) >= (int)sizeof t->entry)
         return err_set(err, ERR_USAGE, "%s: the path is too long", paths->reports);
+    tell_files(t, paths);
     t->made = mkdir(t->entry, 0700) == 0;
     if (!t->made && errno != EEXIST)
         return err_system(err, ERR_IO, errno, "%s", t->entry);

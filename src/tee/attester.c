@@ -388,9 +388,6 @@ static void *run(void *context)
 bool attester_new(const struct attester_options *options, struct attester **out, struct err *err)
 {
     struct attester *a = calloc(1, sizeof *a);
-    uint8_t random[REPORT_DATA_BYTES];
-    struct buf first;
-    bool good;
 
     if (!a) {
         provider_free(options->provider);
@@ -405,6 +402,16 @@ bool attester_new(const struct attester_options *options, struct attester **out,
     buf_init(&a->said.event_log, ANSWER_MAX, "event log");
     buf_init(&a->said.log, ANSWER_MAX, "event log");
     buf_init(&a->said.tcb_info, ANSWER_MAX, "tcb_info");
+    *out = a;
+    return true;
+}
+
+bool attester_start(struct attester *a, struct err *err)
+{
+    uint8_t random[REPORT_DATA_BYTES];
+    struct buf first;
+    bool good;
+
     buf_init(&first, ANSWER_MAX, "answer");
     random_bytes(random, sizeof random);
     good = make(a, random, &first, err);
@@ -414,10 +421,6 @@ bool attester_new(const struct attester_options *options, struct attester **out,
     if (good && pthread_create(&a->thread, NULL, run, a) != 0)
         good = err_set(err, ERR_MEMORY, "no thread for the attester");
     a->started = good;
-    if (good)
-        *out = a;
-    else
-        attester_free(a);
     return good;
 }
 

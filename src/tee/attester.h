@@ -29,9 +29,11 @@ struct attester_job {
     void *context; /* NULL: nobody waits any more */
 };
 
-/* Asks the provider for a first quote, so that one that does not work is found at the start. */
 MUST_USE bool attester_new(const struct attester_options *options, struct attester **out,
                            struct err *err);
+/* Asks the provider for a first quote, so that one that does not work is found at the start, fetches a first collateral, and starts
+ * the thread. When the process is confined. */
+MUST_USE bool attester_start(struct attester *a, struct err *err);
 void attester_free(
     struct attester *a); /* ends the thread; jobs under way are given back. NULL is fine */
 /* False: too many wait. */

@@ -14,6 +14,9 @@ struct tee_config {
     uint64_t answer_timeout_ms, quote_timeout_ms, drain_timeout_ms;
     uint64_t body_max;
     int log_format, log_level;
+    bool watch;
+    const char *user;
+    int seccomp, landlock; /* enum sandbox_mode */
 };
 
 extern const struct settings_program tee_program;

@@ -59,6 +59,7 @@ struct worker {
     unsigned idle_count;
     struct tee_stats stats;
     struct post drain;
+    struct timer pause; /* of accepting */
 };
 
 /* A reference of one's own to the certificate in force. */

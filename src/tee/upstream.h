@@ -18,6 +18,10 @@ struct upstream {
     struct buf out, in;
 };
 
+/* upstream_addr.c: "host:port" or "unix:PATH". Syntax only; then what it stands for, which blocks. */
+MUST_USE bool upstream_check(const char *spec, struct err *err);
+MUST_USE bool upstream_resolve(struct site *s, struct err *err);
+
 enum { UPSTREAM_READABLE = 1, UPSTREAM_WRITABLE = 2, UPSTREAM_HUNG_UP = 4 };
 
 /* An idle one, or a new one that is connecting. NULL: err. */

@@ -44,22 +44,22 @@ def _write_name(name):
 class Dns:
     """names: {"tee.test": Reply | [Reply, Reply, …] | callable(type) → Reply}; a list is used up to its last."""
 
-    def __init__(self, names=None, host="127.0.0.1"):
+    def __init__(self, names=None, host="127.0.0.1", port=0):
         self.names = dict(names or {})
         self.queries = []
         self.lock = threading.Lock()
-        self.udp, self.tcp = self._pair(host)
+        self.udp, self.tcp = self._pair(host, port)
         self.port = self.udp.getsockname()[1]
         self.host = host
         for body in (self._serve_udp, self._serve_tcp):
             threading.Thread(target=body, daemon=True).start()
 
     @staticmethod
-    def _pair(host):
+    def _pair(host, port):
         """UDP and TCP on one port."""
         for _ in range(50):
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            udp.bind((host, 0))
+            udp.bind((host, port))
             tcp = socket.socket()
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -220,6 +220,10 @@ static void makes_a_unix_socket_with_its_mode_and_removes_it(void **state)
     assert_int_equal(list[0].addr.family, AF_UNIX);
     assert_true(answers(&list[0]));
     assert_false(listen_clone(&list[0], &plain, &more, &err));
+    assert_true(listen_again(&list[0], &plain, &more, &err));
+    assert_int_not_equal(more.fd, list[0].fd);
+    assert_true(answers(&more)); /* the same queue */
+    close(more.fd);
     close_all();
     assert_int_equal(stat(path, &st), -1);
 }

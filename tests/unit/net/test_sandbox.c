@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -22,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "net/loop.h"
 #include "net/sandbox_priv.h"
 
@@ -187,8 +189,11 @@ static void writes_files(void)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sandbox_report report;
     struct err err;
+    char path[64];
     int fd;
 
+    snprintf(path, sizeof path, "%s/folder", inside);
+    CHILD_CHECK(mkdir(path, 0700) == 0);
     snprintf(un.sun_path, sizeof un.sun_path, "%s/sock", inside);
     CHILD_CHECK(sandbox_enter(&s, &report, &err));
     CHILD_CHECK(try_open(inside, O_WRONLY) == 0);
@@ -196,7 +201,11 @@ static void writes_files(void)
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     CHILD_CHECK(bind(fd, (struct sockaddr *)&un, sizeof un) == 0);
     CHILD_CHECK(unlink(un.sun_path) == 0);
+    CHILD_CHECK(file_write(un.sun_path, VIEW("whole"), 0600, &err)); /* beside it, then renamed */
+    CHILD_CHECK(unlink(un.sun_path) == 0);
+    CHILD_CHECK(rmdir(path) == 0);
     snprintf(un.sun_path, sizeof un.sun_path, "%s/file", outside);
+    CHILD_CHECK(!file_write(un.sun_path, VIEW("whole"), 0600, &err));
     CHILD_CHECK(unlink(un.sun_path) != 0 && errno == EACCES);
 }
 
