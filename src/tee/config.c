@@ -79,6 +79,8 @@ static const struct setting rows[] = {
         .fallback = "on", .help = "System call filter"),
     ROW(landlock, SETTING_CHOICE, "landlock", .group = "Rights", .choices = "off|on|log|required",
         .fallback = "on", .help = "File system and port restrictions"),
+    ROW(access_log, SETTING_BOOL, "access-log", .group = "Log", .fallback = "true",
+        .help = "A line for each request, without its query"),
     ROW(log_format, SETTING_CHOICE, "log-format", .group = "Log", .choices = "auto|text|json",
         .fallback = "auto", .help = "auto: text on a terminal, JSON lines elsewhere"),
     ROW(log_level, SETTING_CHOICE, "log-level", .group = "Log", .choices = "error|warn|info|debug",

@@ -25,6 +25,7 @@ void conn_end(struct conn *c)
 
     if (c->io.fd < 0)
         return;
+    conn_access_end(c, false);
     if (c->previous)
         c->previous->next = c->next;
     else
@@ -192,8 +193,17 @@ bool conn_write(struct conn *c, struct view plaintext)
 
 /* --- requests --- */
 
+void conn_access_end(struct conn *c, bool complete)
+{
+    const struct worker *w = c->worker;
+
+    access_end(&c->access, w->site->config->access_log ? w->log : NULL, &c->peer,
+               loop_now_ms(w->loop), complete);
+}
+
 void conn_next_request(struct conn *c)
 {
+    conn_access_end(c, true);
     if (!c->keep || c->ended || atomic_load(&c->worker->site->draining)) {
         session_close(c->session);
         c->phase = CONN_CLOSING;
@@ -262,10 +272,12 @@ static bool authorized(struct conn *c, const struct http_head *head)
 
 static void route(struct conn *c, const struct http_head *head)
 {
-    struct http_target target;
+    struct http_target target = {.path = VIEW("")};
     struct err why;
+    bool good = http_target_split(head->target, &target, &why) && target.form == HTTP_ORIGIN_FORM;
 
     metric_add(&c->worker->stats.requests, 1);
+    access_begin(&c->access, head->method, target.path, c->attested);
     c->minor = head->minor;
     c->head_only = view_eq(head->method, VIEW("HEAD"));
     c->keep = head->minor == 1 && !http_field_has_token(head, VIEW("Connection"), VIEW("close"));
@@ -273,7 +285,7 @@ static void route(struct conn *c, const struct http_head *head)
         bad_request(c, 400, why.text);
         return;
     }
-    if (!http_target_split(head->target, &target, &why) || target.form != HTTP_ORIGIN_FORM) {
+    if (!good) {
         bad_request(c, 400, "the request target is not a path");
         return;
     }
@@ -301,6 +313,8 @@ static bool read_head(struct conn *c)
     }
     if (!c->began) {
         c->began = true;
+        c->head_only = false;
+        c->access.start_ms = loop_now_ms(c->worker->loop);
         conn_deadline(c, c->worker->site->config->head_timeout_ms);
     }
     switch (http_request_parse(&c->parser, buf_view(&c->in), &head)) {
@@ -492,6 +506,7 @@ void conn_accept(struct worker *w, int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (getpeername(fd, (struct sockaddr *)&address, &n) == 0)
         addr_from_sockaddr((const struct sockaddr *)&address, &c->peer);
+    addr_unmap(&c->peer);
     c->next = w->conns;
     if (w->conns)
         w->conns->previous = c;

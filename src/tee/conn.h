@@ -8,6 +8,7 @@
 #pragma once
 
 #include "atls/quote_exchange.h"
+#include "tee/access.h"
 #include "tee/proxy.h"
 #include "tee/upstream.h"
 
@@ -43,6 +44,8 @@ struct conn {
     int minor;
     bool head_only;
     char extra[512]; /* fields that CORS adds */
+    bool attested;   /* this session was given a quote */
+    struct access access;
 
     /* /tdx_quote */
     struct attester_job *job;
@@ -58,7 +61,6 @@ struct conn {
     bool answering;   /* its head has gone to the client */
     bool body_sent;   /* bytes of the request's body have gone: it cannot be asked again */
     struct buf again; /* the head, to ask a fresh connection when a kept one turns out dead */
-    uint64_t body_bytes;
 };
 
 /* conn_local.c: answers of our own. True: it was one. */
@@ -75,6 +77,8 @@ void conn_proxy_run(struct conn *c);
 void conn_end(struct conn *c); /* frees it; touch it no more */
 void conn_wake(struct conn *c);
 void conn_next_request(struct conn *c);
+void conn_access_end(struct conn *c,
+                     bool complete); /* the request's line in the log, if it has none yet */
 void conn_deadline(struct conn *c, uint64_t after_ms);
 /* Encrypts for the client. False: it ended. */
 MUST_USE bool conn_write(struct conn *c, struct view plaintext);

@@ -22,6 +22,10 @@ void conn_answer(struct conn *c, int status, const char *content_type, const cha
     if (c->upstream)
         upstream_give(take(c->upstream), false);
     c->keep = !close;
+    if (!c->access.open) /* of a head that nobody could read */
+        access_begin(&c->access, VIEW(""), VIEW(""), c->attested);
+    c->access.status = status;
+    c->access.bytes_down = c->head_only ? 0 : body.len;
     buf_init(&out, (size_t)64 * 1024 + (size_t)PROVIDER_ANSWER_MAX * 4, "answer");
     if (!http_write_answer(&out, status, content_type, *fields ? fields : NULL, body, close,
                            c->head_only, &err) ||
@@ -47,9 +51,10 @@ static void quote_done(struct attester_job *job, void *context)
 
     if (c) {
         c->job = NULL;
-        if (job->good)
+        if (job->good) {
             conn_answer(c, 200, "application/json", NULL, buf_view(&job->answer));
-        else
+            c->attested = true;
+        } else
             conn_answer(c, 500, "application/json", NULL,
                         VIEW("{\"success\":false,\"error\":\"Failed to obtain TDX quote or TCB "
                              "info\",\"quote_type\":\"tdx\"}"));
@@ -136,7 +141,10 @@ void conn_quote_body(struct conn *c)
         return;
     }
     while (!c->plan.done && in.len) {
-        if (!http_body_feed(&c->plan, &in, &piece, &why) || !buf_append(&c->body, piece, &why)) {
+        bool good = http_body_feed(&c->plan, &in, &piece, &why);
+
+        c->access.bytes_up += good ? piece.len : 0;
+        if (!good || !buf_append(&c->body, piece, &why)) {
             c->keep = false;
             answer_error(c, why.code == ERR_LIMIT ? 413 : 400, NULL,
                          "the body of a quote request is JSON of at most 4096 bytes");

@@ -41,7 +41,6 @@ void conn_proxy_start(struct conn *c, const struct http_head *head)
     metric_add(&c->worker->stats.proxied, 1);
     buf_reset(&c->again);
     c->answering = c->body_sent = false;
-    c->body_bytes = 0;
     if (config->body_max && c->plan.kind == HTTP_BODY_LENGTH && c->plan.left > config->body_max) {
         conn_answer(c, 413, "application/json", NULL,
                     VIEW("{\"error\":\"the body is too large\"}"));
@@ -94,8 +93,8 @@ static bool send_body(struct conn *c)
         c->plan.done = true;
     while (good && !c->plan.done && in.len && buf_len(&u->out) < UPSTREAM_OUT_MAX) {
         good = http_body_feed(&c->plan, &in, &piece, NULL);
-        c->body_bytes += good ? piece.len : 0;
-        if (!good || (most && c->body_bytes > most)) {
+        c->access.bytes_up += good ? piece.len : 0;
+        if (!good || (most && c->access.bytes_up > most)) {
             refuse_body(c, !good);
             return false;
         }
@@ -151,6 +150,7 @@ static bool answer_head(struct conn *c)
         u->keeps =
             head.minor == 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
         c->answering = true;
+        c->access.status = head.status;
         return true;
     }
 }
@@ -199,6 +199,7 @@ static void answer_body(struct conn *c)
             conn_end(c);
             return;
         }
+        c->access.bytes_down += piece.len;
     }
     buf_eat(&u->in, buf_len(&u->in) - in.len);
     if (!c->answer_plan.done && u->ended && !buf_len(&u->in)) {

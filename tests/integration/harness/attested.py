@@ -53,7 +53,7 @@ class Application(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 300000)
             self.close_connection = True
         elif self.path.startswith("/bytes/"):
-            self.answer(b"y" * int(self.path[7:]))
+            self.answer(b"y" * int(self.path[7:].partition("?")[0]))
         elif self.path == "/half":
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -204,7 +204,7 @@ class World:
         tee = self.start(f"tee-{port}", BIN / "atlas-tee", "--listen", f"127.0.0.1:{port}", "--upstream",
                          f"127.0.0.1:{self.server.server_port}", "--provider", provider or f"dstack:{self.sim}/dstack.sock",
                          "--pccs-url", f"http://127.0.0.1:{self.pccs}", *pair, *options, env=env)
-        eventually(lambda: tee.events("listening") or tee.process.poll() is not None)
+        eventually(lambda: "atlas-tee listening" in tee.text() or tee.process.poll() is not None)
         assert tee.process.poll() is None, tee.text()
         self.tee = tee
         return tee
