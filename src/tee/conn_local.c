@@ -45,34 +45,47 @@ static void answer_error(struct conn *c, int status, const char *extra, const ch
 
 /* --- /tdx_quote --- */
 
+/* A connection whose certificate is no longer the last one measured cannot be attested: the log names another. The same leaf with
+ * another chain is the same. */
+static bool certificate_current(struct conn *c)
+{
+    struct session_context *now = site_context(c->worker->site);
+    uint8_t ours[SESSION_HASH_BYTES], theirs[SESSION_HASH_BYTES];
+
+    session_context_leaf(c->context, ours);
+    session_context_leaf(now, theirs);
+    session_context_unref(now);
+    return memcmp(ours, theirs, sizeof ours) == 0;
+}
+
+static void refuse_replaced(struct conn *c)
+{
+    c->keep = false;
+    answer_error(c, 409, NULL, "the certificate has been replaced; connect again");
+}
+
+/* The certificate may have been replaced while the quote was made. */
 static void quote_done(struct attester_job *job, void *context)
 {
     struct conn *c = context;
 
     if (c) {
         c->job = NULL;
-        if (job->good) {
+        if (!certificate_current(c)) {
+            refuse_replaced(c);
+        } else if (job->good) {
             conn_answer(c, 200, "application/json", NULL, buf_view(&job->answer));
             c->attested = true;
-        } else
+        } else {
             conn_answer(c, 500, "application/json", NULL,
                         VIEW("{\"success\":false,\"error\":\"Failed to obtain TDX quote or TCB "
                              "info\",\"quote_type\":\"tdx\"}"));
+        }
         conn_wake(c);
     }
     buf_done(&job->answer);
     secret_wipe(job->report_data, sizeof job->report_data);
     free(job);
-}
-
-/* A connection whose certificate is no longer the last one measured cannot be attested. */
-static bool certificate_current(struct conn *c)
-{
-    struct session_context *now = site_context(c->worker->site);
-    bool same = now == c->context;
-
-    session_context_unref(now);
-    return same;
 }
 
 static bool too_fast(struct conn *c)
@@ -108,8 +121,7 @@ static void ask(struct conn *c)
         return;
     }
     if (!certificate_current(c)) {
-        c->keep = false;
-        answer_error(c, 409, NULL, "the certificate has been replaced; connect again");
+        refuse_replaced(c);
         return;
     }
     job = too_fast(c) ? NULL : calloc(1, sizeof *job);

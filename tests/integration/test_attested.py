@@ -221,26 +221,6 @@ def test_cors(world):
         assert (b"Access-Control-Allow-Origin: " + origin + b"\r\n" in answer) == allowed
 
 
-def test_a_new_certificate_is_measured_and_old_connections_say_so(world):
-    tee = world.start_tee()
-    context = ssl.create_default_context(cafile=world.sim / "tls-ca.pem")
-    body = b'{"nonce_hex":"%s"}' % (b"ab" * 32)
-    post = b"POST /tdx_quote HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    with socket.create_connection(("127.0.0.1", world.port), 10) as tcp, context.wrap_socket(tcp, server_hostname="localhost") as old:
-        world.run("atlas-sim", "init", world.folder / "second")
-        for name in ("tls-cert.pem", "tls-key.pem", "tls-ca.pem"):
-            (world.sim / name).write_bytes((world.folder / "second" / name).read_bytes())
-        tee.process.send_signal(signal.SIGHUP)
-        eventually(lambda: '"event":"reloaded"' in tee.text())
-        old.sendall(post)
-        assert old.recv(100).startswith(b"HTTP/1.1 409 ")
-    assert world.atls("get", "/new").stdout == b"path /new"
-    (world.sim / "tls-cert.pem").write_text("broken")
-    tee.process.send_signal(signal.SIGHUP)
-    eventually(lambda: '"event":"reload.failed"' in tee.text())
-    assert world.atls("get", "/still").stdout == b"path /still"
-
-
 def test_quotes_tell_of_the_log_as_it_is_now(world):
     tee = world.start_tee()
     body = b'{"nonce_hex":"%s"}' % (b"ab" * 32)

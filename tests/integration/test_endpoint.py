@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import ssl
 import stat
@@ -17,7 +18,7 @@ import threading
 import pytest
 
 from harness import certs, procfs
-from harness.attested import Application, World
+from harness.attested import Agent, Application, World
 from harness.base import SANITIZER
 from harness.dns import Dns, addresses
 
@@ -199,6 +200,81 @@ def test_check_judges_without_opening(world):
                           (("--key", world.sim / "tls-ca.pem"), b"tls-cert.pem"), (("--landlock", "perhaps"), b"landlock")):
         assert word in world.run("atlas-tee", *good, *options, expect=2).stderr
     assert b"belong together" in world.run("atlas-tee", "--check", "--cert", world.sim / "tls-cert.pem", expect=2).stderr
+
+
+# --- the certificate ----------------------------------------------------------------------------
+
+
+def test_sessions_may_be_attested_again(world):
+    """A new nonce and the same exporter value make another quote; the application goes on in between."""
+    world.start_tee()
+    with world.session() as session:
+        quotes = []
+        for nonce in ("00", "11"):
+            quotes.append(json.loads(session.quote(nonce * 32).body)["quote"])
+            assert session.ask("GET", "/between").body == b"path /between"
+    assert quotes[0]["report_data"] != quotes[1]["report_data"] and quotes[0]["event_log"] == quotes[1]["event_log"]
+
+
+def test_a_replaced_certificate_ends_attestation_and_nothing_else(world):
+    """A session on the old leaf goes on; asked for a quote it says 409, and closes so that the client connects again."""
+    tee = world.start_tee()
+    first = leaf_of(world.sim / "tls-cert.pem")
+    with world.session() as old, world.session() as asked:
+        assert measured(old.quote()) == [first]
+        tee.hang_up()  # nothing has changed
+        assert measured(old.quote()) == [first]
+        world.new_certificate()
+        tee.hang_up(count=2)
+        for _ in range(3):
+            assert old.ask("GET", "/old").body == b"path /old"
+        assert asked.ask("POST", "/digest", body=b"abc").body == hashlib.sha256(b"abc").hexdigest().encode()
+        refused = asked.quote()
+        assert refused.status == 409 and refused.headers["Connection"] == "close" and b"connect again" in refused.body
+        assert asked.closed()
+        assert old.ask("GET", "/still").body == b"path /still"
+        assert old.quote().status == 409 and old.closed()
+    with world.session() as new:
+        assert measured(new.quote()) == [first, leaf_of(world.sim / "tls-cert.pem")]
+    assert world.atls("get", "/new").stdout == b"path /new"
+    (world.sim / "tls-cert.pem").write_text("broken")
+    tee.hang_up("reload.failed")
+    assert world.atls("get", "/as-before").stdout == b"path /as-before"
+
+
+def test_another_chain_of_the_same_leaf_is_served_at_once(world):
+    """It is the leaf that is measured."""
+    tee = world.start_tee()
+    cert = world.sim / "tls-cert.pem"
+    with world.session() as session:
+        cert.write_text(cert.read_text() + (world.sim / "tls-ca.pem").read_text())
+        tee.hang_up()
+        assert measured(session.quote()) == [leaf_of(cert)]
+    with world.session() as session:
+        assert measured(session.quote()) == [leaf_of(cert)]
+
+
+def test_no_quote_names_another_certificate_than_the_session_has(world, stack):
+    """The certificate is replaced while one quote is made and another is waited for."""
+    agent = Agent(world.folder / "agent.sock", world.sim / "dstack.sock")
+    stack.callback(agent.close)
+    tee = world.start_tee("--provider", f"dstack:{agent.path}")
+    first, answers = leaf_of(world.sim / "tls-cert.pem"), []
+    agent.hold("GetQuote")
+    threads = [threading.Thread(target=lambda s: answers.append(s.quote()), args=(stack.enter_context(world.session()),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    agent.wait("GetQuote", 2)  # the first is the endpoint's own, at the start
+    world.new_certificate()
+    tee.process.send_signal(signal.SIGHUP)
+    agent.release("GetQuote")
+    for thread in threads:
+        thread.join()
+    tee.wait("reloaded")
+    assert len(answers) == 3
+    assert all(a.status == 409 or measured(a)[-1] == first for a in answers)
+    with world.session() as session:
+        assert measured(session.quote())[-1] == leaf_of(world.sim / "tls-cert.pem")
 
 
 # --- the log ------------------------------------------------------------------------------------

@@ -163,6 +163,72 @@ class Session:
         return self.tls.recv(1) == b""
 
 
+class Agent(http.server.ThreadingHTTPServer):
+    """Stands between atlas-tee and the simulated guest agent, and holds calls back until they may go on."""
+
+    address_family = socket.AF_UNIX
+    daemon_threads = True
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            method = self.path[1:]
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            with self.server.news:
+                self.server.calls.append(method)
+                self.server.bodies.append(body)
+                self.server.news.notify_all()
+                self.server.news.wait_for(lambda: method not in self.server.held, PATIENCE)
+            status, answer = self.server.scripted.get(method) or self.server.pass_on(self.path, body)
+            with contextlib.suppress(OSError):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+    def __init__(self, path, real):
+        super().__init__(str(path), self.Handler)
+        self.path, self.real = path, str(real)
+        self.news = threading.Condition()
+        self.calls, self.bodies, self.held, self.scripted = [], [], set(), {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+
+    def finish_request(self, request, client_address):
+        self.RequestHandlerClass(request, ("agent", 0), self)
+
+    def pass_on(self, path, body):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(self.real)
+            sock.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(body), body))
+            answer = http.client.HTTPResponse(sock)
+            answer.begin()
+            return answer.status, answer.read()
+
+    def hold(self, *methods):
+        with self.news:
+            self.held |= set(methods)
+
+    def release(self, *methods):
+        with self.news:
+            self.held -= set(methods)
+            self.news.notify_all()
+
+    def wait(self, method, count=1):
+        """Until it has been called so often, held back or not."""
+        with self.news:
+            assert self.news.wait_for(lambda: self.calls.count(method) >= count, PATIENCE), self.calls
+
+    def close(self):
+        self.release(*self.held)
+        self.shutdown()
+        self.server_close()
+
+
 class World:
     """A simulated machine with everything that runs on it and in front of it."""
 
