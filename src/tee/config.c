@@ -47,10 +47,14 @@ static const struct setting rows[] = {
         .least = 1, .help = "Longest time of the provider"),
     ROW(cors_origins, SETTING_LIST, "cors-origins", .group = "Access", .value_name = "LIST",
         .help = "Pages that may read answers: https://app.example.com, or *.example.com for all "
-                "below"),
+                "below, whatever their port"),
     ROW(auth_token_file, SETTING_TEXT, "auth-token-file", .group = "Access", .value_name = "FILE",
         .help = "The application is for bearers of the token in FILE (32 bytes at least); the "
                 "variable AUTH_SERVICE_TOKEN is taken, too"),
+    ROW(auth_paths, SETTING_LIST, "auth-paths", .group = "Access", .value_name = "LIST",
+        .help = "The token is needed for these paths and all below them: /metrics,/admin; without "
+                "it, for "
+                "all"),
     ROW(metrics_token_file, SETTING_TEXT, "metrics-token-file", .group = "Access",
         .value_name = "FILE",
         .help = "/metrics is for bearers of the token in FILE; without it, "

@@ -8,7 +8,7 @@ struct tee_config {
     const char *cert, *key, *name;
     const char *provider, *ccel, *event_log, *pccs_url, *cache;
     bool no_staple;
-    const char *cors_origins, *auth_token_file, *metrics_token_file;
+    const char *cors_origins, *auth_token_file, *auth_paths, *metrics_token_file;
     uint32_t workers, connections_max, quotes_waiting, quotes_per_minute;
     uint64_t handshake_timeout_ms, head_timeout_ms, idle_timeout_ms, connect_timeout_ms;
     uint64_t answer_timeout_ms, quote_timeout_ms, drain_timeout_ms;

@@ -8,7 +8,7 @@
 
 #include "base/poison.h"
 
-enum { PIECE_BYTES = 12 * 1024, TURNS_MAX = 16 };
+enum { TURNS_MAX = 16 };
 
 #define CONTAINER(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
@@ -32,8 +32,7 @@ void conn_end(struct conn *c)
         w->conns = c->next;
     if (c->next)
         c->next->previous = c->previous;
-    if (c->job)
-        c->job->context = NULL; /* it comes back to nobody */
+    conn_quote_forget(c);
     if (c->upstream)
         upstream_give(take(c->upstream), false);
     task_cancel(w->loop, &c->task);
@@ -73,13 +72,11 @@ static void timed_out(struct loop *loop, struct timer *t)
     (void)loop;
     if (c->phase == CONN_PROXY && !c->answering) {
         c->keep = false;
-        conn_answer(c, 504, "application/json", NULL,
-                    VIEW("{\"error\":\"the application did not answer in time\"}"));
+        conn_answer_error(c, 504, NULL, "the application did not answer in time");
         conn_wake(c);
     } else if (c->phase == CONN_HEAD && c->began) {
         c->keep = false;
-        conn_answer(c, 408, "application/json", NULL,
-                    VIEW("{\"error\":\"the request did not come in time\"}"));
+        conn_answer_error(c, 408, NULL, "the request did not come in time");
         conn_wake(c);
     } else {
         conn_end(c);
@@ -100,242 +97,12 @@ static void ready(struct loop *loop, struct io *io, uint32_t events)
     conn_wake(c);
 }
 
-/* --- bytes --- */
-
-/* Sends what is encrypted. False: the client is gone. */
-static bool flush(struct conn *c)
-{
-    for (;;) {
-        struct view out = session_output(c->session);
-        ssize_t n;
-
-        if (!out.len || !(c->io.bits & CONN_WRITABLE))
-            return true;
-        n = send(c->io.fd, out.at, out.len, MSG_NOSIGNAL);
-        if (n >= 0) {
-            session_sent(c->session, (size_t)n);
-        } else if (errno == EAGAIN) {
-            c->io.bits &= ~(uint32_t)CONN_WRITABLE;
-        } else if (errno != EINTR) {
-            return false;
-        }
-    }
-}
-
-static bool backed_up(struct conn *c)
-{
-    return session_output(c->session).len >= CONN_OUT_HIGH;
-}
-
-/* Receives, as long as there is room for what it decrypts to. False: the client is gone. */
-static bool receive(struct conn *c)
-{
-    uint8_t bytes[PIECE_BYTES];
-
-    while (c->io.bits & CONN_READABLE && !c->ended && buf_len(&c->in) < CONN_IN_MAX) {
-        ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
-
-        if (n > 0) {
-            if (!session_feed(c->session, view_from(bytes, (size_t)n), NULL))
-                return false;
-            if (n < (ssize_t)sizeof bytes) {
-                /* All there was: an edge tells of more. Of the end it has told already when both came together. */
-                if (!(c->io.bits & CONN_HUNG_UP))
-                    c->io.bits &= ~(uint32_t)CONN_READABLE;
-                break;
-            }
-        } else if (n == 0) {
-            session_feed_end(c->session);
-            c->ended = true;
-        } else if (errno == EAGAIN) {
-            c->io.bits &= ~(uint32_t)CONN_READABLE;
-        } else if (errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* True: plaintext may be in c->in. */
-static bool decrypt(struct conn *c)
-{
-    struct err why;
-
-    while (buf_len(&c->in) < CONN_IN_MAX) {
-        uint8_t *room;
-        size_t n = PIECE_BYTES;
-
-        if (!buf_room(&c->in, n, &room, NULL))
-            return false;
-        switch (session_read(c->session, room, &n, &why)) {
-        case TLS_OK:
-            buf_wrote(&c->in, n);
-            continue;
-        case TLS_WANT_READ:
-        case TLS_WANT_WRITE:
-            return true;
-        case TLS_EOF:
-            c->ended = true;
-            return true;
-        case TLS_FAILED:
-            return false;
-        }
-    }
-    return true;
-}
-
-bool conn_write(struct conn *c, struct view plaintext)
-{
-    struct err why;
-
-    return session_write(c->session, plaintext, &why);
-}
-
-/* --- requests --- */
-
 void conn_access_end(struct conn *c, bool complete)
 {
     const struct worker *w = c->worker;
 
     access_end(&c->access, w->site->config->access_log ? w->log : NULL, &c->peer,
                loop_now_ms(w->loop), complete);
-}
-
-void conn_next_request(struct conn *c)
-{
-    conn_access_end(c, true);
-    if (!c->keep || c->ended || atomic_load(&c->worker->site->draining)) {
-        session_close(c->session);
-        c->phase = CONN_CLOSING;
-        conn_deadline(c, 2000);
-        return;
-    }
-    c->phase = CONN_HEAD;
-    c->began = false;
-    http_parser_init(&c->parser);
-    conn_deadline(c, c->worker->site->config->idle_timeout_ms);
-}
-
-static void bad_request(struct conn *c, int status, const char *why)
-{
-    char body[512];
-
-    c->keep = false;
-    c->plan = (struct http_body){.kind = HTTP_BODY_NONE, .done = true};
-    (void)snprintf(body, sizeof body, "{\"error\":\"%.400s\"}", why);
-    conn_answer(c, status, "application/json", NULL, view_str(body));
-}
-
-/* The whole origin, or "*.name" for all below name. */
-static bool origin_listed(const char *list, struct view origin)
-{
-    struct view rest = view_str(list), one;
-
-    while (view_next(&rest, ',', &one)) {
-        one = view_trim_ows(one);
-        if (view_starts(one, VIEW("*."))) {
-            struct view host = view_skip(origin, view_find(origin, ':') + 3);
-
-            host = view_first(host, view_find(host, ':'));
-            if (view_ends(host, view_skip(one, 1)) && host.len > one.len - 1)
-                return true;
-        } else if (view_eq_nocase(one, origin)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void cors(struct conn *c, const struct http_head *head)
-{
-    const char *list = c->worker->site->config->cors_origins;
-    struct view origin;
-
-    c->extra[0] = '\0';
-    if (!list || !http_field(head, VIEW("Origin"), &origin) || origin.len > 256 ||
-        !origin_listed(list, origin))
-        return;
-    (void)snprintf(c->extra, sizeof c->extra,
-                   "Vary: Origin\r\nAccess-Control-Allow-Origin: %.*s\r\n"
-                   "Access-Control-Expose-Headers: Content-Length,Content-Range\r\n",
-                   VIEW_ARG(origin));
-}
-
-static bool authorized(struct conn *c, const struct http_head *head)
-{
-    const struct tee_token *token = &c->worker->site->auth;
-    struct view value = VIEW("");
-
-    return !token->set ||
-           (http_field(head, VIEW("Authorization"), &value) && tee_token_good(token, value));
-}
-
-static void route(struct conn *c, const struct http_head *head)
-{
-    struct http_target target = {.path = VIEW("")};
-    struct err why;
-    bool good = http_target_split(head->target, &target, &why) && target.form == HTTP_ORIGIN_FORM;
-
-    metric_add(&c->worker->stats.requests, 1);
-    access_begin(&c->access, head->method, target.path, c->attested);
-    c->minor = head->minor;
-    c->head_only = view_eq(head->method, VIEW("HEAD"));
-    c->keep = head->minor == 1 && !http_field_has_token(head, VIEW("Connection"), VIEW("close"));
-    if (!http_body_plan(head, false, VIEW(""), &c->plan, &why)) {
-        bad_request(c, 400, why.text);
-        return;
-    }
-    if (!good) {
-        bad_request(c, 400, "the request target is not a path");
-        return;
-    }
-    cors(c, head);
-    if (conn_local(c, head, target.path))
-        return;
-    if (!authorized(c, head)) {
-        c->keep = c->keep && c->plan.kind == HTTP_BODY_NONE;
-        conn_answer(c, 401, "application/json", "WWW-Authenticate: Bearer\r\n",
-                    VIEW("{\"error\":\"a bearer token is needed\"}"));
-        return;
-    }
-    conn_proxy_start(c, head);
-}
-
-/* False: the connection is gone, or waits. */
-static bool read_head(struct conn *c)
-{
-    struct http_head head;
-
-    if (!buf_len(&c->in)) {
-        if (c->ended)
-            conn_end(c);
-        return false;
-    }
-    if (!c->began) {
-        c->began = true;
-        c->head_only = false;
-        c->access.start_ms = loop_now_ms(c->worker->loop);
-        conn_deadline(c, c->worker->site->config->head_timeout_ms);
-    }
-    switch (http_request_parse(&c->parser, buf_view(&c->in), &head)) {
-    case HTTP_MORE:
-        if (c->ended)
-            conn_end(c);
-        return false;
-    case HTTP_FAILED:
-        bad_request(c, c->parser.status ? c->parser.status : 400, c->parser.err.text);
-        return true;
-    case HTTP_DONE:
-        route(c, &head);
-        if (c->io.fd < 0)
-            return false;
-        buf_eat(&c->in, head.bytes);
-        if (c->phase ==
-            CONN_HEAD) /* answered at once: the body, if there is one, was not looked at */
-            conn_next_request(c);
-        return true;
-    }
-    return false;
 }
 
 static bool shake_hands(struct conn *c)
@@ -360,7 +127,7 @@ static bool shake_hands(struct conn *c)
                           F_STR("error", why.text));
         break;
     }
-    (void)flush(c); /* the alert */
+    (void)!conn_flush(c); /* the alert */
     conn_end(c);
     return false;
 }
@@ -369,7 +136,7 @@ static bool shake_hands(struct conn *c)
  * reset, which takes the end of the answer with it (RFC 9112, 9.6). The deadline bounds it. */
 static void linger(struct conn *c)
 {
-    uint8_t bytes[PIECE_BYTES];
+    uint8_t bytes[CONN_PIECE_BYTES];
 
     if (!c->shut) {
         c->shut = true;
@@ -397,9 +164,9 @@ static bool step(struct conn *c)
     case CONN_HANDSHAKE:
         return shake_hands(c);
     case CONN_HEAD:
-        return !backed_up(c) && read_head(c);
+        return !conn_backed_up(c) && conn_read_head(c);
     case CONN_QUOTE:
-        conn_quote_body(c);
+        conn_quote_run(c);
         return c->io.fd >= 0 && c->phase != CONN_QUOTE;
     case CONN_PROXY:
         conn_proxy_run(c);
@@ -422,7 +189,8 @@ static bool turn(struct conn *c)
     bool stepped = false;
     size_t before, out;
 
-    if ((c->phase != CONN_CLOSING && !receive(c)) || (wants_plaintext(c) && !decrypt(c))) {
+    if ((c->phase != CONN_CLOSING && !conn_receive(c)) ||
+        (wants_plaintext(c) && !conn_decrypt(c))) {
         conn_end(c);
         return false;
     }
@@ -432,7 +200,7 @@ static bool turn(struct conn *c)
     if (c->io.fd < 0)
         return false;
     out = session_output(c->session).len;
-    if (!flush(c)) {
+    if (!conn_flush(c)) {
         conn_end(c);
         return false;
     }
@@ -525,7 +293,7 @@ void conn_drain_all(struct worker *w)
         next = c->next;
         if (c->phase == CONN_HANDSHAKE || (c->phase == CONN_HEAD && !c->began)) {
             session_close(c->session);
-            (void)flush(c);
+            (void)!conn_flush(c);
             conn_end(c);
         }
     }

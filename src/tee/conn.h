@@ -4,12 +4,15 @@
  *                      └─► PROXY ──┘
  *
  * Backpressure: the client is read only while the application's buffer has room and the other way round; so a connection holds
- * at most some hundred KiB. Everything runs on the worker's loop. Private to conn*.c. */
+ * at most some hundred KiB. Everything runs on the worker's loop. Private to conn*.c.
+ *
+ * Read in order   conn.c (life) conn_bytes.c (TLS) conn_request.c (heads, small answers) conn_quote.c conn_proxy.c */
 #pragma once
 
 #include "atls/quote_exchange.h"
 #include "tee/access.h"
 #include "tee/proxy.h"
+#include "tee/route.h"
 #include "tee/upstream.h"
 
 enum conn_phase { CONN_HANDSHAKE, CONN_HEAD, CONN_QUOTE, CONN_PROXY, CONN_CLOSING };
@@ -20,6 +23,7 @@ enum {
     CONN_HUNG_UP = 4,
     CONN_IN_MAX = 64 * 1024,    /* decrypted, not yet used */
     CONN_OUT_HIGH = 256 * 1024, /* encrypted, not yet sent: stop making more */
+    CONN_PIECE_BYTES = 12 * 1024,
     CONN_QUOTE_BODY_MAX = 4096,
 };
 
@@ -38,13 +42,10 @@ struct conn {
     bool shut;     /* nor do we */
     bool keep;     /* the connection, behind this answer */
     bool began;    /* a byte of this request has come */
+    bool attested; /* this session was given a quote */
     struct buf in; /* plaintext of the client */
     struct http_parser parser;
-    struct http_body plan; /* of the request's body */
-    int minor;
-    bool head_only;
-    char extra[512]; /* fields that CORS adds */
-    bool attested;   /* this session was given a quote */
+    struct route request; /* its path is gone once its head is */
     struct access access;
 
     /* /tdx_quote */
@@ -63,22 +64,34 @@ struct conn {
     struct buf again; /* the head, to ask a fresh connection when a kept one turns out dead */
 };
 
-/* conn_local.c: answers of our own. True: it was one. */
-bool conn_local(struct conn *c, const struct http_head *head, struct view path);
-void conn_quote_body(struct conn *c);
-/* A whole small answer; the request's body is passed over, or the connection closed. */
-void conn_answer(struct conn *c, int status, const char *content_type, const char *extra,
-                 struct view body);
-/* conn_proxy.c */
-void conn_proxy_start(struct conn *c, const struct http_head *head);
-void conn_proxy_run(struct conn *c);
-
 /* conn.c */
 void conn_end(struct conn *c); /* frees it; touch it no more */
 void conn_wake(struct conn *c);
-void conn_next_request(struct conn *c);
-void conn_access_end(struct conn *c,
-                     bool complete); /* the request's line in the log, if it has none yet */
-void conn_deadline(struct conn *c, uint64_t after_ms);
-/* Encrypts for the client. False: it ended. */
+void conn_deadline(struct conn *c, uint64_t after_ms); /* 0: none */
+/* The line of the request under way in the log, if it has none yet. */
+void conn_access_end(struct conn *c, bool complete);
+
+/* conn_bytes.c. False: the client is gone. */
+MUST_USE bool conn_flush(struct conn *c);   /* sends what is encrypted */
+MUST_USE bool conn_receive(struct conn *c); /* as long as there is room for what it decrypts to */
+MUST_USE bool conn_decrypt(struct conn *c); /* plaintext may be in c->in afterwards */
 MUST_USE bool conn_write(struct conn *c, struct view plaintext);
+bool conn_backed_up(struct conn *c); /* the client does not take what was made for it */
+
+/* conn_request.c */
+bool conn_read_head(struct conn *c); /* false: the connection is gone, or waits */
+void conn_next_request(struct conn *c);
+/* A whole small answer; the request's body is passed over, or the connection closed. fields: complete lines, or NULL. */
+void conn_answer(struct conn *c, int status, const char *content_type, const char *fields,
+                 struct view body);
+/* {"error":"…"}; for /tdx_quote, whose clients look for it, {"detail":"…"}. */
+void conn_answer_error(struct conn *c, int status, const char *fields, const char *text);
+
+/* conn_quote.c */
+void conn_quote_start(struct conn *c);
+void conn_quote_run(struct conn *c);
+void conn_quote_forget(struct conn *c); /* nobody waits for the answer any more */
+
+/* conn_proxy.c */
+void conn_proxy_start(struct conn *c, const struct http_head *head);
+void conn_proxy_run(struct conn *c);

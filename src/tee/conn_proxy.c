@@ -1,22 +1,17 @@
 /* A request on its way to the application, and the answer on its way back, both as they come. */
-#include <stdio.h>
-
 #include "tee/conn.h"
 
 #include "base/poison.h"
 
 static void give_up(struct conn *c, int status, const char *text)
 {
-    char body[256];
-
     metric_add(&c->worker->stats.upstream_failures, 1);
     log_event_limited(c->worker->log, LOG_WARN, "upstream.failed", text);
     if (c->answering) { /* too late to say anything: the client must not take half for whole */
         conn_end(c);
         return;
     }
-    (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}", text);
-    conn_answer(c, status, "application/json", NULL, view_str(body));
+    conn_answer_error(c, status, NULL, text);
 }
 
 static bool attach(struct conn *c, bool fresh)
@@ -41,14 +36,8 @@ void conn_proxy_start(struct conn *c, const struct http_head *head)
     metric_add(&c->worker->stats.proxied, 1);
     buf_reset(&c->again);
     c->answering = c->body_sent = false;
-    if (config->body_max && c->plan.kind == HTTP_BODY_LENGTH && c->plan.left > config->body_max) {
-        conn_answer(c, 413, "application/json", NULL,
-                    VIEW("{\"error\":\"the body is too large\"}"));
-        return;
-    }
-    if (!proxy_request(head, &c->plan, &c->peer, &c->again, &why)) {
-        conn_answer(c, 431, "application/json", NULL,
-                    VIEW("{\"error\":\"the header is too large\"}"));
+    if (!proxy_request(head, &c->request.plan, &c->peer, &c->again, &why)) {
+        conn_answer_error(c, 431, NULL, "the header is too large");
         return;
     }
     c->phase = CONN_PROXY;
@@ -63,19 +52,19 @@ static void refuse_body(struct conn *c, bool syntax)
     if (c->answering)
         conn_end(c);
     else
-        conn_answer(c, syntax ? 400 : 413, "application/json", NULL,
-                    syntax ? VIEW("{\"error\":\"the body breaks the syntax of chunks\"}")
-                           : VIEW("{\"error\":\"the body is too large\"}"));
+        conn_answer_error(c, syntax ? 400 : 413, NULL,
+                          syntax ? "the body breaks the syntax of chunks"
+                                 : "the body is too large");
 }
 
 static bool send_piece(struct conn *c, struct view piece)
 {
     struct buf *out = &c->upstream->out;
-    bool chunked = c->plan.kind == HTTP_BODY_CHUNKED, good = true;
+    bool chunked = c->request.plan.kind == HTTP_BODY_CHUNKED, good = true;
 
     if (piece.len)
         good = chunked ? proxy_chunk(piece, out, NULL) : buf_append(out, piece, NULL);
-    if (chunked && c->plan.done)
+    if (chunked && c->request.plan.done)
         good = good && proxy_chunk(VIEW(""), out, NULL);
     c->body_sent = true;
     return good;
@@ -89,10 +78,10 @@ static bool send_body(struct conn *c)
     struct view in = buf_view(&c->in), piece;
     bool good = true;
 
-    if (c->plan.kind == HTTP_BODY_NONE)
-        c->plan.done = true;
-    while (good && !c->plan.done && in.len && buf_len(&u->out) < UPSTREAM_OUT_MAX) {
-        good = http_body_feed(&c->plan, &in, &piece, NULL);
+    if (c->request.plan.kind == HTTP_BODY_NONE)
+        c->request.plan.done = true;
+    while (good && !c->request.plan.done && in.len && buf_len(&u->out) < UPSTREAM_OUT_MAX) {
+        good = http_body_feed(&c->request.plan, &in, &piece, NULL);
         c->access.bytes_up += good ? piece.len : 0;
         if (!good || (most && c->access.bytes_up > most)) {
             refuse_body(c, !good);
@@ -125,18 +114,20 @@ static bool answer_head(struct conn *c)
             break;
         }
         if (head.status == 101 ||
-            !http_body_plan(&head, true, c->head_only ? VIEW("HEAD") : VIEW("GET"), &c->answer_plan,
-                            &why)) {
+            !http_body_plan(&head, true, c->request.head_only ? VIEW("HEAD") : VIEW("GET"),
+                            &c->answer_plan, &why)) {
             give_up(c, 502, "the application's answer cannot be passed on");
             return false;
         }
         buf_init(&out, (size_t)4 * HTTP_HEAD_BYTES_MAX, "answer");
-        c->keep = c->keep && (c->plan.done || head.status < 200);
-        if (head.status >= 200 && c->answer_plan.kind == HTTP_BODY_UNTIL_CLOSE && c->minor == 0)
+        c->keep = c->keep && (c->request.plan.done || head.status < 200);
+        if (head.status >= 200 && c->answer_plan.kind == HTTP_BODY_UNTIL_CLOSE &&
+            c->request.minor == 0)
             c->keep = false;
-        good = proxy_response(&head, &c->answer_plan, c->minor, !c->keep && head.status >= 200,
-                              head.status >= 200 ? c->extra : "", &c->framing, &out, &why) &&
-               conn_write(c, buf_view(&out));
+        good =
+            proxy_response(&head, &c->answer_plan, c->request.minor, !c->keep && head.status >= 200,
+                           head.status >= 200 ? c->request.extra : "", &c->framing, &out, &why) &&
+            conn_write(c, buf_view(&out));
         buf_done(&out);
         buf_eat(&u->in, head.bytes);
         http_parser_init(&c->answer_parser);
@@ -171,11 +162,12 @@ static bool write_piece(struct conn *c, struct view piece)
 static void finished(struct conn *c)
 {
     struct upstream *u = take(c->upstream);
-    bool reusable = u->keeps && c->plan.done && c->answer_plan.kind != HTTP_BODY_UNTIL_CLOSE;
+    bool reusable =
+        u->keeps && c->request.plan.done && c->answer_plan.kind != HTTP_BODY_UNTIL_CLOSE;
 
     if (c->framing == PROXY_CHUNKED && !write_piece(c, VIEW("")))
         c->keep = false;
-    if (c->framing == PROXY_CLOSE || !c->plan.done)
+    if (c->framing == PROXY_CLOSE || !c->request.plan.done)
         c->keep = false;
     upstream_give(u, reusable);
     conn_next_request(c);
@@ -235,7 +227,7 @@ void conn_proxy_run(struct conn *c)
         conn_end(c);
         return;
     }
-    if (c->ended && !c->plan.done && !buf_len(&c->in)) { /* half a request */
+    if (c->ended && !c->request.plan.done && !buf_len(&c->in)) { /* half a request */
         conn_end(c);
         return;
     }

@@ -1,6 +1,6 @@
 #include "tee/proxy.h"
 
-#include <stdio.h>
+#include "tee/cors.h"
 
 #include "base/poison.h"
 
@@ -12,15 +12,17 @@ static bool is_one_of(struct view name, const char *const *names, size_t count)
     return false;
 }
 
-/* Of this connection alone: the usual ones, and those that Connection names. */
+/* Of this connection alone: the usual ones, and those that Connection names; what tells host and length is of the message. */
 static bool hop_by_hop(const struct http_head *head, struct view name)
 {
     static const char *const always[] = {
         "Connection", "Keep-Alive", "Proxy-Connection",   "Transfer-Encoding",  "TE",
         "Trailer",    "Upgrade",    "Proxy-Authenticate", "Proxy-Authorization"};
+    static const char *const never[] = {"Host", "Content-Length"};
 
     return is_one_of(name, always, sizeof always / sizeof *always) ||
-           http_field_has_token(head, VIEW("Connection"), name);
+           (!is_one_of(name, never, sizeof never / sizeof *never) &&
+            http_field_has_token(head, VIEW("Connection"), name));
 }
 
 /* Ours to write, whatever the client says. */
@@ -39,18 +41,35 @@ static bool put(struct buf *out, struct view name, struct view value, struct err
            buf_append(out, value, err) && buf_append_str(out, "\r\n", err);
 }
 
-static bool framing_field(const struct http_body *plan, struct buf *out, struct err *err)
+static bool put_length(uint64_t length, struct buf *out, struct err *err)
+{
+    return buf_appendf(out, err, "Content-Length: %llu\r\n", (unsigned long long)length);
+}
+
+static bool put_framing(const struct http_head *head, const struct http_body *plan, struct buf *out,
+                        struct err *err)
 {
     if (plan->kind == HTTP_BODY_CHUNKED)
         return buf_append_str(out, "Transfer-Encoding: chunked\r\n", err);
-    return true; /* Content-Length goes along with the others */
+    /* "Content-Length: 0" is more than nothing: some applications want it. */
+    return !http_field_count(head, VIEW("Content-Length")) ||
+           put_length(plan->kind == HTTP_BODY_LENGTH ? plan->left : 0, out, err);
+}
+
+/* HTTP/1.0 may come without a host; what we speak may not. */
+static bool put_host(const struct http_head *head, struct buf *out, struct err *err)
+{
+    struct view host;
+
+    if (http_field(head, VIEW("Host"), &host))
+        return put(out, VIEW("X-Forwarded-Host"), host, err);
+    return put(out, VIEW("Host"), VIEW("localhost"), err);
 }
 
 bool proxy_request(const struct http_head *head, const struct http_body *plan,
                    const struct addr *peer, struct buf *out, struct err *err)
 {
     char address[ADDR_TEXT_BYTES];
-    struct view host = VIEW("");
 
     (void)addr_ip_format(peer, address);
     if (!buf_append(out, head->method, err) || !buf_append_byte(out, ' ', err) ||
@@ -59,12 +78,12 @@ bool proxy_request(const struct http_head *head, const struct http_body *plan,
     for (size_t i = 0; i < head->count; i++) {
         const struct http_field *f = &head->fields[i];
 
-        if (!hop_by_hop(head, f->name) && !reserved(f->name) && !put(out, f->name, f->value, err))
+        if (!hop_by_hop(head, f->name) && !reserved(f->name) &&
+            !view_eq_nocase(f->name, VIEW("Content-Length")) && !put(out, f->name, f->value, err))
             return false;
     }
-    if (http_field(head, VIEW("Host"), &host) && !put(out, VIEW("X-Forwarded-Host"), host, err))
-        return false;
-    return framing_field(plan, out, err) && put(out, VIEW("X-Real-IP"), view_str(address), err) &&
+    return put_host(head, out, err) && put_framing(head, plan, out, err) &&
+           put(out, VIEW("X-Real-IP"), view_str(address), err) &&
            put(out, VIEW("X-Forwarded-For"), view_str(address), err) &&
            buf_append_str(out, "X-Forwarded-Proto: https\r\n\r\n", err);
 }
@@ -74,6 +93,7 @@ bool proxy_response(const struct http_head *head, const struct http_body *plan, 
                     struct err *err)
 {
     bool endless = plan->kind == HTTP_BODY_CHUNKED || plan->kind == HTTP_BODY_UNTIL_CLOSE;
+    bool cors = view_find_text(view_str(extra), VIEW("Access-Control-Allow-Origin"));
 
     *framing = !endless ? PROXY_AS_IS : client_minor == 0 ? PROXY_CLOSE : PROXY_CHUNKED;
     if (!buf_appendf(out, err, "HTTP/1.1 %d ", head->status) ||
@@ -82,7 +102,8 @@ bool proxy_response(const struct http_head *head, const struct http_body *plan, 
     for (size_t i = 0; i < head->count; i++) {
         const struct http_field *f = &head->fields[i];
 
-        if (!hop_by_hop(head, f->name) && !put(out, f->name, f->value, err))
+        if (!hop_by_hop(head, f->name) && !(cors && cors_field(f->name)) &&
+            !put(out, f->name, f->value, err))
             return false;
     }
     return (*framing != PROXY_CHUNKED ||

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fetch/fetch.h"
+#include "tee/guard.h"
 #include "tee/service_priv.h"
 #include "tee/upstream.h"
 
@@ -21,9 +22,22 @@ static bool load_tokens(const struct tee_config *c, struct tee_token *auth,
            tee_token_load(c->metrics_token_file, NULL, metrics, err);
 }
 
-static bool check_pairs(const struct tee_config *c, struct err *err)
+static bool check_words(const struct tee_config *c, struct err *err)
 {
-    return !c->cert == !c->key || err_set(err, ERR_CONFIG, "--cert and --key belong together");
+    if (!c->cert != !c->key)
+        return err_set(err, ERR_CONFIG, "--cert and --key belong together");
+    return guard_check(c->auth_paths, err) && cors_check(c->cors_origins, err);
+}
+
+static void make_rules(struct site *s)
+{
+    s->rules = (struct route_rules){
+        .cors_origins = s->config->cors_origins,
+        .auth_paths = s->config->auth_paths,
+        .auth = &s->auth,
+        .metrics = &s->metrics,
+        .body_max = s->config->body_max,
+    };
 }
 
 bool tee_service_check(const struct tee_config *c, struct err *err)
@@ -31,7 +45,7 @@ bool tee_service_check(const struct tee_config *c, struct err *err)
     struct session_context *context;
     struct tee_token auth, metrics;
 
-    if (!check_pairs(c, err) || !load_tokens(c, &auth, &metrics, err) ||
+    if (!check_words(c, err) || !load_tokens(c, &auth, &metrics, err) ||
         !upstream_check(c->upstream, err) || !listen_check(view_str(c->listen), err) ||
         !certificate_load(c, &context, err))
         return false;
@@ -78,7 +92,7 @@ static bool open_all(struct tee_service *s, struct err *err)
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
     const struct tee_config *c = s->config;
 
-    return check_pairs(c, err) && load_tokens(c, &s->site.auth, &s->site.metrics, err) &&
+    return check_words(c, err) && load_tokens(c, &s->site.auth, &s->site.metrics, err) &&
            log_new(s->sink, &s->attester_log, err) && loop_new(&clock_system, &s->loop, err) &&
            signals_watch(s->loop, signals, 3, signalled, s, err) &&
            upstream_resolve(&s->site, err) && open_attester(s, err) &&
@@ -93,6 +107,7 @@ bool tee_service_new(const struct tee_config *config, struct log_sink *sink, str
     if (!s)
         return err_set(err, ERR_MEMORY, "no memory for the service");
     s->config = s->site.config = config;
+    make_rules(&s->site);
     s->sink = sink;
     s->log = log;
     pthread_mutex_init(&s->site.lock, NULL);

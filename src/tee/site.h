@@ -10,9 +10,10 @@
 #include "net/loop.h"
 #include "tee/attester.h"
 #include "tee/config.h"
+#include "tee/route.h"
 #include "tls/session.h"
 
-enum { TEE_WORKERS_MAX = 64, TEE_TOKEN_LEAST = 32, TEE_IDLE_UPSTREAMS = 64 };
+enum { TEE_WORKERS_MAX = 64, TEE_IDLE_UPSTREAMS = 64 };
 
 struct conn;
 struct upstream;
@@ -22,16 +23,11 @@ struct tee_stats {
     metric open; /* gauge */
 };
 
-/* A token's hash; nothing when the file was not given. */
-struct tee_token {
-    bool set;
-    uint8_t sha256[32];
-};
-
 struct site {
     const struct tee_config *config;
     struct attester *attester;
     struct tee_token auth, metrics;
+    struct route_rules rules;         /* which lend those */
     struct sockaddr_storage upstream; /* resolved */
     socklen_t upstream_len;
     pthread_mutex_t lock; /* of context */
@@ -64,12 +60,6 @@ struct worker {
 
 /* A reference of one's own to the certificate in force. */
 struct session_context *site_context(struct site *s);
-/* The file's first line, 32 bytes at least. path NULL: text, if it is not NULL. */
-MUST_USE bool tee_token_load(const char *path, const char *text, struct tee_token *out,
-                             struct err *err);
-/* "Bearer TOKEN" is it. In constant time. */
-bool tee_token_good(const struct tee_token *t, struct view authorization);
-
 /* conn.c */
 void conn_accept(struct worker *w, int fd);
 void conn_drain_all(struct worker *w);
