@@ -4,6 +4,7 @@
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
+#include <openssl/param_build.h>
 #include <openssl/params.h>
 
 #include "base/poison.h"
@@ -27,6 +28,52 @@ bool p256_public(const uint8_t point[static P256_POINT_BYTES], EVP_PKEY **out)
         EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
         key = NULL;
     EVP_PKEY_CTX_free(context);
+    ERR_clear_error();
+    if (key)
+        *out = key;
+    return key != NULL;
+}
+
+/* The point of a number in 1 … n − 1. */
+static bool public_of(const BIGNUM *d, uint8_t out[static 1 + P256_POINT_BYTES])
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_POINT *point = group ? EC_POINT_new(group) : NULL;
+    bool good = point && !BN_is_zero(d) && BN_cmp(d, EC_GROUP_get0_order(group)) < 0 &&
+                EC_POINT_mul(group, point, d, NULL, NULL, NULL) == 1 &&
+                EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, out,
+                                   1 + P256_POINT_BYTES, NULL) == 1 + P256_POINT_BYTES;
+
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+    return good;
+}
+
+bool p256_private(const uint8_t scalar[static P256_SCALAR_BYTES], EVP_PKEY **out)
+{
+    uint8_t octets[1 + P256_POINT_BYTES];
+    BIGNUM *d = BN_secure_new();
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    OSSL_PARAM *params = NULL;
+    EVP_PKEY *key = NULL;
+
+    if (d && build && context && BN_bin2bn(scalar, P256_SCALAR_BYTES, d)) {
+        BN_set_flags(d, BN_FLG_CONSTTIME);
+        if (public_of(d, octets) &&
+            OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) == 1 &&
+            OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, octets,
+                                             sizeof octets) == 1 &&
+            OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, d) == 1)
+            params = OSSL_PARAM_BLD_to_param(build);
+        if (params && EVP_PKEY_fromdata_init(context) == 1 &&
+            EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, params) != 1)
+            key = NULL;
+    }
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    EVP_PKEY_CTX_free(context);
+    BN_clear_free(d);
     ERR_clear_error();
     if (key)
         *out = key;

@@ -7,10 +7,17 @@
 #include "base/cleanup.h"
 #include "base/view.h"
 
-enum { P256_POINT_BYTES = 64, P256_SIGNATURE_BYTES = 64, P256_DER_MAX = 72 };
+enum {
+    P256_SCALAR_BYTES = 32,
+    P256_POINT_BYTES = 64,
+    P256_SIGNATURE_BYTES = 64,
+    P256_DER_MAX = 72
+};
 
 /* x ‖ y, 32 bytes each, big-endian. False: not a point of the curve, or no memory. */
 MUST_USE bool p256_public(const uint8_t point[static P256_POINT_BYTES], EVP_PKEY **out);
+/* The pair whose private half is this number, big-endian. False: it is 0 or not below the order n, or no memory. */
+MUST_USE bool p256_private(const uint8_t scalar[static P256_SCALAR_BYTES], EVP_PKEY **out);
 /* The public half of key as x ‖ y. False: not a P-256 key. */
 MUST_USE bool p256_point(const EVP_PKEY *key, uint8_t out[static P256_POINT_BYTES]);
 /* The signature is by this key, which is a P-256 key. r and s out of 1 … n − 1 are refused. */

@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "base/json.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "http/http.h"
 #include "net/connect.h"
@@ -134,6 +135,7 @@ static bool whole(const struct exchange *x)
 static bool receive_all(struct exchange *x, struct buf *out, struct err *err)
 {
     uint8_t bytes[PIECE_BYTES];
+    bool good;
 
     while (!whole(x)) {
         ssize_t n = recv(x->fd, bytes, sizeof bytes, 0);
@@ -147,7 +149,9 @@ static bool receive_all(struct exchange *x, struct buf *out, struct err *err)
         if (n == 0)
             return (x->status && x->plan.kind == HTTP_BODY_UNTIL_CLOSE) ||
                    err_set(err, ERR_IO, "the guest agent's answer is not complete");
-        if (!take_piece(x, view_from(bytes, (size_t)n), out, err))
+        good = take_piece(x, view_from(bytes, (size_t)n), out, err);
+        secret_wipe(bytes, (size_t)n);
+        if (!good)
             return false;
     }
     return true;
@@ -182,6 +186,14 @@ static bool exchange(const struct dstack *d, struct exchange *x, const char *met
     return good;
 }
 
+/* An answer may hold a key. */
+static void wipe(struct buf *b)
+{
+    if (b->area)
+        secret_wipe(b->area, b->size);
+    buf_done(b);
+}
+
 static bool call(struct provider *p, const char *method, struct view body, struct buf *out,
                  struct err *err)
 {
@@ -194,7 +206,7 @@ static bool call(struct provider *p, const char *method, struct view body, struc
     good = exchange((struct dstack *)(void *)p, &x, method, body, out, err);
     if (x.fd >= 0)
         close(x.fd);
-    buf_done(&x.head);
+    wipe(&x.head);
     return good || err_in(err, "%s", method);
 }
 
@@ -299,6 +311,37 @@ static bool tcb_info(struct provider *p, struct buf *out, struct err *err)
     return good;
 }
 
+static bool key(struct provider *p, const char *path, uint8_t *out, struct err *err)
+{
+    struct json_writer w;
+    struct json_tree tree;
+    struct buf body, answer;
+    uint32_t token;
+    bool good;
+
+    buf_init(&body, (size_t)16 * 1024, "request");
+    buf_init(&answer, PROVIDER_ANSWER_MAX, "answer");
+    json_begin(&w, &body);
+    json_object(&w);
+    json_key(&w, "path");
+    json_text(&w, view_str(path));
+    json_key(&w, "purpose");
+    json_text(&w, VIEW(""));
+    json_object_end(&w);
+    good = json_end(&w, err) && call(p, "GetKey", buf_view(&body), &answer, err) &&
+           json_load(buf_view(&answer), TOKENS_MAX, &tree, err);
+    if (good) {
+        token = json_member(&tree.doc, 0, "key");
+        good = (token && hex_decode(json_span(&tree.doc, token), out, PROVIDER_KEY_BYTES)) ||
+               err_set(err, ERR_SYNTAX, "GetKey: \"key\" of the answer is not %d bytes in hex",
+                       PROVIDER_KEY_BYTES);
+        json_unload(&tree);
+    }
+    buf_done(&body);
+    wipe(&answer);
+    return good;
+}
+
 static void dstack_free(struct provider *p)
 {
     free(p);
@@ -341,7 +384,7 @@ static bool read_path(struct dstack *d, const char *path, struct err *err)
 
 bool provider_dstack(const char *where, uint64_t timeout_ms, struct provider **out, struct err *err)
 {
-    static const struct provider_calls calls = {get_quote, emit, tcb_info, dstack_free};
+    static const struct provider_calls calls = {get_quote, emit, tcb_info, dstack_free, key};
     CLEANUP(provider_free_cleanup) struct provider *p = NULL;
     struct view v = view_from(where, strlen(where));
     struct dstack *d = calloc(1, sizeof *d);

@@ -116,6 +116,15 @@ bool provider_tcb_info(struct provider *p, struct buf *out, struct err *err)
     return p->calls->tcb_info(p, out, err) || err_in(err, "%s", p->name);
 }
 
+bool provider_key(struct provider *p, const char *path, uint8_t out[static PROVIDER_KEY_BYTES],
+                  struct err *err)
+{
+    if (!p->calls->key)
+        return err_set(err, ERR_CONFIG, "%s: this provider has no keys; dstack's guest agent has",
+                       p->name);
+    return p->calls->key(p, path, out, err) || err_in(err, "%s", p->name);
+}
+
 const struct provider_files *provider_files(const struct provider *p)
 {
     return &p->files;

@@ -9,7 +9,12 @@
 #include "attest/quote.h"
 #include "base/buf.h"
 
-enum { PROVIDER_ANSWER_MAX = 8 * 1024 * 1024, PROVIDER_PAYLOAD_MAX = 1024, PROVIDER_FILES_MAX = 4 };
+enum {
+    PROVIDER_ANSWER_MAX = 8 * 1024 * 1024,
+    PROVIDER_PAYLOAD_MAX = 1024,
+    PROVIDER_FILES_MAX = 4,
+    PROVIDER_KEY_BYTES = 32
+};
 
 struct provider;
 
@@ -44,6 +49,10 @@ MUST_USE bool provider_emit(struct provider *p, const char *name, struct view pa
                             struct err *err);
 /* The guest's TcbInfo as JSON text, appended; nothing when the provider has none. */
 MUST_USE bool provider_tcb_info(struct provider *p, struct buf *out, struct err *err);
+/* 32 secret bytes that belong to the application and follow from path: the same after each start, and on each machine that runs
+ * it. For the caller to wipe. */
+MUST_USE bool provider_key(struct provider *p, const char *path,
+                           uint8_t out[static PROVIDER_KEY_BYTES], struct err *err);
 /* What it goes on using once it is open, for a sandbox: files, and folders with all in them; NULL-terminated. Sockets are not
  * among them. */
 struct provider_files {

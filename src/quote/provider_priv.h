@@ -9,6 +9,8 @@ struct provider_calls {
     bool (*emit)(struct provider *p, const char *name, struct view payload, struct err *err);
     bool (*tcb_info)(struct provider *p, struct buf *out, struct err *err);
     void (*free)(struct provider *p);
+    bool (*key)(struct provider *p, const char *path, uint8_t *out,
+                struct err *err); /* NULL: it has none */
 };
 
 struct provider {

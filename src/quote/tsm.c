@@ -254,7 +254,7 @@ static void tell_files(struct tsm *t, const struct tsm_paths *paths)
 bool provider_tsm(const struct tsm_paths *paths, uint64_t timeout_ms, struct provider **out,
                   struct err *err)
 {
-    static const struct provider_calls calls = {get_quote, emit, tcb_info, tsm_free};
+    static const struct provider_calls calls = {get_quote, emit, tcb_info, tsm_free, NULL};
     CLEANUP(provider_free_cleanup) struct provider *p = NULL;
     struct tsm *t = calloc(1, sizeof *t);
     struct measure *m;

@@ -51,6 +51,8 @@ struct serve_route {
 struct serve_options {
     const struct serve_route *routes; /* lent for the life of the server */
     size_t route_count;
+    serve_handler *otherwise; /* whatever no route has the path of, with any method; NULL: 404 */
+    void *otherwise_context;
     size_t connections_max;   /* 64 */
     size_t body_bytes_max;    /* of a request: 64 KiB */
     size_t answer_bytes_max;  /* of a body: 16 MiB */

@@ -20,6 +20,7 @@ static void accepting_watch(struct server *s, uint32_t events);
 static void drained_run(struct loop *loop, struct task *t);
 static const struct serve_route *route_find(const struct server *s, struct view method,
                                             struct view path);
+static bool path_known(const struct server *s, struct view path);
 static bool answer_unknown(const struct server *s, struct view path, bool head_only, bool closing,
                            struct buf *out, struct err *err);
 
@@ -128,16 +129,20 @@ bool server_answer(struct server *s, const struct http_head *head, const struct 
     const struct serve_route *route =
         route_find(s, head_only ? VIEW("GET") : head->method, target->path);
     struct serve_request request;
+    serve_handler *handler;
+    void *context;
     struct err cause = {.code = ERR_INTERNAL};
     struct buf content;
     struct serve_answer answer = {200, "text/plain; charset=utf-8", NULL, &content};
     int status;
 
-    if (!route)
+    if (!route && !(s->options.otherwise && !path_known(s, target->path)))
         return answer_unknown(s, target->path, head_only, closing, out, err);
+    handler = route ? route->handler : s->options.otherwise;
+    context = route ? route->context : s->options.otherwise_context;
     request = (struct serve_request){head, target->path, target->query, body, *peer};
     buf_init(&content, s->options.answer_bytes_max, "answer");
-    if (route->handler(route->context, &request, &answer, &cause)) {
+    if (handler(context, &request, &answer, &cause)) {
         ok = http_write_answer(out, answer.status, answer.content_type, answer.extra,
                                buf_view(&content), closing, head_only, err);
     } else {
@@ -273,6 +278,14 @@ static const struct serve_route *route_find(const struct server *s, struct view 
             return route;
     }
     return NULL;
+}
+
+static bool path_known(const struct server *s, struct view path)
+{
+    for (size_t i = 0; i < s->options.route_count; i++)
+        if (view_eq(view_str(s->options.routes[i].path), path))
+            return true;
+    return false;
 }
 
 /* 405 and what would be allowed, or 404. */

@@ -15,14 +15,23 @@ static const struct setting rows[] = {
         .value_name = "ADDR",
         .help = "The application: host:port or unix:PATH, HTTP/1.1 in the clear"),
     ROW(cert, SETTING_TEXT, "cert", .group = "Certificate", .value_name = "FILE",
-        .help = "Chain in PEM, leaf first; read again on SIGHUP. Without it one is made, whose key "
-                "never leaves memory"),
+        .help = "Chain in PEM, leaf first; read again on SIGHUP. Without it one is made"),
     ROW(key, SETTING_TEXT, "key", .group = "Certificate", .value_name = "FILE",
         .help = "Its key in PEM"),
+    ROW(derived_key, SETTING_BOOL, "derived-key", .group = "Certificate",
+        .help = "The key follows from --name and the application's secret that the guest agent "
+                "keeps: the same after each start, and never on disk"),
+    ROW(csr, SETTING_TEXT, "csr", .group = "Certificate", .value_name = "FILE",
+        .help = "With --derived-key: write a certificate request for it"),
     ROW(name, SETTING_TEXT, "name", .group = "Certificate", .fallback = "localhost",
-        .value_name = "HOST", .help = "Name in a certificate that is made"),
+        .value_name = "HOST", .help = "Name in a certificate or a request that is made"),
     ROW(watch, SETTING_BOOL, "watch", .group = "Certificate",
         .help = "Read them again when they change, too"),
+    ROW(acme_listen, SETTING_LIST, "acme-listen", .group = "Certificate", .value_name = "ADDR",
+        .help = "Addresses, :80 say, where challenges of ACME are answered in the clear, and all "
+                "else is sent to https"),
+    ROW(acme_webroot, SETTING_TEXT, "acme-webroot", .group = "Certificate", .value_name = "FOLDER",
+        .help = "Where the ACME client puts them: FOLDER/.well-known/acme-challenge/TOKEN"),
     ROW(provider, SETTING_TEXT, "provider", .group = "Quotes", .fallback = "dstack",
         .value_name = "SPEC",
         .help = "Where quotes come from: dstack, dstack:PATH, dstack:http://HOST:PORT, tsm or "
@@ -59,6 +68,8 @@ static const struct setting rows[] = {
         .value_name = "FILE",
         .help = "/metrics is for bearers of the token in FILE; without it, "
                 "for nobody"),
+    ROW(admin, SETTING_LIST, "admin", .group = "Access", .value_name = "ADDR",
+        .help = "Listener in the clear for /metrics, /healthz and /readyz; for monitoring alone"),
     ROW(workers, SETTING_U32, "workers", .group = "Limits", .fallback = "0",
         .help = "Threads; 0: one for each CPU"),
     ROW(connections_max, SETTING_U32, "max-connections", .group = "Limits", .fallback = "4096",

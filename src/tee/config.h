@@ -5,7 +5,9 @@
 
 struct tee_config {
     const char *listen, *upstream;
-    const char *cert, *key, *name;
+    const char *cert, *key, *name, *csr;
+    bool derived_key;
+    const char *acme_listen, *acme_webroot, *admin;
     const char *provider, *ccel, *event_log, *pccs_url, *cache;
     bool no_staple;
     const char *cors_origins, *auth_token_file, *auth_paths, *metrics_token_file;

@@ -27,6 +27,7 @@ static void collect_files(const struct tee_service *s, struct confinement *out)
     for (const char *const *p = provider->write; *p; p++)
         confine_path(&out->write, *p);
     confine_path(&out->write, c->cache);
+    confine_path(&out->read, c->acme_webroot);
     for (size_t i = 0; i < first->listener_count; i++) {
         const struct listener *l = &first->listeners[i];
 

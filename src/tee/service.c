@@ -24,8 +24,16 @@ static bool load_tokens(const struct tee_config *c, struct tee_token *auth,
 
 static bool check_words(const struct tee_config *c, struct err *err)
 {
-    if (!c->cert != !c->key)
+    if (c->derived_key && c->key)
+        return err_set(err, ERR_CONFIG, "--derived-key takes the place of --key: give one of them");
+    if (!c->derived_key && !c->cert != !c->key)
         return err_set(err, ERR_CONFIG, "--cert and --key belong together");
+    if (c->csr && !c->derived_key)
+        return err_set(err, ERR_CONFIG, "--csr is for --derived-key");
+    if (c->acme_webroot && !c->acme_listen)
+        return err_set(err, ERR_CONFIG, "--acme-webroot is for --acme-listen");
+    if (strlen(c->name) > HOST_BYTES_MAX)
+        return err_set(err, ERR_CONFIG, "--name: a host name has at most %d bytes", HOST_BYTES_MAX);
     return guard_check(c->auth_paths, err) && cors_check(c->cors_origins, err);
 }
 
@@ -47,7 +55,12 @@ bool tee_service_check(const struct tee_config *c, struct err *err)
 
     if (!check_words(c, err) || !load_tokens(c, &auth, &metrics, err) ||
         !upstream_check(c->upstream, err) || !listen_check(view_str(c->listen), err) ||
-        !certificate_load(c, &context, err))
+        (c->acme_listen && !listen_check(view_str(c->acme_listen), err)) ||
+        (c->admin && !listen_check(view_str(c->admin), err)))
+        return false;
+    if (c->derived_key) /* the guest agent has it */
+        return true;
+    if (!leaf_load(c, NULL, NULL, &context, err))
         return false;
     session_context_unref(context);
     return true;
@@ -95,8 +108,9 @@ static bool open_all(struct tee_service *s, struct err *err)
     return check_words(c, err) && load_tokens(c, &s->site.auth, &s->site.metrics, err) &&
            log_new(s->sink, &s->attester_log, err) && loop_new(&clock_system, &s->loop, err) &&
            signals_watch(s->loop, signals, 3, signalled, s, err) &&
-           upstream_resolve(&s->site, err) && open_attester(s, err) &&
-           certificate_load(c, &s->measure, err) && open_watch(s, err) && workers_open(s, err);
+           upstream_resolve(&s->site, err) && open_attester(s, err) && leaf_key(s, err) &&
+           leaf_load(c, s->derived, s->log, &s->measure, err) && open_watch(s, err) &&
+           plain_open(s, err) && workers_open(s, err);
 }
 
 bool tee_service_new(const struct tee_config *config, struct log_sink *sink, struct log *log,
@@ -132,6 +146,8 @@ void tee_service_free(struct tee_service *s)
     workers_free(s);
     session_context_unref(s->site.context);
     session_context_unref(s->measure);
+    EVP_PKEY_free(s->derived);
+    plain_free(s);
     watch_close(&s->watch);
     if (s->loop)
         signals_unwatch(s->loop);
@@ -148,7 +164,7 @@ static void reload(struct tee_service *s)
     struct err err;
 
     notify_reloading();
-    if (certificate_load(s->config, &made, &err) && certificate_use(s, made, &err))
+    if (leaf_load(s->config, s->derived, s->log, &made, &err) && leaf_use(s, made, &err))
         log_event(s->log, LOG_INFO, "reloaded", "reloaded");
     else
         log_event(s->log, LOG_ERROR, "reload.failed", "the certificate in use stays",
@@ -198,7 +214,7 @@ static void wait_for_workers(struct tee_service *s)
 bool tee_service_run(struct tee_service *s, struct err *err)
 {
     bool good = log_sink_start(s->sink, err) && attester_start(s->site.attester, err) &&
-                certificate_use(s, take(s->measure), err) && workers_start(s, err);
+                leaf_use(s, take(s->measure), err) && workers_start(s, err);
 
     if (good) {
         notify_ready("serving");

@@ -94,15 +94,25 @@ static bool push_name(GENERAL_NAMES *all, struct view one)
     return false;
 }
 
-static bool add_names(X509 *x, const char *names)
+static GENERAL_NAMES *names_of(const char *names)
 {
     GENERAL_NAMES *all = GENERAL_NAMES_new();
     struct view rest = view_str(names), one;
-    bool good = all != NULL;
 
-    while (good && view_next(&rest, ',', &one))
-        good = push_name(all, one);
-    good = good && X509_add1_ext_i2d(x, NID_subject_alt_name, all, 0, 0) == 1;
+    while (all && view_next(&rest, ',', &one)) {
+        if (push_name(all, one))
+            continue;
+        GENERAL_NAMES_free(all);
+        all = NULL;
+    }
+    return all;
+}
+
+static bool add_names(X509 *x, const char *names)
+{
+    GENERAL_NAMES *all = names_of(names);
+    bool good = all && X509_add1_ext_i2d(x, NID_subject_alt_name, all, 0, 0) == 1;
+
     GENERAL_NAMES_free(all);
     return good;
 }
@@ -125,10 +135,15 @@ static bool set_serial(X509 *x, uint64_t serial)
     return good;
 }
 
-static bool set_entry(X509 *x, const char *field, const char *value)
+static bool set_entry(X509_NAME *subject, const char *field, const char *value)
 {
-    return X509_NAME_add_entry_by_txt(X509_get_subject_name(x), field, MBSTRING_UTF8,
-                                      (const unsigned char *)value, -1, -1, 0) == 1;
+    return X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, (const unsigned char *)value,
+                                      -1, -1, 0) == 1;
+}
+
+static bool set_common_name(X509_NAME *subject, const char *name)
+{
+    return strlen(name) > COMMON_NAME_MAX || set_entry(subject, "CN", name);
 }
 
 static bool add_extension(X509 *x, X509V3_CTX *context, int nid, const char *value)
@@ -188,8 +203,8 @@ static bool fill(X509 *x, const struct certificate_spec *spec)
     return X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x, spec->serial) &&
            ASN1_TIME_set(X509_getm_notBefore(x), (time_t)spec->not_before_s) &&
            ASN1_TIME_set(X509_getm_notAfter(x), (time_t)spec->not_after_s) &&
-           (strlen(spec->common_name) > COMMON_NAME_MAX || set_entry(x, "CN", spec->common_name)) &&
-           (!spec->organisation || set_entry(x, "O", spec->organisation)) &&
+           set_common_name(X509_get_subject_name(x), spec->common_name) &&
+           (!spec->organisation || set_entry(X509_get_subject_name(x), "O", spec->organisation)) &&
            X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 &&
            X509_set_pubkey(x, spec->key) == 1 && add_extensions(x, issuer, spec) &&
            X509_sign(x, spec->issuer_key ? spec->issuer_key : spec->key, EVP_sha256()) > 0;
@@ -219,6 +234,38 @@ static bool drain(BIO *bio, bool wrote, struct buf *out, struct err *err)
                       : tls_error(err, ERR_TLS, "writing PEM");
 
     BIO_free(bio);
+    return good;
+}
+
+static bool fill_request(X509_REQ *r, const char *name, const char *names, EVP_PKEY *key)
+{
+    STACK_OF(X509_EXTENSION) *extensions = NULL;
+    GENERAL_NAMES *all = names_of(names);
+    bool good = all && X509V3_add1_i2d(&extensions, NID_subject_alt_name, all, 0, 0) == 1 &&
+                X509_REQ_set_version(r, X509_REQ_VERSION_1) == 1 &&
+                set_common_name(X509_REQ_get_subject_name(r), name) &&
+                X509_REQ_set_pubkey(r, key) == 1 && X509_REQ_add_extensions(r, extensions) == 1 &&
+                X509_REQ_sign(r, key, EVP_sha256()) > 0;
+
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    GENERAL_NAMES_free(all);
+    return good;
+}
+
+bool certificate_request(const char *name, EVP_PKEY *key, struct buf *out, struct err *err)
+{
+    char names[TLS_NAME_BYTES_MAX + sizeof "DNS:"];
+    X509_REQ *r = X509_REQ_new();
+    bool good = certificate_alt_name(name, names, sizeof names, err);
+
+    if (good && (!r || !fill_request(r, name, names, key)))
+        good = tls_error(err, ERR_TLS, "making a certificate request for \"%.80s\"", name);
+    if (good) {
+        BIO *bio = BIO_new(BIO_s_mem());
+
+        good = drain(bio, bio && PEM_write_bio_X509_REQ(bio, r) == 1, out, err);
+    }
+    X509_REQ_free(r);
     return good;
 }
 

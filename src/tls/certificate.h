@@ -33,6 +33,11 @@ MUST_USE bool certificate_make(const struct certificate_spec *spec, X509 **out, 
 /* "DNS:NAME", or "IP:NAME" of a literal, for alt_names. ERR_USAGE: it is neither name nor literal. */
 MUST_USE bool certificate_alt_name(const char *name, char *out, size_t size, struct err *err);
 
+/* PKCS #10 (RFC 2986) for key in PEM, appended: what an authority is asked for a certificate with. name: as above; it is common name and
+ * subjectAltName. */
+MUST_USE bool certificate_request(const char *name, EVP_PKEY *key, struct buf *out,
+                                  struct err *err);
+
 /* PEM, appended. Of keys: PKCS #8, for the caller to wipe. */
 MUST_USE bool certificate_pem(X509 *certificate, struct buf *out, struct err *err);
 MUST_USE bool certificate_key_pem(const EVP_PKEY *key, struct buf *out, struct err *err);

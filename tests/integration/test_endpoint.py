@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import http.server
 import json
 import os
@@ -12,6 +13,7 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
 import tempfile
 import threading
 
@@ -19,7 +21,7 @@ import pytest
 
 from harness import certs, procfs
 from harness.attested import Agent, Application, World
-from harness.base import PATIENCE, SANITIZER, eventually
+from harness.base import PATIENCE, SANITIZER, eventually, free_port
 from harness.dns import Dns, addresses
 
 # Every part of the sandbox must be there. What a sanitizer's run-time needs is let pass by the filter.
@@ -288,6 +290,150 @@ def test_no_quote_names_another_certificate_than_the_session_has(world, stack):
     assert all(a.status == 409 or measured(a)[-1] == first for a in answers)
     with world.session() as session:
         assert measured(session.quote())[-1] == leaf_of(world.sim / "tls-cert.pem")
+
+
+def openssl(*words, data=None):
+    return subprocess.run(["openssl", *map(str, words)], input=data, capture_output=True, check=True).stdout
+
+
+def public_key(*words):
+    return openssl(*words, "-noout", "-pubkey")
+
+
+def served(world):
+    """The leaf that the endpoint shows, in PEM."""
+    return ssl.get_server_certificate(("127.0.0.1", world.port)).encode()
+
+
+def test_a_derived_key_is_the_same_after_each_start(world):
+    """It is of P-256, follows from the name, and is in the request and in the certificate; nothing is on disk but the request."""
+    pccs = f"http://127.0.0.1:{world.pccs}"
+    keys = []
+    for name in ("tee.example", "tee.example", "other.example"):
+        tee = world.start_tee("--derived-key", "--name", name, "--csr", world.folder / "csr", "--pccs-url", pccs, files=False)
+        leaf = world.folder / "leaf.pem"
+        leaf.write_bytes(served(world))
+        assert public_key("x509", "-in", leaf) == public_key("req", "-in", world.folder / "csr")
+        text = openssl("req", "-in", world.folder / "csr", "-noout", "-text", "-verify").decode()
+        assert f"DNS:{name}" in text and f"CN = {name}" in text and "ecdsa-with-SHA256" in text and "P-256" in text
+        keys.append(public_key("x509", "-in", leaf))
+        tee.stop()
+    assert keys[0] == keys[1] != keys[2]
+    assert not [p for p in world.folder.rglob("*") if p.is_file() and p.parent != world.sim and b"PRIVATE KEY" in p.read_bytes()]
+
+
+def test_a_derived_key_with_a_certificate_of_an_authority(world):
+    """What was issued for the request is served once it is there: the key never was in a file."""
+    ca = certs.authority(world.folder)
+    options = ("--derived-key", "--csr", world.folder / "csr", "--cert", world.folder / "chain.pem", "--acme-listen", "127.0.0.1:0")
+    tee = world.start_tee(*options, files=False)
+    assert tee.wait("certificate.awaited")["file"] == str(world.folder / "chain.pem")
+    (world.folder / "chain.pem").write_bytes(
+        openssl("x509", "-req", "-in", world.folder / "csr", "-CA", ca.cert, "-CAkey", ca.key, "-days", 30, "-copy_extensions", "copy"))
+    tee.hang_up()
+    shutil.copyfile(ca.cert, world.sim / "tls-ca.pem")
+    with world.session() as session:  # judged by that authority, for the name in the request
+        assert measured(session.quote())[-1] == leaf_of(world.folder / "chain.pem")
+    tee.stop()
+    other = world.folder / "other.pem"
+    other.write_bytes((world.sim / "tls-cert.pem").read_bytes())
+    done = world.run("atlas-tee", *options[:-2], "--cert", other, "--listen", "127.0.0.1:0", "--provider", f"dstack:{world.sim}/dstack.sock",
+                     expect=2)
+    assert b"not the certificate's" in done.stderr
+
+
+@pytest.mark.parametrize("key, status", [("00" * 32, 2), ("ff" * 32, 2), ("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 2),
+                                         ("00" * 31, 65), ("not hex", 65)])
+def test_what_is_no_key_is_refused(world, stack, key, status):
+    """0, the order and beyond it, and answers that are no 32 bytes; none of them is shown."""
+    agent = Agent(world.folder / "agent.sock", world.sim / "dstack.sock")
+    stack.callback(agent.close)
+    agent.scripted["GetKey"] = (200, json.dumps({"key": key, "signature_chain": []}).encode())
+    done = world.run("atlas-tee", "--derived-key", "--name", "tee.example", "--provider", f"dstack:{agent.path}", "--listen", "127.0.0.1:0",
+                     "--without-collateral", expect=status)
+    assert b"GetKey" in done.stderr and key.encode() not in done.stderr
+    assert json.loads(agent.bodies[0]) == {"path": "cert/letsencrypt/tee.example/v1", "purpose": ""}
+
+
+def test_keys_that_exclude_each_other(world):
+    for options, word in ((("--derived-key", "--cert", "x", "--key", "y"), b"takes the place of --key"), (("--csr", "x"), b"--derived-key"),
+                          (("--acme-webroot", "/tmp"), b"--acme-listen"), (("--name", "a" * 256), b"--name")):
+        assert word in world.run("atlas-tee", "--check", *options, expect=2).stderr
+    tsm = Tsm(world.folder / "tsm")
+    tsm.close()
+    done = world.run("atlas-tee", "--derived-key", "--provider", f"tsm:{tsm.folder}", "--without-collateral", expect=2)
+    assert b"has no keys" in done.stderr
+
+
+# --- the plain ports ----------------------------------------------------------------------------
+
+
+def test_acme_from_the_first_certificate_to_its_renewal(world):
+    """As an ACME client does it with a webroot, against a confined endpoint that starts without a certificate."""
+    webroot, live = world.folder / "webroot", world.folder / "live"
+    webroot.mkdir()
+    live.mkdir()
+    port = free_port()
+    tee = world.start_tee(*CONFINED, "--cert", live / "cert.pem", "--key", live / "key.pem", "--watch", "--acme-listen", f"127.0.0.1:{port}",
+                          "--acme-webroot", webroot, files=False)
+    assert tee.wait("certificate.awaited") and tee.wait("listening.plain")["for"] == "acme"
+
+    def plain(method, path):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+            connection.request(method, path, headers={"Host": "tee.example:80"})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+    def issue():
+        challenges = webroot / ".well-known/acme-challenge"
+        challenges.mkdir(parents=True)
+        (challenges / "token_1-x").write_text("token_1-x.thumbprint")
+        status, headers, body = plain("GET", "/.well-known/acme-challenge/token_1-x")
+        assert (status, headers["Content-Type"], body) == (200, "application/octet-stream", b"token_1-x.thumbprint")
+        shutil.rmtree(webroot / ".well-known")
+        assert plain("GET", "/.well-known/acme-challenge/token_1-x")[0] == 404
+        for name, origin in (("key.pem", "tls-key.pem"), ("cert.pem", "tls-cert.pem")):
+            shutil.copyfile(world.sim / origin, live / name)
+
+    issue()
+    tee.wait("certificate.measured", sha256=leaf_of(live / "cert.pem"))
+    assert world.atls("get", "/first").stdout == b"path /first"
+    world.new_certificate()
+    issue()
+    tee.wait("certificate.measured", sha256=leaf_of(live / "cert.pem"))
+    assert world.atls("get", "/renewed").stdout == b"path /renewed"
+    (webroot / ".well-known/acme-challenge").mkdir(parents=True)
+    (webroot / ".well-known/acme-challenge/key").symlink_to(live / "key.pem")
+    for path in ("/.well-known/acme-challenge/key", "/.well-known/acme-challenge/../../../live/key.pem", "/.well-known/acme-challenge/"):
+        status, _, body = plain("GET", path)
+        assert status == 404 and b"PRIVATE" not in body
+    for method, path in (("GET", "/v1/models?a=b"), ("POST", "/"), ("GET", "/.well-known/other")):
+        status, headers, _ = plain(method, path)
+        assert status == 301 and headers["Location"] == f"https://tee.example{path}"
+
+
+def test_the_admin_listener(world, stack):
+    """Metrics and probes for monitoring, in the clear, and nothing of the application."""
+    port = free_port()
+    tee = world.start_tee("--admin", f"127.0.0.1:{port}")
+
+    def get(path):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    assert "atlas_tee_certificate_events_total 1\n" in get("/metrics")[1]
+    assert get("/healthz") == (200, '{"status":"ok"}\n') and get("/readyz") == (200, '{"status":"ready"}\n')
+    assert get("/x")[0] == 404
+    assert world.atls("get", "/metrics").stdout == b"path /metrics"
+    with world.session() as session:
+        session.tls.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        assert session.tls.recv(100)
+        tee.process.send_signal(signal.SIGTERM)
+        tee.wait("draining")
+        assert get("/readyz") == (503, '{"status":"draining"}\n')
+        world.server.go_on.set()
 
 
 # --- the log ------------------------------------------------------------------------------------

@@ -166,6 +166,83 @@ static void der_is_as_short_as_it_may_be(void **state)
     assert_memory_equal(der, "\x30\x06\x02\x01\x01\x02\x01\x01", 8);
 }
 
+static bool key_of(const char *hex, EVP_PKEY **out)
+{
+    uint8_t scalar[P256_SCALAR_BYTES];
+
+    assert_true(hex_decode(view_str(hex), scalar, sizeof scalar));
+    return p256_private(scalar, out);
+}
+
+static void numbers_have_the_points_that_they_should(void **state)
+{
+    static const struct {
+        const char *scalar, *point;
+    } cases[] = {
+        /* the generator itself */
+        {"0000000000000000000000000000000000000000000000000000000000000001",
+         "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+         "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"},
+        /* RFC 6979, A.2.5 */
+        {"c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721",
+         "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
+         "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"},
+        /* n - 1: the generator, mirrored */
+        {"ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550",
+         "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+         "b01cbd1c01e58065711814b583f061e9d431cca994cea1313449bf97c840ae0a"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        uint8_t point[P256_POINT_BYTES];
+        char hex[2 * P256_POINT_BYTES + 1];
+        EVP_PKEY *key;
+
+        assert_true(key_of(cases[i].scalar, &key));
+        assert_true(p256_point(key, point));
+        hex_encode(view_from(point, sizeof point), hex);
+        assert_string_equal(hex, cases[i].point);
+        EVP_PKEY_free(key);
+    }
+}
+
+static void numbers_out_of_range_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+        "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632552",
+        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        EVP_PKEY *key = NULL;
+
+        assert_false(key_of(bad[i], &key));
+        assert_null(key);
+    }
+}
+
+static void what_one_signs_its_point_verifies(void **state)
+{
+    uint8_t point[P256_POINT_BYTES], signature[P256_SIGNATURE_BYTES];
+    EVP_PKEY *key, *other, *public = NULL;
+
+    (void)state;
+    assert_true(key_of("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721", &key));
+    assert_true(key_of("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6722", &other));
+    assert_true(p256_point(key, point) && p256_public(point, &public));
+    assert_true(p256_sign(key, VIEW("message"), signature));
+    assert_true(p256_good(public, VIEW("message"), signature));
+    assert_false(p256_good(public, VIEW("messagf"), signature));
+    assert_false(p256_good(other, VIEW("message"), signature));
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(public);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +252,9 @@ int main(void)
         cmocka_unit_test(what_we_sign_is_good_and_of_fixed_width),
         cmocka_unit_test(only_p256_keys_have_such_points),
         cmocka_unit_test(der_is_as_short_as_it_may_be),
+        cmocka_unit_test(numbers_have_the_points_that_they_should),
+        cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(what_one_signs_its_point_verifies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,10 +99,12 @@ static struct loop *loop;
 static struct server *server;
 static struct addr address;
 
-static void start(size_t connections_max)
+static void start_with(size_t connections_max, serve_handler *otherwise)
 {
     struct serve_options options = {.routes = routes,
                                     .route_count = COUNT(routes),
+                                    .otherwise = otherwise,
+                                    .otherwise_context = &hellos,
                                     .connections_max = connections_max,
                                     .body_bytes_max = 1000};
     struct listener l[LISTENERS_MAX];
@@ -117,6 +119,11 @@ static void start(size_t connections_max)
                             &count, &err));
     assert_true(server_listen(server, &l[0], &err));
     address = l[0].addr;
+}
+
+static void start(size_t connections_max)
+{
+    start_with(connections_max, NULL);
 }
 
 static void stop(void)
@@ -263,6 +270,25 @@ static void answers_by_path_and_method(void **state)
     close(fd);
     turns(3);
     assert_int_equal(server_connections(server), 0);
+    stop();
+}
+
+static void answers_other_paths_by_one_handler_for_all(void **state)
+{
+    int fd;
+
+    (void)state;
+    start_with(0, say_hello);
+    fd = client();
+    assert_string_equal(body_of(answer_to(fd, GET("/nothing?there"))), "hello there from tcp\n");
+    assert_true(
+        STARTS(answer_to(fd, "DELETE /nothing HTTP/1.1\r\nHost: a\r\n\r\n"), "HTTP/1.1 200 "));
+    assert_string_equal(body_of(answer_to(fd, "HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n")), "");
+    assert_int_equal(hellos, 3);
+    assert_true(
+        STARTS(answer_to(fd, "DELETE /hello HTTP/1.1\r\nHost: a\r\n\r\n"), "HTTP/1.1 405 "));
+    assert_int_equal(hellos, 3); /* a path of ours stays ours */
+    close(fd);
     stop();
 }
 
@@ -722,6 +748,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_by_path_and_method),
+        cmocka_unit_test(answers_other_paths_by_one_handler_for_all),
         cmocka_unit_test(answers_are_the_same_however_a_request_is_cut),
         cmocka_unit_test(answers_pipelined_requests_in_order),
         cmocka_unit_test(closes_when_it_was_asked_to),
