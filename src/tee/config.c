@@ -14,6 +14,8 @@ static const struct setting rows[] = {
     ROW(upstream, SETTING_TEXT, "upstream", .group = "Where", .fallback = "127.0.0.1:8000",
         .value_name = "ADDR",
         .help = "The application: host:port or unix:PATH, HTTP/1.1 in the clear"),
+    ROW(websockets, SETTING_BOOL, "websockets", .group = "Where", .fallback = "true",
+        .help = "Pass WebSockets to the application"),
     ROW(cert, SETTING_TEXT, "cert", .group = "Certificate", .value_name = "FILE",
         .help = "Chain in PEM, leaf first; read again on SIGHUP. Without it one is made"),
     ROW(key, SETTING_TEXT, "key", .group = "Certificate", .value_name = "FILE",

@@ -16,7 +16,7 @@ struct tee_config {
     uint64_t answer_timeout_ms, quote_timeout_ms, drain_timeout_ms;
     uint64_t body_max;
     int log_format, log_level;
-    bool watch, access_log;
+    bool watch, access_log, websockets;
     const char *user;
     int seccomp, landlock; /* enum sandbox_mode */
 };

@@ -171,6 +171,9 @@ static bool step(struct conn *c)
     case CONN_PROXY:
         conn_proxy_run(c);
         return c->io.fd >= 0 && c->phase != CONN_PROXY;
+    case CONN_TUNNEL:
+        conn_tunnel_run(c);
+        return c->io.fd >= 0 && c->phase != CONN_TUNNEL;
     case CONN_CLOSING:
         return false;
     }

@@ -1,12 +1,14 @@
 /* conn: one client, from accept to the end: handshake, requests in turn, each answered here or by the application.
  *
  *   HANDSHAKE ─► HEAD ─┬─► QUOTE ──┬─► HEAD …          at most one request is under way
- *                      └─► PROXY ──┘
+ *                      └─► PROXY ──┤
+ *                            └─────┴─► TUNNEL            the application switched to WebSocket
  *
  * Backpressure: the client is read only while the application's buffer has room and the other way round; so a connection holds
  * at most some hundred KiB. Everything runs on the worker's loop. Private to conn*.c.
  *
- * Read in order   conn.c (life) conn_bytes.c (TLS) conn_request.c (heads, small answers) conn_quote.c conn_proxy.c */
+ * Read in order   conn.c (life) conn_bytes.c (TLS) conn_request.c (heads, small answers) conn_quote.c conn_proxy.c
+ * conn_tunnel.c */
 #pragma once
 
 #include "atls/quote_exchange.h"
@@ -15,7 +17,7 @@
 #include "tee/route.h"
 #include "tee/upstream.h"
 
-enum conn_phase { CONN_HANDSHAKE, CONN_HEAD, CONN_QUOTE, CONN_PROXY, CONN_CLOSING };
+enum conn_phase { CONN_HANDSHAKE, CONN_HEAD, CONN_QUOTE, CONN_PROXY, CONN_TUNNEL, CONN_CLOSING };
 
 enum {
     CONN_READABLE = 1,
@@ -95,3 +97,7 @@ void conn_quote_forget(struct conn *c); /* nobody waits for the answer any more 
 /* conn_proxy.c */
 void conn_proxy_start(struct conn *c, const struct http_head *head);
 void conn_proxy_run(struct conn *c);
+
+/* conn_tunnel.c */
+void conn_tunnel_start(struct conn *c);
+void conn_tunnel_run(struct conn *c);

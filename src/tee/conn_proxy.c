@@ -36,7 +36,7 @@ void conn_proxy_start(struct conn *c, const struct http_head *head)
     metric_add(&c->worker->stats.proxied, 1);
     buf_reset(&c->again);
     c->answering = c->body_sent = false;
-    if (!proxy_request(head, &c->request.plan, &c->peer, &c->again, &why)) {
+    if (!proxy_request(head, &c->request.plan, &c->peer, c->request.upgrade, &c->again, &why)) {
         conn_answer_error(c, 431, NULL, "the header is too large");
         return;
     }
@@ -94,17 +94,56 @@ static bool send_body(struct conn *c)
     return true;
 }
 
+/* An informational answer goes on as it is; who speaks HTTP/1.0 knows none. */
+static bool write_interim(struct conn *c, const struct http_head *head)
+{
+    enum proxy_framing ignored;
+    struct buf out;
+    bool good;
+
+    if (c->request.minor == 0)
+        return true;
+    buf_init(&out, (size_t)4 * HTTP_HEAD_BYTES_MAX, "answer");
+    good = proxy_response(head, &c->answer_plan, 1, false, "", &ignored, &out, NULL) &&
+           conn_write(c, buf_view(&out));
+    buf_done(&out);
+    return good;
+}
+
+static bool write_head(struct conn *c, const struct http_head *head)
+{
+    bool until_close = c->answer_plan.kind == HTTP_BODY_UNTIL_CLOSE && c->request.minor == 0;
+    struct buf out;
+    bool good;
+
+    c->keep = c->keep && c->request.plan.done && !until_close;
+    buf_init(&out, (size_t)4 * HTTP_HEAD_BYTES_MAX, "answer");
+    good = (head->status == 101 ? proxy_switch(head, c->request.extra, &out, NULL)
+                                : proxy_response(head, &c->answer_plan, c->request.minor, !c->keep,
+                                                 c->request.extra, &c->framing, &out, NULL)) &&
+           conn_write(c, buf_view(&out));
+    buf_done(&out);
+    return good;
+}
+
+static bool acceptable(struct conn *c, const struct http_head *head)
+{
+    struct view method = c->request.head_only ? VIEW("HEAD") : VIEW("GET");
+    struct err why;
+
+    return (head->status != 101 || (c->request.upgrade && proxy_switches(head))) &&
+           http_body_plan(head, true, method, &c->answer_plan, &why);
+}
+
+/* False: more is needed, or the connection is answered or gone. */
 static bool answer_head(struct conn *c)
 {
     struct upstream *u = c->upstream;
     struct http_head head;
-    struct buf out;
-    struct err why;
-    bool good;
+    bool final, good;
 
-    for (;;) {
-        switch (buf_len(&u->in) ? http_response_parse(&c->answer_parser, buf_view(&u->in), &head)
-                                : HTTP_MORE) {
+    while (buf_len(&u->in)) {
+        switch (http_response_parse(&c->answer_parser, buf_view(&u->in), &head)) {
         case HTTP_MORE:
             return false;
         case HTTP_FAILED:
@@ -113,37 +152,28 @@ static bool answer_head(struct conn *c)
         case HTTP_DONE:
             break;
         }
-        if (head.status == 101 ||
-            !http_body_plan(&head, true, c->request.head_only ? VIEW("HEAD") : VIEW("GET"),
-                            &c->answer_plan, &why)) {
+        if (!acceptable(c, &head)) {
             give_up(c, 502, "the application's answer cannot be passed on");
             return false;
         }
-        buf_init(&out, (size_t)4 * HTTP_HEAD_BYTES_MAX, "answer");
-        c->keep = c->keep && (c->request.plan.done || head.status < 200);
-        if (head.status >= 200 && c->answer_plan.kind == HTTP_BODY_UNTIL_CLOSE &&
-            c->request.minor == 0)
-            c->keep = false;
-        good =
-            proxy_response(&head, &c->answer_plan, c->request.minor, !c->keep && head.status >= 200,
-                           head.status >= 200 ? c->request.extra : "", &c->framing, &out, &why) &&
-            conn_write(c, buf_view(&out));
-        buf_done(&out);
+        final = head.status >= 200 || head.status == 101;
+        good = final ? write_head(c, &head) : write_interim(c, &head);
+        /* Whether the application keeps the connection is its own word. */
+        u->keeps =
+            head.minor == 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
         buf_eat(&u->in, head.bytes);
         http_parser_init(&c->answer_parser);
         if (!good) {
             conn_end(c);
             return false;
         }
-        if (head.status < 200)
-            continue;
-        /* Whether the application keeps the connection is its own word. */
-        u->keeps =
-            head.minor == 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
-        c->answering = true;
-        c->access.status = head.status;
-        return true;
+        if (final) {
+            c->answering = true;
+            c->access.status = head.status;
+            return true;
+        }
     }
+    return false;
 }
 
 static bool write_piece(struct conn *c, struct view piece)
@@ -244,6 +274,10 @@ void conn_proxy_run(struct conn *c)
             return;
         if (u->ended && !ask_again(c))
             give_up(c, 502, "the application does not answer");
+        return;
+    }
+    if (c->access.status == 101) {
+        conn_tunnel_start(c);
         return;
     }
     answer_body(c);

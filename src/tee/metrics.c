@@ -38,6 +38,8 @@ bool tee_metrics(struct site *s, struct buf *out, struct err *err)
     one(&page, "atlas_tee_requests_total", "counter", "HTTP requests", SUM(requests));
     one(&page, "atlas_tee_proxied_total", "counter", "Requests passed to the application",
         SUM(proxied));
+    one(&page, "atlas_tee_tunnels_total", "counter", "Connections that became WebSockets",
+        SUM(tunnels));
     one(&page, "atlas_tee_upstream_failures_total", "counter",
         "Requests that the application failed", SUM(upstream_failures));
     one(&page, "atlas_tee_quotes_total", "counter", "Quotes made", a.quotes);

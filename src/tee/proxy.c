@@ -12,6 +12,8 @@ static bool is_one_of(struct view name, const char *const *names, size_t count)
     return false;
 }
 
+static const char switching[] = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+
 /* Of this connection alone: the usual ones, and those that Connection names; what tells host and length is of the message. */
 static bool hop_by_hop(const struct http_head *head, struct view name)
 {
@@ -67,7 +69,7 @@ static bool put_host(const struct http_head *head, struct buf *out, struct err *
 }
 
 bool proxy_request(const struct http_head *head, const struct http_body *plan,
-                   const struct addr *peer, struct buf *out, struct err *err)
+                   const struct addr *peer, bool upgrade, struct buf *out, struct err *err)
 {
     char address[ADDR_TEXT_BYTES];
 
@@ -83,19 +85,18 @@ bool proxy_request(const struct http_head *head, const struct http_body *plan,
             return false;
     }
     return put_host(head, out, err) && put_framing(head, plan, out, err) &&
+           (!upgrade || buf_append_str(out, switching, err)) &&
            put(out, VIEW("X-Real-IP"), view_str(address), err) &&
            put(out, VIEW("X-Forwarded-For"), view_str(address), err) &&
            buf_append_str(out, "X-Forwarded-Proto: https\r\n\r\n", err);
 }
 
-bool proxy_response(const struct http_head *head, const struct http_body *plan, int client_minor,
-                    bool close, const char *extra, enum proxy_framing *framing, struct buf *out,
-                    struct err *err)
+/* Status line and fields, but for those that are not for the client; no blank line. */
+static bool put_answer(const struct http_head *head, const char *extra, struct buf *out,
+                       struct err *err)
 {
-    bool endless = plan->kind == HTTP_BODY_CHUNKED || plan->kind == HTTP_BODY_UNTIL_CLOSE;
     bool cors = view_find_text(view_str(extra), VIEW("Access-Control-Allow-Origin"));
 
-    *framing = !endless ? PROXY_AS_IS : client_minor == 0 ? PROXY_CLOSE : PROXY_CHUNKED;
     if (!buf_appendf(out, err, "HTTP/1.1 %d ", head->status) ||
         !buf_append(out, head->reason, err) || !buf_append_str(out, "\r\n", err))
         return false;
@@ -106,9 +107,36 @@ bool proxy_response(const struct http_head *head, const struct http_body *plan, 
             !put(out, f->name, f->value, err))
             return false;
     }
-    return (*framing != PROXY_CHUNKED ||
+    return true;
+}
+
+bool proxy_response(const struct http_head *head, const struct http_body *plan, int client_minor,
+                    bool close, const char *extra, enum proxy_framing *framing, struct buf *out,
+                    struct err *err)
+{
+    bool endless = plan->kind == HTTP_BODY_CHUNKED || plan->kind == HTTP_BODY_UNTIL_CLOSE;
+
+    *framing = !endless ? PROXY_AS_IS : client_minor == 0 ? PROXY_CLOSE : PROXY_CHUNKED;
+    return put_answer(head, extra, out, err) &&
+           (*framing != PROXY_CHUNKED ||
             buf_append_str(out, "Transfer-Encoding: chunked\r\n", err)) &&
            (!close || buf_append_str(out, "Connection: close\r\n", err)) &&
+           buf_append_str(out, extra, err) && buf_append_str(out, "\r\n", err);
+}
+
+bool proxy_switches(const struct http_head *head)
+{
+    struct view protocol;
+
+    return head->status == 101 && head->minor == 1 &&
+           http_field_has_token(head, VIEW("Connection"), VIEW("upgrade")) &&
+           http_field(head, VIEW("Upgrade"), &protocol) &&
+           view_eq_nocase(protocol, VIEW("websocket"));
+}
+
+bool proxy_switch(const struct http_head *head, const char *extra, struct buf *out, struct err *err)
+{
+    return put_answer(head, extra, out, err) && buf_append_str(out, switching, err) &&
            buf_append_str(out, extra, err) && buf_append_str(out, "\r\n", err);
 }
 

@@ -10,9 +10,14 @@
 #include "http/http.h"
 #include "net/addr.h"
 
-/* The request's head for the application, appended. plan: of its body. */
+/* The request's head for the application, appended. plan: of its body. upgrade: it asks for WebSocket, and goes on asking. */
 MUST_USE bool proxy_request(const struct http_head *head, const struct http_body *plan,
-                            const struct addr *peer, struct buf *out, struct err *err);
+                            const struct addr *peer, bool upgrade, struct buf *out,
+                            struct err *err);
+/* The application took the upgrade to WebSocket: 101, and what belongs to it. */
+bool proxy_switches(const struct http_head *head);
+MUST_USE bool proxy_switch(const struct http_head *head, const char *extra, struct buf *out,
+                           struct err *err);
 /* How an answer's body goes to the client. */
 enum proxy_framing {
     PROXY_AS_IS,   /* as many bytes as Content-Length says, or none */

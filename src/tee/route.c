@@ -25,6 +25,17 @@ static void refuse_bearer(struct route *r)
     refuse(r, 401, "WWW-Authenticate: Bearer\r\n", "a bearer token is needed");
 }
 
+/* WebSocket alone (RFC 6455, 4.1): what other protocols would carry nobody here could judge. */
+static bool upgrades(const struct http_head *head, const struct route *r)
+{
+    struct view protocol;
+
+    return r->minor == 1 && r->plan.kind == HTTP_BODY_NONE && view_eq(head->method, VIEW("GET")) &&
+           http_field_has_token(head, VIEW("Connection"), VIEW("upgrade")) &&
+           http_field(head, VIEW("Upgrade"), &protocol) &&
+           view_eq_nocase(protocol, VIEW("websocket"));
+}
+
 static void quote(const struct http_head *head, struct route *r)
 {
     if (view_eq(head->method, VIEW("POST")))
@@ -44,6 +55,7 @@ static void application(const struct route_rules *rules, const struct http_head 
         refuse(r, 413, NULL, "the body is too large");
     else
         r->to = ROUTE_APPLICATION;
+    r->upgrade = r->to == ROUTE_APPLICATION && rules->websockets && upgrades(head, r);
 }
 
 static void choose(const struct route_rules *rules, const struct http_head *head, struct route *r)

@@ -12,6 +12,7 @@ struct route_rules {
     const char *auth_paths;   /* NULL: all */
     const struct tee_token *auth,
         *metrics;      /* not set: the application is open, /metrics is the application's */
+    bool websockets;   /* upgrades to WebSocket go to the application */
     uint64_t body_max; /* 0: no limit */
 };
 
@@ -34,6 +35,7 @@ struct route {
     struct http_body plan; /* of the request's body */
     int minor;
     bool quote;                    /* it is for the path of quotes, whatever becomes of it */
+    bool upgrade;                  /* it asks for WebSocket, and may */
     bool head_only, keep;          /* keep: the client wants the connection to stay */
     char extra[CORS_FIELDS_BYTES]; /* complete lines for whatever answer it gets */
 };

@@ -44,6 +44,7 @@ static void make_rules(struct site *s)
         .auth_paths = s->config->auth_paths,
         .auth = &s->auth,
         .metrics = &s->metrics,
+        .websockets = s->config->websockets,
         .body_max = s->config->body_max,
     };
 }

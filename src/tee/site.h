@@ -19,7 +19,8 @@ struct conn;
 struct upstream;
 
 struct tee_stats {
-    metric accepted, refused, handshakes, handshake_failures, requests, proxied, upstream_failures;
+    metric accepted, refused, handshakes, handshake_failures, requests, proxied, tunnels,
+        upstream_failures;
     metric open; /* gauge */
 };
 

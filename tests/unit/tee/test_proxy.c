@@ -20,7 +20,7 @@ static const char *request(const char *line, const char *fields)
     assert_true(addr_parse(VIEW("192.0.2.7:1234"), &peer));
     request_of(&m, line, fields);
     assert_true(http_body_plan(&m.head, false, VIEW(""), &plan, NULL));
-    assert_true(proxy_request(&m.head, &plan, &peer, &out, NULL));
+    assert_true(proxy_request(&m.head, &plan, &peer, false, &out, NULL));
     (void)snprintf(text, sizeof text, "%.*s", VIEW_ARG(buf_view(&out)));
     buf_done(&out);
     return text;
@@ -132,6 +132,39 @@ static void our_cors_is_the_only_one(void **state)
     assert_non_null(strstr(response(theirs, 1, false, "", &framing), "Allow-Origin: *"));
 }
 
+static void an_upgrade_goes_both_ways(void **state)
+{
+    static const char switching[] = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    struct http_body plan = {.done = true};
+    struct addr peer = {.family = AF_UNIX};
+    struct message m;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 4096, "head");
+    request_of(
+        &m, "GET /chat",
+        "Connection: x, Upgrade\r\nUpgrade: websocket\r\nX: gone\r\nSec-WebSocket-Key: k\r\n");
+    assert_true(proxy_request(&m.head, &plan, &peer, true, &out, NULL));
+    assert_true(view_starts(buf_view(&out), VIEW("GET /chat HTTP/1.1\r\nHost: tee.test\r\n"
+                                                 "Sec-WebSocket-Key: k\r\n")));
+    assert_true(view_find_text(buf_view(&out), view_str(switching)));
+    buf_reset(&out);
+    response_of(&m, "HTTP/1.1 101 Switching Protocols",
+                "Connection: upgrade, keep-alive\r\nKeep-Alive: 5\r\nUpgrade: "
+                "WebSocket\r\nSec-WebSocket-Accept: a\r\n");
+    assert_true(proxy_switches(&m.head));
+    assert_true(proxy_switch(&m.head, "Vary: Origin\r\n", &out, NULL));
+    assert_true(view_eq(buf_view(&out),
+                        VIEW("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: a\r\n"
+                             "Connection: Upgrade\r\nUpgrade: websocket\r\nVary: Origin\r\n\r\n")));
+    buf_done(&out);
+    assert_false(proxy_switches(response_of(&m, "HTTP/1.1 101 Yes", "Upgrade: websocket\r\n")));
+    assert_false(proxy_switches(
+        response_of(&m, "HTTP/1.1 101 Yes", "Connection: upgrade\r\nUpgrade: h2c\r\n")));
+    assert_false(proxy_switches(response_of(&m, "HTTP/1.1 200 Yes", switching)));
+}
+
 static void chunks(void **state)
 {
     struct buf out;
@@ -155,7 +188,7 @@ static void a_head_that_does_not_fit_is_an_error(void **state)
     (void)state;
     buf_init(&out, 100, "request");
     assert_false(proxy_request(request_of(&m, "GET /", "X: yyyyyyyyyyyyyyyyyyyyyyyyyy\r\n"), &plan,
-                               &peer, &out, &err));
+                               &peer, false, &out, &err));
     assert_int_equal(err.code, ERR_LIMIT);
     buf_done(&out);
 }
@@ -169,6 +202,7 @@ int main(void)
         cmocka_unit_test(without_a_host_there_is_one),
         cmocka_unit_test(answers_end_where_they_did),
         cmocka_unit_test(our_cors_is_the_only_one),
+        cmocka_unit_test(an_upgrade_goes_both_ways),
         cmocka_unit_test(chunks),
         cmocka_unit_test(a_head_that_does_not_fit_is_an_error),
     };

@@ -130,6 +130,42 @@ static void pages_ask_before_they_send(void **state)
     assert_non_null(strstr(r.extra, "Access-Control-Allow-Origin: https://a.example.org\r\n"));
 }
 
+static void only_websockets_are_upgraded(void **state)
+{
+    static const struct {
+        const char *line, *fields;
+        bool upgrade;
+    } cases[] = {
+        {"GET /chat", "Connection: Upgrade\r\nUpgrade: websocket\r\n", true},
+        {"GET /chat", "Connection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n", true},
+        {"GET /chat", "Upgrade: websocket\r\n", false},
+        {"GET /chat", "Connection: Upgrade\r\n", false},
+        {"GET /chat", "Connection: Upgrade\r\nUpgrade: h2c\r\n", false},
+        {"GET /chat", "Connection: Upgrade\r\nUpgrade: h2c, websocket\r\n", false},
+        {"GET /chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n", false},
+        {"POST /chat", "Connection: Upgrade\r\nUpgrade: websocket\r\n", false},
+        {"GET /chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", false},
+        {"GET /chat HTTP/1.0", "Connection: Upgrade\r\nUpgrade: websocket\r\n", false},
+        {"GET /health", "Connection: Upgrade\r\nUpgrade: websocket\r\n", false},
+    };
+    struct route_rules rules = {.auth = &none, .metrics = &none, .websockets = true};
+    struct message m;
+    struct route r;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        route_request(&rules, request_of(&m, cases[i].line, cases[i].fields), &r);
+        if (r.upgrade != cases[i].upgrade)
+            fail_msg("%s %s", cases[i].line, cases[i].fields);
+    }
+    rules.websockets = false;
+    route_request(&rules, request_of(&m, cases[0].line, cases[0].fields), &r);
+    assert_true(r.to == ROUTE_APPLICATION && !r.upgrade);
+    rules = (struct route_rules){.auth = &some, .metrics = &none, .websockets = true};
+    route_request(&rules, request_of(&m, cases[0].line, cases[0].fields), &r);
+    assert_true(r.to == ROUTE_REFUSED && !r.upgrade);
+}
+
 static void what_is_kept_of_a_head(void **state)
 {
     const struct route_rules rules = {.auth = &none, .metrics = &none};
@@ -154,6 +190,7 @@ int main(void)
         cmocka_unit_test(own_routes_and_the_application),
         cmocka_unit_test(tokens_guard_what_they_are_for),
         cmocka_unit_test(pages_ask_before_they_send),
+        cmocka_unit_test(only_websockets_are_upgraded),
         cmocka_unit_test(what_is_kept_of_a_head),
     };
 
