@@ -359,9 +359,7 @@ def test_keys_that_exclude_each_other(world):
     for options, word in ((("--derived-key", "--cert", "x", "--key", "y"), b"takes the place of --key"), (("--csr", "x"), b"--derived-key"),
                           (("--acme-webroot", "/tmp"), b"--acme-listen"), (("--name", "a" * 256), b"--name")):
         assert word in world.run("atlas-tee", "--check", *options, expect=2).stderr
-    tsm = Tsm(world.folder / "tsm")
-    tsm.close()
-    done = world.run("atlas-tee", "--derived-key", "--provider", f"tsm:{tsm.folder}", "--without-collateral", expect=2)
+    done = world.run("atlas-tee", "--derived-key", "--provider", f"tsm:{world.start_kernel()}", "--without-collateral", expect=2)
     assert b"has no keys" in done.stderr
 
 
@@ -840,11 +838,11 @@ def test_an_agent_that_fails_is_told_as_such(world, stack):
     assert "no quoting enclave" in tee.wait("quote.failed")["error"]
 
 
-@pytest.mark.parametrize("method", ["GetQuote", "EmitEvent"])
-def test_an_agent_without_what_is_needed_ends_the_start(world, stack, method):
+@pytest.mark.parametrize("method, status", [("GetQuote", 66), ("EmitEvent", 2)])
+def test_an_agent_without_what_is_needed_ends_the_start(world, stack, method, status):
     """An agent that cannot measure is found before anybody is served."""
     agent = Agent(world.folder / "agent.sock", world.sim / "dstack.sock")
     stack.callback(agent.close)
     agent.scripted[method] = (404, b'{"error":"no such method"}')
-    done = world.run("atlas-tee", "--provider", f"dstack:{agent.path}", "--listen", "127.0.0.1:0", "--without-collateral", expect=66)
-    assert method.encode() in done.stderr and b"404" in done.stderr
+    done = world.run("atlas-tee", "--provider", f"dstack:{agent.path}", "--listen", "127.0.0.1:0", "--without-collateral", expect=status)
+    assert method.encode() in done.stderr
