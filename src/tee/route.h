@@ -40,5 +40,4 @@ struct route {
     char extra[CORS_FIELDS_BYTES]; /* complete lines for whatever answer it gets */
 };
 
-void route_request(const struct route_rules *rules, const struct http_head *head,
-                   struct route *out);
+void route_request(const struct route_rules *rules, const struct http_head *head, struct route *r);
