@@ -106,6 +106,19 @@ def test_confined_with_the_guest_agent(world, stack, upstream):
         assert measured(session.quote()) == [first, leaf_of(world.sim / "tls-cert.pem")]
 
 
+def test_confined_with_a_guest_agent_over_http(world, stack):
+    """As simulators have it, by name: its port stays open, also for the certificate that comes later."""
+    agent = Agent(None, world.sim / "dstack.sock")
+    stack.callback(agent.close)
+    tee = world.start_tee(*CONFINED, "--without-collateral", provider=f"dstack:http://localhost:{agent.server_address[1]}")
+    first = leaf_of(world.sim / "tls-cert.pem")
+    world.new_certificate()
+    tee.hang_up()
+    with world.session() as session:
+        assert measured(session.quote()) == [first, leaf_of(world.sim / "tls-cert.pem")]
+        assert session.ask("GET", "/x").body == b"path /x"
+
+
 def test_confined_with_configfs(world):
     """The same where quotes come from files of the kernel, and events go to a file."""
     tee = world.start_tee(*CONFINED, provider=f"tsm:{world.start_kernel()}")

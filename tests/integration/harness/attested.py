@@ -166,7 +166,6 @@ class Session:
 class Agent(http.server.ThreadingHTTPServer):
     """Stands between atlas-tee and the simulated guest agent, and holds calls back until they may go on."""
 
-    address_family = socket.AF_UNIX
     daemon_threads = True
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -189,7 +188,9 @@ class Agent(http.server.ThreadingHTTPServer):
                 self.wfile.write(answer)
 
     def __init__(self, path, real):
-        super().__init__(str(path), self.Handler)
+        """path: of its socket; None: it listens on 127.0.0.1."""
+        self.address_family = socket.AF_UNIX if path else socket.AF_INET
+        super().__init__(str(path) if path else ("127.0.0.1", 0), self.Handler)
         self.path, self.real = path, str(real)
         self.news = threading.Condition()
         self.calls, self.bodies, self.held, self.scripted = [], [], set(), {}
@@ -197,6 +198,7 @@ class Agent(http.server.ThreadingHTTPServer):
 
     def server_bind(self):
         self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
 
     def finish_request(self, request, client_address):
         self.RequestHandlerClass(request, ("agent", 0), self)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -207,6 +208,34 @@ static void writes_files(void)
     snprintf(un.sun_path, sizeof un.sun_path, "%s/file", outside);
     CHILD_CHECK(!file_write(un.sun_path, VIEW("whole"), 0600, &err));
     CHILD_CHECK(unlink(un.sun_path) != 0 && errno == EACCES);
+}
+
+/* A request that devices of a trust domain know, and /dev/null does not. */
+#define ASKED 0x80315403ul
+
+static void asks_a_device(void)
+{
+    static const unsigned long ioctls[] = {ASKED, 0};
+    const char *const write_paths[] = {"/dev/null", NULL};
+    struct sandbox s = {.landlock = SANDBOX_REQUIRED,
+                        .seccomp = SANDBOX_REQUIRED,
+                        .write_paths = write_paths,
+                        .ioctls = ioctls};
+    int zero = open("/dev/zero", O_RDWR), null;
+    struct sandbox_report report;
+    struct err err;
+
+    CHILD_CHECK(sandbox_enter(&s, &report, &err));
+    null = open("/dev/null", O_RDWR);
+    CHILD_CHECK(null >= 0 && zero >= 0);
+    CHILD_CHECK(ioctl(null, ASKED, 0) != 0 && errno == ENOTTY); /* it was the device that said no */
+    CHILD_CHECK(open("/dev/zero", O_RDWR) < 0 && errno == EACCES);
+}
+
+static void lets_a_device_be_asked(void **state)
+{
+    (void)state;
+    must_pass(asks_a_device);
 }
 
 static void connects(void)
@@ -488,6 +517,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_files_out_of_sight),
+        cmocka_unit_test(lets_a_device_be_asked),
         cmocka_unit_test(keeps_ports_out_of_reach),
         cmocka_unit_test(lets_a_server_do_its_work),
         cmocka_unit_test(a_forbidden_call_ends_the_process),

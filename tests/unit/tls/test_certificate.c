@@ -14,7 +14,7 @@
 #include "tls/certificate.h"
 #include "tls/selfsigned.h"
 
-enum { DAY_S = 86400 };
+enum { DAY_S = 86400, TLS_NAME_BYTES = 253 };
 
 static EVP_PKEY *a_key(void)
 {
@@ -239,6 +239,63 @@ static void what_vouches_for_itself_is_read_back(void **state)
     buf_done(&key_pem);
 }
 
+static X509_REQ *request_for(const char *name, EVP_PKEY *key)
+{
+    struct buf pem;
+    X509_REQ *r;
+    struct err err;
+    BIO *bio;
+
+    buf_init(&pem, 8192, "request");
+    if (!certificate_request(name, key, &pem, &err))
+        fail_msg("%s", err.text);
+    bio = BIO_new_mem_buf(buf_view(&pem).at, (int)buf_len(&pem));
+    r = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+    assert_non_null(r);
+    BIO_free(bio);
+    buf_done(&pem);
+    return r;
+}
+
+static void a_request_names_its_key_and_whom_it_is_for(void **state)
+{
+    char cn[128], longest[TLS_NAME_BYTES + 1];
+    EVP_PKEY *key = a_key(), *other = a_key();
+    STACK_OF(X509_EXTENSION) * extensions;
+    GENERAL_NAMES *names;
+    struct buf pem;
+    struct err err;
+    X509_REQ *r;
+
+    (void)state;
+    r = request_for("tee.example.com", key);
+    assert_int_equal(X509_REQ_verify(r, key), 1);
+    assert_int_not_equal(X509_REQ_verify(r, other), 1);
+    assert_int_equal(X509_REQ_check_private_key(r, key), 1);
+    X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(r), NID_commonName, cn, sizeof cn);
+    assert_string_equal(cn, "tee.example.com");
+    extensions = X509_REQ_get_extensions(r);
+    names = X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+    assert_int_equal(sk_GENERAL_NAME_num(names), 1);
+    assert_int_equal(sk_GENERAL_NAME_value(names, 0)->type, GEN_DNS);
+    GENERAL_NAMES_free(names);
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    X509_REQ_free(r);
+    /* Longer than a common name may be: subjectAltName is what counts. */
+    memset(longest, 'a', sizeof longest - 1);
+    for (size_t i = 50; i < sizeof longest - 1; i += 51)
+        longest[i] = '.';
+    longest[sizeof longest - 1] = '\0';
+    r = request_for(longest, key);
+    assert_int_equal(X509_NAME_entry_count(X509_REQ_get_subject_name(r)), 0);
+    X509_REQ_free(r);
+    buf_init(&pem, 8192, "request");
+    assert_false(certificate_request("no name", key, &pem, &err));
+    assert_int_equal(buf_len(&pem), 0);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +305,7 @@ int main(void)
         cmocka_unit_test(names_that_are_none_are_refused),
         cmocka_unit_test(a_name_tells_what_it_is),
         cmocka_unit_test(what_vouches_for_itself_is_read_back),
+        cmocka_unit_test(a_request_names_its_key_and_whom_it_is_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
