@@ -1,5 +1,5 @@
-/* attester: makes answers to /tdx_quote, one after the other, on a thread of its own, for providers block for seconds. It fills in
- * the digests that newer guests leave out, and staples collateral, which it keeps fresh.
+/* attester: makes answers to /tdx_quote, one after the other, on a thread of its own, for providers block for seconds: a quote, what
+ * came of its event log (said.h), and collateral that is kept fresh (staple.h), as JSON (answer.h).
  *
  * A job belongs to who asked until it is handed in, then to the attester, and is given back on the asker's loop. */
 #pragma once

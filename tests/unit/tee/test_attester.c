@@ -55,7 +55,11 @@ static bool start(struct machine *m, struct err *err)
 
     (void)snprintf(spec, sizeof spec, "dstack:%s", m->agent.path);
     assert_true(provider_open(&provider, &options.provider, err));
-    return attester_new(&options, &m->attester, err);
+    assert_true(attester_new(&options, &m->attester, err));
+    if (attester_start(m->attester, err))
+        return true;
+    attester_free(take(m->attester));
+    return false;
 }
 
 static void machine_close(struct machine *m)
