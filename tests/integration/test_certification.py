@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from harness.base import eventually
-from test_attested import BIN, World, listening
+from harness.attested import World, listening
+from harness.base import BIN, eventually
 
 
 @pytest.fixture(params=["2", "3"])

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
+from harness.attested import World
+from harness.base import BIN
 from harness.tee import Tee
-from test_attested import BIN, World
 
 TOKEN, FIELD, QUERY, BODY, ANSWER, NAME = (f"secret-{word}-4711" for word in ("token", "field", "query", "body", "answer", "path"))
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from harness.base import eventually, free_port
-from test_attested import BIN, World, listening
+from harness.attested import World, listening
+from harness.base import BIN, eventually, free_port
 
 
 class Intel:

@@ -10,8 +10,8 @@ import subprocess
 
 import pytest
 
+from harness.attested import World
 from harness.base import PROGRAM
-from test_attested import World
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADERS = ROOT / "include/atls"

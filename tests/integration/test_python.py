@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from harness.attested import World
 from harness.base import PROGRAM
-from test_attested import World
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

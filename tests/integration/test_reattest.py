@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from harness.base import eventually
+from harness.attested import Application, World
+from harness.base import BIN, eventually
 from harness.tee import Tee
-from test_attested import BIN, Application, World
 
 AFTER_S = 1
 

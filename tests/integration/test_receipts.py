@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from harness.base import ROOT
-from test_attested import BIN, World
+from harness.attested import World
+from harness.base import BIN, ROOT
 
 PAST = ROOT / "tests/fuzz/corpus/receipt/strict"
 
