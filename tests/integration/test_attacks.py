@@ -14,9 +14,9 @@ import threading
 
 import pytest
 
+from harness.attested import Application, World
 from harness.base import BIN, free_port
 from harness.wire import BINARY, CLOSE, GUID, PING, PONG, TEXT, close_payload, frame, mask
-from test_attested import Application, World
 
 SOON = "1s"  # for a client that must give up
 
