@@ -14,6 +14,11 @@ struct dcap_cache {
     struct kept authority_keys[CACHE_AUTHORITIES], platform_keys[CACHE_PLATFORMS];
     struct authority authorities[CACHE_AUTHORITIES];
     struct platform platforms[CACHE_PLATFORMS];
+    struct known_key {
+        uint8_t point[P256_POINT_BYTES];
+        EVP_PKEY *key; /* NULL: nothing is here */
+        uint64_t used;
+    } keys[CACHE_KEYS];
     uint64_t turn;
 };
 
@@ -35,6 +40,8 @@ void dcap_cache_free(struct dcap_cache *c)
         authority_close(&c->authorities[i]);
     for (size_t i = 0; i < CACHE_PLATFORMS; i++)
         platform_close(&c->platforms[i]);
+    for (size_t i = 0; i < CACHE_KEYS; i++)
+        EVP_PKEY_free(c->keys[i].key);
     pki_shelf_done(&c->shelf);
     free(c);
 }
@@ -115,4 +122,28 @@ const struct platform *dcap_cache_add_platform(struct dcap_cache *c,
     platform_close(&c->platforms[i]);
     c->platforms[i] = *p;
     return &c->platforms[i];
+}
+
+EVP_PKEY *dcap_cache_key(struct dcap_cache *c, const uint8_t point[static P256_POINT_BYTES])
+{
+    struct known_key *place = &c->keys[0];
+    EVP_PKEY *key;
+
+    for (size_t i = 0; i < CACHE_KEYS; i++) {
+        struct known_key *k = &c->keys[i];
+
+        if (k->key && memcmp(k->point, point, P256_POINT_BYTES) == 0) {
+            k->used = ++c->turn;
+            return k->key;
+        }
+        if (k->used < place->used)
+            place = k;
+    }
+    if (!p256_public(point, &key))
+        return NULL;
+    EVP_PKEY_free(place->key);
+    memcpy(place->point, point, P256_POINT_BYTES);
+    place->key = key;
+    place->used = ++c->turn;
+    return key;
 }

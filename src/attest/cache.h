@@ -4,12 +4,13 @@
  * platform costs the two signatures that are its own.
  *
  * Owner: the caller, who lends it to verifications, one at a time.
- * Limits: CACHE_AUTHORITIES, CACHE_PLATFORMS; what was not used for longest goes. */
+ * Limits: CACHE_AUTHORITIES, CACHE_PLATFORMS, CACHE_KEYS; what was not used for longest goes. */
 #pragma once
 
 #include "attest/platform.h"
+#include "base/p256.h"
 
-enum { CACHE_AUTHORITIES = 8, CACHE_PLATFORMS = 32 };
+enum { CACHE_AUTHORITIES = 8, CACHE_PLATFORMS = 32, CACHE_KEYS = 32 };
 
 struct dcap_cache;
 
@@ -31,3 +32,6 @@ const struct platform *dcap_cache_platform(struct dcap_cache *c,
 const struct platform *dcap_cache_add_platform(struct dcap_cache *c,
                                                const uint8_t key[static SHA256_BYTES],
                                                const struct platform *p);
+/* The key at a point of P-256, decoded: an attestation key lives as long as its platform's quoting enclave. Lent until the next
+ * call; NULL: it is no such point. */
+EVP_PKEY *dcap_cache_key(struct dcap_cache *c, const uint8_t point[static P256_POINT_BYTES]);

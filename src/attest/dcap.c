@@ -138,11 +138,15 @@ static bool qe_report(struct run *r)
 
 static bool quote_signature(struct run *r)
 {
-    EVP_PKEY *key = NULL;
-    bool good = p256_public(r->quote->attestation_key.at, &key) &&
-                p256_good(key, r->quote->signed_part, r->quote->signature.at);
+    const uint8_t *point = r->quote->attestation_key.at;
+    struct dcap_cache *cache = r->options->cache;
+    EVP_PKEY *own = NULL, *key = cache ? dcap_cache_key(cache, point) : NULL;
+    bool good;
 
-    EVP_PKEY_free(key);
+    if (!cache && p256_public(point, &own))
+        key = own;
+    good = key && p256_good(key, r->quote->signed_part, r->quote->signature.at);
+    EVP_PKEY_free(own);
     return good || attest_fail(r->err, ATTEST_QUOTE_SIGNATURE,
                                "DCAP verification failed: ISV enclave report signature is invalid");
 }

@@ -119,6 +119,33 @@ static void it_is_bounded(void **state)
         world_close(&worlds[i]);
 }
 
+static void keys_are_known_by_their_points(void **state)
+{
+    enum { KEYS = CACHE_KEYS + 8 };
+    CLEANUP(dcap_cache_free_cleanup) struct dcap_cache *cache = NULL;
+    static uint8_t points[KEYS][P256_POINT_BYTES];
+    const uint8_t none[P256_POINT_BYTES] = {1};
+    uint8_t got[P256_POINT_BYTES];
+
+    (void)state;
+    assert_true(dcap_cache_new(&cache, NULL));
+    for (size_t i = 0; i < KEYS; i++) {
+        EVP_PKEY *key = EVP_EC_gen("P-256");
+
+        assert_true(p256_point(key, points[i]));
+        EVP_PKEY_free(key);
+    }
+    for (size_t n = 0; n < 3; n++)
+        for (size_t i = 0; i < KEYS; i++) {
+            EVP_PKEY *key = dcap_cache_key(cache, points[i]);
+
+            assert_true(p256_point(key, got));
+            assert_memory_equal(got, points[i], sizeof got);
+            assert_ptr_equal(dcap_cache_key(cache, points[i]), key);
+            assert_null(dcap_cache_key(cache, none));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +154,7 @@ int main(void)
         cmocka_unit_test(a_trust_may_go_before_the_cache),
         cmocka_unit_test(every_byte_of_collateral_counts),
         cmocka_unit_test(it_is_bounded),
+        cmocka_unit_test(keys_are_known_by_their_points),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
