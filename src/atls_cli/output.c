@@ -22,6 +22,17 @@ bool output_write(struct view bytes, struct attest_err *err)
     return true;
 }
 
+void output_json(const char *command, struct json_writer *w, struct buf *out)
+{
+    struct err err;
+
+    if (json_end(w, &err))
+        (void)printf("%.*s\n", VIEW_ARG(buf_view(out)));
+    else
+        (void)fprintf(stderr, "%s: %s\n", command, err.text);
+    buf_done(out);
+}
+
 void output_attestation(const struct attestation *a)
 {
     const struct dcap_report *d = &a->dcap;

@@ -71,7 +71,6 @@ static void print_json(const struct receipt *r, const struct attestation *a,
 {
     struct json_writer w;
     struct buf out;
-    struct err err;
 
     buf_init(&out, REPORT_MAX, "report");
     json_begin(&w, &out);
@@ -81,26 +80,16 @@ static void print_json(const struct receipt *r, const struct attestation *a,
     json_key(&w, "judged_by");
     json_text(&w, judge->policy ? VIEW("policy") : VIEW("receipt"));
     json_key(&w, "error");
-    if (a)
-        json_null(&w);
-    else
-        report_write_error(why, &w);
+    report_write_error(a ? NULL : why, &w);
     json_key(&w, "session");
     if (r)
         json_raw(&w, json_span(&r->tree.doc, json_member(&r->tree.doc, 0, "session")));
     else
         json_null(&w);
     json_key(&w, "report");
-    if (a)
-        report_write(a, &w);
-    else
-        json_null(&w);
+    report_write(a, &w);
     json_object_end(&w);
-    if (json_end(&w, &err))
-        (void)printf("%.*s\n", VIEW_ARG(buf_view(&out)));
-    else
-        (void)fprintf(stderr, "%s: %s\n", program.name, err.text);
-    buf_done(&out);
+    output_json(program.name, &w, &out);
 }
 
 static void print_line(int width, const char *name, struct view text)

@@ -44,7 +44,6 @@ static void print_json(const struct attestation *a, const struct attest_err *why
 {
     struct json_writer w;
     struct buf out;
-    struct err err;
 
     buf_init(&out, COLLATERAL_BYTES_MAX, "report");
     json_begin(&w, &out);
@@ -65,21 +64,11 @@ static void print_json(const struct attestation *a, const struct attest_err *why
         json_null(&w);
     }
     json_key(&w, "error");
-    if (a)
-        json_null(&w);
-    else
-        report_write_error(why, &w);
+    report_write_error(a ? NULL : why, &w);
     json_key(&w, "report");
-    if (a)
-        report_write(a, &w);
-    else
-        json_null(&w);
+    report_write(a, &w);
     json_object_end(&w);
-    if (json_end(&w, &err))
-        (void)printf("%.*s\n", VIEW_ARG(buf_view(&out)));
-    else
-        (void)fprintf(stderr, "atls verify: %s\n", err.text);
-    buf_done(&out);
+    output_json(program.name, &w, &out);
 }
 
 int cli_verify(int argc, char **argv, char **environment)

@@ -138,8 +138,13 @@ static void write_software(const struct attestation *a, struct json_writer *w)
 
 void report_write(const struct attestation *a, struct json_writer *w)
 {
-    const struct dcap_report *d = &a->dcap;
+    const struct dcap_report *d;
 
+    if (!a) {
+        json_null(w);
+        return;
+    }
+    d = &a->dcap;
     json_object(w);
     write_str(w, "tee", quote_tee_name(d->quote.tee));
     write_str(w, "status", tcb_status_name(d->verdict.status));
@@ -195,6 +200,10 @@ void report_write_quote(const struct quote *q, struct json_writer *w)
 
 void report_write_error(const struct attest_err *err, struct json_writer *w)
 {
+    if (!err) {
+        json_null(w);
+        return;
+    }
     json_object(w);
     write_str(w, "class", attest_class_name(attest_class_of(err->code)));
     write_str(w, "code", attest_code_name(err->code));

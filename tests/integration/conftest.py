@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness import netns as namespaces  # noqa: E402
+from harness.attested import World  # noqa: E402
 from harness.base import PROGRAM, raise_descriptor_limit  # noqa: E402
 from harness.bridge import Bridge  # noqa: E402
 from harness.dns import Dns  # noqa: E402
@@ -86,6 +87,12 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     if call.when == "call" and outcome.get_result().failed:
         item.call_failed = True
+
+
+@pytest.fixture
+def world(tmp_path, stack):
+    """A simulated machine, an application on it, and no endpoint yet: world.start_tee()."""
+    return World(tmp_path, stack)
 
 
 @pytest.fixture

@@ -14,16 +14,11 @@ import threading
 
 import pytest
 
-from harness.attested import Application, World
+from harness.attested import Application
 from harness.base import BIN, free_port
 from harness.wire import BINARY, CLOSE, GUID, PING, PONG, TEXT, close_payload, frame, mask
 
 SOON = "1s"  # for a client that must give up
-
-
-@pytest.fixture
-def world(tmp_path, stack):
-    return World(tmp_path, stack)
 
 
 @pytest.fixture

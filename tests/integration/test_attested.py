@@ -13,13 +13,8 @@ import time
 
 import pytest
 
-from harness.attested import World, listening
+from harness.attested import listening
 from harness.base import BIN, eventually, free_port
-
-
-@pytest.fixture
-def world(tmp_path, stack):
-    return World(tmp_path, stack)
 
 
 def test_get_and_post(world):

@@ -7,16 +7,11 @@ import subprocess
 
 import pytest
 
-from harness.attested import World
+
 from harness.base import BIN
 from harness.tee import Tee
 
 TOKEN, FIELD, QUERY, BODY, ANSWER, NAME = (f"secret-{word}-4711" for word in ("token", "field", "query", "body", "answer", "path"))
-
-
-@pytest.fixture
-def world(tmp_path, stack):
-    return World(tmp_path, stack)
 
 
 def run(world, *words, env, port=None, expect=0, data=None):

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness.attested import World
+
 from harness.base import PROGRAM
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,11 +29,6 @@ def examples(request, installed, tmp_path_factory):
     linked = subprocess.run(["ldd", folder / "verify"], capture_output=True, text=True, check=True).stdout
     assert ("libatls" in linked) == (request.param == "shared"), linked
     return folder
-
-
-@pytest.fixture
-def world(tmp_path, stack):
-    return World(tmp_path, stack)
 
 
 def run(installed, *words, expect=0, data=b""):

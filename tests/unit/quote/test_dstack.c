@@ -16,13 +16,11 @@
 #include <cmocka.h>
 
 #include "attest/event_log.h"
-#include "base/clock.h"
+#include "platform.h"
 #include "quote/provider.h"
 #include "support/guest_agent.h"
 
 enum { PATIENCE_MS = 20000, SOON_MS = 40, WAITING_MAX = 64 };
-
-static struct sim_platform *platform;
 
 /* --- which sockets are there: stands before libc's --- */
 
@@ -355,22 +353,6 @@ static void long_payloads_are_refused(void **state)
     machine_close(&m);
 }
 
-static int make_platform(void **state)
-{
-    struct sim_recipe recipe;
-
-    (void)state;
-    sim_recipe_default(&recipe, clock_wall_ms(&clock_system) / 1000);
-    return sim_platform_new(&recipe, &platform, NULL) ? 0 : -1;
-}
-
-static int free_platform(void **state)
-{
-    (void)state;
-    sim_platform_free(platform);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,5 +367,5 @@ int main(void)
         cmocka_unit_test(long_payloads_are_refused),
     };
 
-    return cmocka_run_group_tests(tests, make_platform, free_platform);
+    return cmocka_run_group_tests(tests, platform_make, platform_free);
 }

@@ -21,8 +21,8 @@
 #include <cmocka.h>
 
 #include "attest/event_log.h"
-#include "base/clock.h"
 #include "base/file.h"
+#include "platform.h"
 #include "quote/provider.h"
 #include "support/tsm_kernel.h"
 
@@ -80,8 +80,6 @@ static void mood_good(void)
 }
 
 /* --- a machine --- */
-
-static struct sim_platform *platform;
 
 struct machine {
     char folder[32];
@@ -443,22 +441,6 @@ static void the_logs_may_be_elsewhere(void **state)
     machine_close(&m);
 }
 
-static int make_platform(void **state)
-{
-    struct sim_recipe recipe;
-
-    (void)state;
-    sim_recipe_default(&recipe, clock_wall_ms(&clock_system) / 1000);
-    return sim_platform_new(&recipe, &platform, NULL) ? 0 : -1;
-}
-
-static int free_platform(void **state)
-{
-    (void)state;
-    sim_platform_free(platform);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,5 +457,5 @@ int main(void)
         cmocka_unit_test(the_logs_may_be_elsewhere),
     };
 
-    return cmocka_run_group_tests(tests, make_platform, free_platform);
+    return cmocka_run_group_tests(tests, platform_make, platform_free);
 }
