@@ -82,7 +82,7 @@ AR     := $(if $(CLANG),ar,gcc-ar)
 
 # --- what there is --------------------------------------------------------------------------------
 
-SRCS     := $(filter-out src/programs/%,$(sort $(wildcard src/*/*.c)))
+SRCS     := $(filter-out src/programs/% src/wasm/%,$(sort $(wildcard src/*/*.c)))
 PROGRAMS := $(patsubst src/programs/%.c,%,$(wildcard src/programs/*.c))
 UNITS    := $(patsubst %.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 # What runs under ThreadSanitizer: tests of code that threads share.
