@@ -52,8 +52,9 @@ void policy_delete(struct policy *p);
 /* Answer: { "digest": SHA-256 of the policy in hex, "pccs_url", "cache_collateral", "reattest_after": seconds, 0: never, "simulation":
  * trusts another root than Intel's }. */
 void policy_about(const struct policy *p);
-/* Answer: an app-compose manifest in canonical text, the default one with the members of this one. */
-int32_t compose_merge(const char *json, uint32_t len);
+/* Answer: a canonical app-compose manifest: defaults with the members of user, both JSON texts. */
+int32_t compose_merge(const char *defaults, uint32_t defaults_len, const char *user,
+                      uint32_t user_len);
 /* Answer: its SHA-256 in hex, of the canonical text. */
 int32_t compose_digest(const char *json, uint32_t len);
 
