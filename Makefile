@@ -148,14 +148,11 @@ $(B)/libatls.a: $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libposter
 # The engines as a module for packages/atlas-wasm. OpenSSL comes from scripts/wasm-openssl; nothing here depends on the folder in
 # which it is built, so that anybody gets the same bytes.
 WASM := build/wasm
-WASM_ENGINES := $(filter-out src/attested/% src/tls/tls% src/tls/certificate.c src/tls/selfsigned.c,$(sort \
-  $(wildcard src/attest/*.c src/atls/*.c src/tls/*.c) src/tls/tls_error.c src/http/body.c src/http/exchange.c src/http/head.c \
-  src/http/header.c src/http/url.c src/http/write.c src/base/buf.c src/base/clock.c src/base/codec.c src/base/err.c \
-  src/base/json_grammar.c src/base/json_read.c src/base/json_write.c src/base/p256.c src/base/secret.c src/base/text.c)) src/tls/tls_error.c
-WASM_SRCS := $(WASM_ENGINES) $(sort $(wildcard src/wasm/*.c))
+WASM_SRCS := $(sort $(wildcard src/attest/*.c src/atls/*.c src/http/*.c src/wasm/*.c) $(addprefix src/tls/,roots.c session.c tls_error.c) \
+  $(addprefix src/base/,buf.c clock.c codec.c err.c json_grammar.c json_read.c json_write.c p256.c secret.c text.c))
 WASM_OBJECTS := $(WASM_SRCS:%.c=$(WASM)/%.o)
 WASM_OPENSSL = $(shell readlink -f $(WASM)/openssl)
-WASM_FLAGS := --target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi -std=gnu17 -D_GNU_SOURCE -O2 -mbulk-memory \
+WASM_FLAGS := --target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi -std=gnu17 -D_GNU_SOURCE -Oz -mbulk-memory \
   -msign-ext -mnontrapping-fptoint -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
   $(filter-out -Wcast-align -Wnull-dereference,$(WARNINGS)) -Isrc -Iinclude -isystem $(WASM)/include
 wasm: ## builds build/wasm/atlas.wasm, the engines for browsers and Node.js, and roots.bin beside it

@@ -33,6 +33,7 @@ struct atls_client {
     bool anew; /* what was given before is refused: what comes next must be new */
     const struct editions *editions;
     struct attestation *attestation;
+    enum atls_phase phase;
     void (*entered)(void *context, enum atls_phase phase);
     void *context_of_entered;
 };
@@ -40,6 +41,7 @@ struct atls_client {
 static void enter(struct atls_client *c, enum state state, enum atls_phase phase)
 {
     c->state = state;
+    c->phase = phase;
     if (c->entered)
         c->entered(c->context_of_entered, phase);
 }
@@ -305,6 +307,11 @@ enum atls_step atls_client_step(struct atls_client *c, int64_t now_s, uint64_t n
             return ATLS_FAILED;
         }
     }
+}
+
+enum atls_phase atls_client_phase(const struct atls_client *c)
+{
+    return c->phase;
 }
 
 const struct attest_err *atls_client_error(const struct atls_client *c)

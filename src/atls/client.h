@@ -48,6 +48,7 @@ void atls_client_sent(struct atls_client *c, size_t n);
 
 /* Goes as far as it can. now_s: wall clock; now_ms: monotonic. */
 enum atls_step atls_client_step(struct atls_client *c, int64_t now_s, uint64_t now_ms);
+enum atls_phase atls_client_phase(const struct atls_client *c); /* where it is, or has failed */
 const struct attest_err *atls_client_error(const struct atls_client *c);
 
 const struct collateral_need *atls_client_need(const struct atls_client *c);

@@ -156,6 +156,11 @@ int32_t WASM_EXPORT(connection_step)(struct wasm_connection *c, double now_s, do
     return (int32_t)step;
 }
 
+int32_t WASM_EXPORT(connection_phase)(const struct wasm_connection *c)
+{
+    return (int32_t)atls_client_phase(c->is);
+}
+
 /* --- collateral --- */
 
 static void put(struct json_writer *w, const char *key, const char *value)
@@ -230,8 +235,9 @@ int32_t WASM_EXPORT(connection_summary)(struct wasm_connection *c)
     put(&w, "status", tcb_status_name(a->dcap.verdict.status));
     json_key(&w, "advisory_ids");
     report_write_advisories(&a->dcap.verdict.advisories, &w);
-    if (a->dcap.quote.tee == TEE_TDX)
-        report_write_hex(&w, "measurement", a->dcap.quote.td.mrtd);
+    report_write_hex(&w, "measurement",
+                     a->dcap.quote.tee == TEE_TDX ? a->dcap.quote.td.mrtd
+                                                  : a->dcap.quote.sgx.mrenclave);
     json_key(&w, "simulated");
     json_bool(&w, a->simulated);
     json_key(&w, "stapled");

@@ -88,6 +88,8 @@ void connection_sent(struct wasm_connection *c, uint32_t n);
 /* 0 send the output and feed more, 1 wants collateral, 2 attested, 3 failed (the answer is the error). now_s: Unix seconds; now_ms:
  * milliseconds of a clock that never goes back. */
 int32_t connection_step(struct wasm_connection *c, double now_s, double now_ms);
+/* Where it is, or has failed: 0 handshake, 1 waiting for the quote, 2 for collateral, 3 verifying, 4 attested. */
+int32_t connection_phase(const struct wasm_connection *c);
 /* After 1. Answer: { "fmspc": in hex, "ca": "platform" or "processor", "tee": "tdx" or "sgx": the family of platforms; "anew": what was
  * given before was too old: not from a cache, "requests": { "pck_crl", "tcb_info", "qe_identity", "root_ca_crl": paths below the
  * service's base, which is its URL without /sgx/certification/v4 or /tdx/… behind it } }. Fails for a quote without a certificate. */
@@ -95,7 +97,7 @@ int32_t connection_need(struct wasm_connection *c);
 /* A QuoteCollateralV3 object. */
 int32_t connection_give_collateral(struct wasm_connection *c, const char *json, uint32_t len);
 
-/* After 2. Answers: the summary { "tee", "status", "advisory_ids", "measurement": MRTD, "simulated", "stapled", "cipher", "group",
+/* After 2. Answers: the summary { "tee", "status", "advisory_ids", "measurement": MRTD or MRENCLAVE, "simulated", "stapled", "cipher", "group",
  * "certificate": SHA-256 of the server's, "verified_at" }; the whole report, as "atls verify --json" has it; a receipt, as "atls receipt verify" takes it. */
 int32_t connection_summary(struct wasm_connection *c);
 int32_t connection_report(struct wasm_connection *c);
