@@ -36,7 +36,7 @@ void exchange_reader_init(struct exchange_reader *r)
 {
     *r = (struct exchange_reader){.done = false};
     buf_init(&r->bytes, EXCHANGE_BODY_MAX + HTTP_HEAD_BYTES_MAX, "answer");
-    http_parser_init(&r->parser);
+    http_exchange_await(&r->http);
 }
 
 void exchange_reader_done(struct exchange_reader *r)
@@ -52,20 +52,7 @@ static bool wrong(struct attest_err *err, const char *why)
 static bool take_head(struct exchange_reader *r, const struct http_head *head,
                       struct attest_err *err)
 {
-    struct err why;
-
-    if (head->status >= 100 && head->status < 200) {
-        if (head->status == 101)
-            return wrong(err, "101 was not asked for");
-        if (++r->interim > EXCHANGE_INTERIM_MAX)
-            return wrong(err, "more than 8 informational responses");
-        buf_eat(&r->bytes, head->bytes);
-        http_parser_init(&r->parser);
-        return true;
-    }
-    if (!http_body_plan(head, true, VIEW("POST"), &r->plan, &why))
-        return wrong(err, why.text);
-    if (r->plan.kind == HTTP_BODY_UNTIL_CLOSE)
+    if (r->http.plan.kind == HTTP_BODY_UNTIL_CLOSE)
         return wrong(err, "neither Content-Length nor chunked: its end cannot be told");
     if (head->status == 200 &&
         (head->minor == 0 || http_field_has_token(head, VIEW("Connection"), VIEW("close"))))
@@ -80,21 +67,18 @@ static bool take_head(struct exchange_reader *r, const struct http_head *head,
     return true;
 }
 
-static bool heads(struct exchange_reader *r, struct attest_err *err)
+static bool head(struct exchange_reader *r, struct attest_err *err)
 {
-    while (!r->in_body && buf_len(&r->bytes)) {
-        struct http_head head;
+    struct http_head head;
+    struct err why;
 
-        switch (http_response_parse(&r->parser, buf_view(&r->bytes), &head)) {
-        case HTTP_MORE:
-            return true;
-        case HTTP_FAILED:
-            return wrong(err, r->parser.err.text);
-        case HTTP_DONE:
-            if (!take_head(r, &head, err))
-                return false;
-            break;
-        }
+    switch (http_exchange_head(&r->http, &r->bytes, false, &head, &why)) {
+    case HTTP_MORE:
+        break;
+    case HTTP_FAILED:
+        return wrong(err, why.text);
+    case HTTP_DONE:
+        return take_head(r, &head, err);
     }
     return true;
 }
@@ -102,24 +86,25 @@ static bool heads(struct exchange_reader *r, struct attest_err *err)
 /* Body bytes are appended to the reader's buffer, which holds nothing else by then. */
 static bool body(struct exchange_reader *r, struct view in, struct attest_err *err)
 {
+    struct view piece;
     struct err why;
 
-    if (r->plan.kind == HTTP_BODY_LENGTH && r->plan.left > EXCHANGE_BODY_MAX)
+    if (r->http.plan.kind == HTTP_BODY_LENGTH && r->http.plan.left > EXCHANGE_BODY_MAX)
         return wrong(err, "it is larger than 8 MiB");
-    while (!r->plan.done && in.len) {
-        struct view piece;
+    for (;;) {
+        enum http_result result = http_exchange_body(&r->http, &in, false, &piece, &why);
 
-        if (!http_body_feed(&r->plan, &in, &piece, &why))
+        if (result == HTTP_FAILED)
             return wrong(err, why.text);
         if (buf_len(&r->bytes) + piece.len > EXCHANGE_BODY_MAX)
             return wrong(err, "it is larger than 8 MiB");
         if (!buf_append(&r->bytes, piece, &why))
             return attest_fail(err, ATTEST_MEMORY, "%s", why.text);
+        r->done = result == HTTP_DONE;
+        if (!piece.len)
+            break;
     }
-    if (r->plan.done && in.len)
-        return wrong(err, "bytes follow that were not asked for");
-    r->done = r->plan.done;
-    return true;
+    return !r->done || !in.len || wrong(err, "bytes follow that were not asked for");
 }
 
 bool exchange_feed(struct exchange_reader *r, struct view bytes, struct attest_err *err)
@@ -134,7 +119,7 @@ bool exchange_feed(struct exchange_reader *r, struct view bytes, struct attest_e
         return body(r, bytes, err);
     if (!buf_append(&r->bytes, bytes, &why))
         return wrong(err, why.text);
-    if (!heads(r, err))
+    if (!head(r, err))
         return false;
     if (!r->in_body)
         return true;
@@ -142,8 +127,6 @@ bool exchange_feed(struct exchange_reader *r, struct view bytes, struct attest_e
     rest = r->bytes;
     buf_init(&r->bytes, EXCHANGE_BODY_MAX + HTTP_HEAD_BYTES_MAX, "answer");
     good = body(r, buf_view(&rest), err);
-    if (good && !r->done && r->plan.kind == HTTP_BODY_NONE)
-        r->done = true;
     buf_done(&rest);
     return good;
 }

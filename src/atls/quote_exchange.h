@@ -2,13 +2,13 @@
  * both ways. Sans-IO, for both ends.
  *
  * The answer must be a complete response of status 200 with a known end, on a connection that stays open, and not a byte more:
- * what follows is the application's. Limits: EXCHANGE_BODY_MAX, EXCHANGE_INTERIM_MAX informational answers before it. */
+ * what follows is the application's. Limits: EXCHANGE_BODY_MAX, and those of http/exchange. */
 #pragma once
 
 #include "attest/collateral.h"
-#include "http/http.h"
+#include "http/exchange.h"
 
-enum { EXCHANGE_BODY_MAX = 8 * 1024 * 1024, EXCHANGE_INTERIM_MAX = 8, EXCHANGE_NONCE_BYTES = 32 };
+enum { EXCHANGE_BODY_MAX = 8 * 1024 * 1024, EXCHANGE_NONCE_BYTES = 32 };
 
 #define EXCHANGE_PATH "/tdx_quote"
 
@@ -26,11 +26,9 @@ void exchange_answer_done(struct exchange_answer *a);
 
 struct exchange_reader {
     struct buf bytes; /* of the head; then of the body */
-    struct http_parser parser;
-    struct http_body plan;
+    struct http_exchange http;
     bool in_body, done;
     int status;
-    unsigned interim;
 };
 void exchange_reader_init(struct exchange_reader *r);
 void exchange_reader_done(struct exchange_reader *r);

@@ -2,16 +2,25 @@
 
 #include "base/poison.h"
 
+_Static_assert(HTTP_INFORMATIONAL_MAX == 8, "a text below says so");
+
+static void start(struct http_exchange *x, bool head_only, bool sent)
+{
+    *x = (struct http_exchange){.sent = sent, .head_only = head_only};
+    http_parser_init(&x->parser);
+}
+
+void http_exchange_await(struct http_exchange *x)
+{
+    start(x, false, true);
+}
+
 bool http_exchange_begin(struct http_exchange *x, struct view method, struct view target,
                          enum http_upload upload, uint64_t length, struct buf *out, struct err *err)
 {
-    *x = (struct http_exchange){
-        .upload = upload,
-        .upload_left = upload == HTTP_UPLOAD_LENGTH ? length : 0,
-        .sent = upload == HTTP_UPLOAD_NONE,
-        .head_only = view_eq(method, VIEW("HEAD")),
-    };
-    http_parser_init(&x->parser);
+    start(x, view_eq(method, VIEW("HEAD")), upload == HTTP_UPLOAD_NONE);
+    x->upload = upload;
+    x->upload_left = upload == HTTP_UPLOAD_LENGTH ? length : 0;
     if (!http_write_request(out, method, target, err))
         return false;
     switch (upload) {
@@ -93,11 +102,11 @@ enum http_result http_exchange_head(struct http_exchange *x, struct buf *receive
             break;
         }
         if (head->status == 101)
-            return refused(err, ERR_SYNTAX, "status 101, and no upgrade was asked for");
+            return refused(err, ERR_SYNTAX, "101 was not asked for");
         if (head->status >= 200)
             break;
         if (++x->informational > HTTP_INFORMATIONAL_MAX)
-            return refused(err, ERR_LIMIT, "too many informational answers");
+            return refused(err, ERR_LIMIT, "more than 8 informational responses");
         buf_eat(received, head->bytes);
         http_parser_init(&x->parser);
     }

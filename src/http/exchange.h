@@ -33,6 +33,8 @@ struct http_exchange {
 MUST_USE bool http_exchange_begin(struct http_exchange *x, struct view method, struct view target,
                                   enum http_upload upload, uint64_t length, struct buf *out,
                                   struct err *err);
+/* For an answer alone: the request, with a method that is not HEAD, is written elsewhere. */
+void http_exchange_await(struct http_exchange *x);
 /* Fields that a caller must not write: two that differ would make two requests of one (RFC 9112, 6 and 9). */
 bool http_exchange_framing(struct view name);
 /* A piece of the body. Fails when it is more than was announced. */
