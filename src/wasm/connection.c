@@ -106,7 +106,7 @@ struct wasm_connection *WASM_EXPORT(connection_new)(struct wasm_context *context
         return NULL;
     }
     buf_init(&c->in, WASM_RECEIVED_MAX, "answer");
-    buf_init(&c->out, HTTP_HEAD_BYTES_MAX, "request");
+    buf_init(&c->out, WASM_SENT_MAX, "request");
     if (atls_client_new(&options, &c->is, &err))
         return c;
     free(c);

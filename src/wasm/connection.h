@@ -5,7 +5,7 @@
 #include "http/exchange.h"
 #include "wasm/module.h"
 
-enum { WASM_RECEIVED_MAX = 1024 * 1024 };
+enum { WASM_RECEIVED_MAX = 1024 * 1024, WASM_SENT_MAX = 64 * 1024 };
 
 struct wasm_connection {
     struct atls_client *is;

@@ -1,6 +1,7 @@
 #include "attest/policy.h"
 
 #include "attest/compose.h"
+#include "base/codec.h"
 #include "wasm/module.h"
 
 #include "base/poison.h"
@@ -82,12 +83,11 @@ int32_t WASM_EXPORT(compose_merge_texts)(const char *defaults, uint32_t defaults
 
 int32_t WASM_EXPORT(compose_digest)(const char *text, uint32_t len)
 {
+    static char hex[2 * HASH_BYTES + 1];
     uint8_t digest[HASH_BYTES];
     struct json_tree tree;
-    struct json_writer w;
     struct attest_err err;
     struct err why;
-    struct buf json;
     bool good;
 
     if (!json_load(view_from(text, len), COMPOSE_TOKENS_MAX, &tree, &why))
@@ -96,8 +96,7 @@ int32_t WASM_EXPORT(compose_digest)(const char *text, uint32_t len)
     json_unload(&tree);
     if (!good)
         return wasm_fail(&err);
-    buf_init(&json, ABOUT_MAX, "digest");
-    json_begin(&w, &json);
-    json_hex(&w, view_from(digest, sizeof digest));
-    return wasm_answer(&w, &json);
+    hex_encode(view_from(digest, sizeof digest), hex);
+    wasm_answer_bytes(view_str(hex));
+    return WASM_DONE;
 }
