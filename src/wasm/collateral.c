@@ -54,8 +54,7 @@ int32_t WASM_EXPORT(collateral_build)(void)
     bool good;
 
     for (unsigned i = 0; i < PCS_PARTS; i++)
-        answers[i] =
-            (struct pcs_answer){buf_view(&parts[i].body), buf_view(&parts[i].chain)};
+        answers[i] = (struct pcs_answer){buf_view(&parts[i].body), buf_view(&parts[i].chain)};
     buf_init(&json, COLLATERAL_BYTES_MAX, "collateral");
     good = pcs_assemble(answers, &json, &err);
     forget();

@@ -1,6 +1,6 @@
 /* Evidence and receipts, offline. */
-#include "attest/report.h"
 #include "attest/receipt.h"
+#include "attest/report.h"
 #include "wasm/module.h"
 
 #include "base/poison.h"

@@ -25,7 +25,11 @@
 
 /* What the functions give back beside handles. */
 enum wasm_result { WASM_FAILED = 0, WASM_DONE = 1 };
-enum wasm_read { WASM_WAIT = 0, WASM_END = -1, WASM_BROKEN = -2 }; /* more than 0: that many bytes */
+enum wasm_read {
+    WASM_WAIT = 0,
+    WASM_END = -1,
+    WASM_BROKEN = -2
+}; /* more than 0: that many bytes */
 
 /* --- memory.c --- */
 /* 0: no memory. */

@@ -20,14 +20,14 @@
     {                          \
         NULL, NULL, NULL, NULL \
     }
-#define ROW(names, functions)               \
-    {                                       \
-        names, PROPERTIES, functions, NULL  \
+#define ROW(names, functions)              \
+    {                                      \
+        names, PROPERTIES, functions, NULL \
     }
-#define DECODER_ROW(name, which)                                                                \
-    {                                                                                           \
-        name, PROPERTIES ",fips=yes,input=der,structure=SubjectPublicKeyInfo",                  \
-            ossl_SubjectPublicKeyInfo_der_to_##which##_decoder_functions, NULL                  \
+#define DECODER_ROW(name, which)                                               \
+    {                                                                          \
+        name, PROPERTIES ",fips=yes,input=der,structure=SubjectPublicKeyInfo", \
+            ossl_SubjectPublicKeyInfo_der_to_##which##_decoder_functions, NULL \
     }
 
 static const OSSL_ALGORITHM digests[] = {
@@ -101,12 +101,8 @@ static const OSSL_ALGORITHM signatures[] = {
 
 /* Public keys of certificates. */
 static const OSSL_ALGORITHM decoders[] = {
-    DECODER_ROW("EC", ec),
-    DECODER_ROW("RSA", rsa),
-    DECODER_ROW("RSA-PSS", rsapss),
-    DECODER_ROW("ED25519", ed25519),
-    DECODER_ROW("DER", der),
-    END_OF_TABLE,
+    DECODER_ROW("EC", ec),           DECODER_ROW("RSA", rsa), DECODER_ROW("RSA-PSS", rsapss),
+    DECODER_ROW("ED25519", ed25519), DECODER_ROW("DER", der), END_OF_TABLE,
 };
 
 static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)

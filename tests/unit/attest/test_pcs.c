@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
 
 #include "attest/expiry.h"
 #include "attest/pcs.h"
+#include "attest/trust.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "sim/pccs.h"
@@ -162,11 +164,20 @@ static void the_base_is_what_stands_before_the_version(void **state)
 
 static void a_root_says_where_its_crl_is(void **state)
 {
-    char url[PCS_URL_BYTES];
+    struct trust *intel = NULL;
+    BIO *pem = BIO_new(BIO_s_mem());
+    char url[PCS_URL_BYTES], *text;
+    long len;
 
     (void)state;
-    assert_true(pcs_root_crl_url(world.answers[PCS_QE_IDENTITY].chain, url));
-    assert_true(view_starts(view_str(url), VIEW("http")));
+    assert_true(trust_intel(&intel, NULL));
+    assert_int_equal(PEM_write_bio_X509(pem, intel->root), 1);
+    len = BIO_get_mem_data(pem, &text);
+    assert_true(pcs_root_crl_url(view_from(text, (size_t)len), url));
+    assert_string_equal(url, "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der");
+    BIO_free(pem);
+    trust_free(intel);
+    assert_false(pcs_root_crl_url(world.answers[PCS_QE_IDENTITY].chain, url)); /* names none */
     assert_false(pcs_root_crl_url(VIEW("none"), url));
     assert_false(pcs_root_crl_url(VIEW("%"), url));
 }
