@@ -162,9 +162,21 @@ wasm: ## builds build/wasm/atlas.wasm, the engines for browsers and Node.js, and
 	@$(MAKE) $(WASM)/atlas.wasm $(WASM)/roots.bin
 	@cd $(WASM) && sha256sum atlas.wasm roots.bin
 
-$(eval WASM_VERSIONED := $(shell grep -ls 'POSTERN_VERSION\|OPENSSL_SOURCE' $(WASM_SRCS)))
+# Everything that the module is made of, as one hash: it says so itself.
+WASM_MADE_OF := $(sort $(WASM_SRCS) $(wildcard src/attest/*.h src/atls/*.h src/base/*.h src/http/*.h src/tls/*.h src/wasm/*.h include/atls/*.h))
+$(WASM)/build.sha256: FORCE
+	@mkdir -p $(@D); { cat $(WASM_MADE_OF); readlink $(WASM)/openssl | sed 's,.*/,,'; clang-14 --version | head -n 1; \
+	  echo '$(subst $(CURDIR),,$(WASM_FLAGS))'; } | sha256sum | cut -c1-64 >$@.new; cmp -s $@.new $@ || cp $@.new $@; rm $@.new
+package: wasm ## builds packages/atlas-wasm/dist, the npm package
+	@scripts/bootstrap package
+	@cd packages && npm run --silent build
+	@cp $(WASM)/atlas.wasm $(WASM)/roots.bin packages/atlas-wasm/dist
+	@scripts/package-integrity packages/atlas-wasm/dist
+
+$(eval WASM_VERSIONED := $(shell grep -ls 'POSTERN_VERSION\|OPENSSL_SOURCE\|WASM_BUILD' $(WASM_SRCS)))
 $(WASM_VERSIONED:%.c=$(WASM)/%.o): private WASM_DEFINES = -DPOSTERN_VERSION='"$(VERSION)"' \
-  -DOPENSSL_SOURCE='"$(shell cat $(WASM)/openssl/source.sha256)"'
+  -DOPENSSL_SOURCE='"$(shell cat $(WASM)/openssl/source.sha256)"' -DWASM_BUILD='"$(shell cat $(WASM)/build.sha256)"'
+$(WASM)/src/wasm/about.o: $(WASM)/build.sha256
 $(WASM)/%.o: %.c $(WASM)/flags
 	@mkdir -p $(@D); echo "  CC  $< (wasm)"
 	$(Q)clang-14 $(WASM_FLAGS) $(WASM_DEFINES) -isystem $(WASM_OPENSSL)/include -isystem $(WASM_OPENSSL)/provider -MMD -MP -c -o $@ $<
@@ -350,5 +362,5 @@ help: ## prints this list
 
 FORCE:
 
-.PHONY: wasm all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
+.PHONY: wasm package all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
         library install install-library uninstall dist clean help FORCE

@@ -22,6 +22,7 @@ void WASM_EXPORT(about)(void)
     json_begin(&w, &json);
     json_object(&w);
     put(&w, "version", POSTERN_VERSION);
+    put(&w, "build", WASM_BUILD);
     put(&w, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING));
     put(&w, "openssl_source", OPENSSL_SOURCE);
     json_key(&w, "abi");

@@ -39,7 +39,7 @@ const void *answer_at(void);
 uint32_t answer_len(void);
 
 /* --- about.c --- */
-/* Answer: { "version", "openssl", "openssl_source": SHA-256 of its source, "abi": 1 }. */
+/* Answer: { "version", "build": SHA-256 of all that it was made of, "openssl", "openssl_source": SHA-256 of its source, "abi": 1 }. */
 void about(void);
 
 /* --- roots.c --- */
