@@ -290,7 +290,7 @@ coverage: ## runs unit tests, fuzz corpora and integration tests for line covera
 
 lint: ## formatting, includes, cppcheck, clang-tidy, shellcheck
 	@scripts/bootstrap build test lint
-	@$(MAKE) compdb
+	@$(MAKE) wasm compdb >/dev/null
 	@exec scripts/lint $(T)
 
 format: ## formats all C files
@@ -299,7 +299,7 @@ format: ## formats all C files
 
 tidy: ## clang-tidy alone
 	@scripts/bootstrap build test lint
-	@$(MAKE) compdb
+	@$(MAKE) wasm compdb >/dev/null
 	@exec scripts/lint tidy
 
 tree: ## who includes whom, one line a pair; fails on an arrow that points up
@@ -311,7 +311,9 @@ build/compile_commands.json: FORCE
 	@mkdir -p build
 	@{ echo '['; sep=; for f in $(filter-out bench/%,$(ALL_C)); do \
 	  printf '%s{"directory": "%s", "file": "%s", "command": "%s -c %s"}' "$$sep" '$(CURDIR)' "$$f" \
-	    '$(filter-out -flto% -fno-fat%,$(COMPILE))' "$$f"; sep=$$',\n'; done; echo; echo ']'; } >$@.new; mv $@.new $@
+	    '$(filter-out -flto% -fno-fat%,$(COMPILE))' "$$f"; sep=$$',\n'; done; \
+	  for f in $(wildcard src/wasm/*.c); do printf '%s{"directory": "%s", "file": "%s", "command": "%s -c %s"}' "$$sep" '$(CURDIR)' \
+	    "$$f" 'clang-14 $(WASM_FLAGS) -DOPENSSL_SOURCE=0 -DWASM_BUILD=0 -isystem $(WASM)/openssl/include -isystem $(WASM)/openssl/provider' "$$f"; done; echo; echo ']'; } >$@.new; mv $@.new $@
 
 # --- giving it away -------------------------------------------------------------------------------
 

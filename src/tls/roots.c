@@ -43,8 +43,8 @@ static int by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAM
     if (!known)
         return 0;
     known = 0;
-    for (size_t i = first_with(subject); i < tls_roots.count && tls_roots.entries[i].subject == subject;
-         i++) {
+    for (size_t i = first_with(subject);
+         i < tls_roots.count && tls_roots.entries[i].subject == subject; i++) {
         X509 *x = decode(&tls_roots.entries[i]);
 
         if (x && X509_NAME_cmp(X509_get_subject_name(x), name) == 0 &&

@@ -64,24 +64,24 @@ int32_t WASM_EXPORT(collateral_build)(void)
     return wasm_fail(&err);
 }
 
-int32_t WASM_EXPORT(collateral_about)(const char *text, uint32_t len, double now_s)
+int32_t WASM_EXPORT(collateral_about)(const char *json, uint32_t len, double now_s)
 {
     CLEANUP(collateral_free_cleanup) struct collateral *c = NULL;
     struct attest_err err;
     struct json_writer w;
-    struct buf json;
+    struct buf out;
     int64_t until_s;
 
-    if (!collateral_parse(view_from(text, len), &c, &err))
+    if (!collateral_parse(view_from(json, len), &c, &err))
         return wasm_fail(&err);
     if (!collateral_expiry(c, (int64_t)now_s, &until_s) || until_s < 0)
         return wasm_fail_text(ATTEST_COLLATERAL_SYNTAX,
                               "a document or CRL of it is damaged, or of the future");
-    buf_init(&json, ABOUT_MAX, "expiry");
-    json_begin(&w, &json);
+    buf_init(&out, ABOUT_MAX, "expiry");
+    json_begin(&w, &out);
     json_object(&w);
     json_key(&w, "expires");
     json_u64(&w, (uint64_t)until_s);
     json_object_end(&w);
-    return wasm_answer(&w, &json);
+    return wasm_answer(&w, &out);
 }

@@ -56,17 +56,17 @@ int32_t WASM_EXPORT(receipt_check)(const struct policy *policy, const char *json
     return tell(a);
 }
 
-int32_t WASM_EXPORT(quote_about)(const uint8_t *at, uint32_t len)
+int32_t WASM_EXPORT(quote_about)(const uint8_t *quote, uint32_t quote_len)
 {
     struct attest_err err;
     struct json_writer w;
-    struct quote quote;
+    struct quote parsed;
     struct buf json;
 
-    if (!quote_parse(view_from(at, len), &quote, &err))
+    if (!quote_parse(view_from(quote, quote_len), &parsed, &err))
         return wasm_fail(&err);
     buf_init(&json, REPORT_MAX, "quote");
     json_begin(&w, &json);
-    report_write_quote(&quote, &w);
+    report_write_quote(&parsed, &w);
     return wasm_answer(&w, &json);
 }

@@ -34,6 +34,7 @@ void EC_nistp521_pre_comp_free(struct nistp521_pre_comp_st *table)
     (void)table;
 }
 
+// NOLINTBEGIN(readability-non-const-parameter): OpenSSL says which types
 /* X448 and Ed448: no CA uses them, and nobody offers them. */
 int ossl_x448(uint8_t secret[56], const uint8_t own[56], const uint8_t peer[56])
 {
@@ -99,6 +100,8 @@ int ossl_ed448_public_from_private(OSSL_LIB_CTX *library, uint8_t out[57], const
     (void)properties;
     return 0;
 }
+
+// NOLINTEND(readability-non-const-parameter)
 
 /* Words for reasons: those that a peer can cause. TLS brings its own. */
 int ossl_err_load_crypto_strings(void)

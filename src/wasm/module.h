@@ -45,7 +45,7 @@ void about(void);
 /* --- roots.c --- */
 /* Trust anchors, as scripts/embed-roots --asset writes them; taken over. Before that, contexts without roots of their own trust
  * nobody. */
-int32_t roots_load(const uint8_t *at, uint32_t len);
+int32_t roots_load(uint8_t *at, uint32_t len);
 
 /* --- policy.c --- */
 struct policy;
@@ -157,7 +157,7 @@ int32_t evidence_verify(struct dcap_cache *verifier, const struct policy *policy
  * Answer: the report, or the error. */
 int32_t receipt_check(const struct policy *policy, const char *json, uint32_t len, double now_s);
 /* Answer: what the quote says, unverified. */
-int32_t quote_about(const uint8_t *quote, uint32_t len);
+int32_t quote_about(const uint8_t *quote, uint32_t quote_len);
 
 /* --- inside --- */
 void wasm_answer_bytes(struct view bytes);                    /* lent until the next call */

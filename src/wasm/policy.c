@@ -81,7 +81,7 @@ int32_t WASM_EXPORT(compose_merge_texts)(const char *defaults, uint32_t defaults
     return wasm_fail(&err);
 }
 
-int32_t WASM_EXPORT(compose_digest)(const char *text, uint32_t len)
+int32_t WASM_EXPORT(compose_digest)(const char *json, uint32_t len)
 {
     static char hex[2 * HASH_BYTES + 1];
     uint8_t digest[HASH_BYTES];
@@ -90,7 +90,7 @@ int32_t WASM_EXPORT(compose_digest)(const char *text, uint32_t len)
     struct err why;
     bool good;
 
-    if (!json_load(view_from(text, len), COMPOSE_TOKENS_MAX, &tree, &why))
+    if (!json_load(view_from(json, len), COMPOSE_TOKENS_MAX, &tree, &why))
         return wasm_fail_text(ATTEST_POLICY, why.text);
     good = compose_hash(&tree.doc, 0, digest, &err);
     json_unload(&tree);

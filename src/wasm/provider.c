@@ -8,12 +8,12 @@
 #include <openssl/params.h>
 #include <openssl/provider.h>
 
-#include "prov/bio.h"
-#include "prov/implementations.h"
-#include "prov/names.h"
-#include "prov/provider_ctx.h"
-#include "prov/providercommon.h"
-#include "prov/seeding.h"
+#include <prov/bio.h>
+#include <prov/implementations.h>
+#include <prov/names.h>
+#include <prov/provider_ctx.h>
+#include <prov/providercommon.h>
+#include <prov/seeding.h>
 
 #define PROPERTIES "provider=default"
 #define END_OF_TABLE           \

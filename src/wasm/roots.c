@@ -22,7 +22,7 @@ static bool table_good(const struct tls_root *entries, size_t count, size_t der_
     return true;
 }
 
-int32_t WASM_EXPORT(roots_load)(const uint8_t *at, uint32_t len)
+int32_t WASM_EXPORT(roots_load)(uint8_t *at, uint32_t len)
 {
     const struct tls_root *entries = (const void *)(at + HEAD_BYTES);
     uint32_t count = 0;
@@ -34,7 +34,7 @@ int32_t WASM_EXPORT(roots_load)(const uint8_t *at, uint32_t len)
     if (len < HEAD_BYTES || memcmp(at, MAGIC, sizeof MAGIC - 1) != 0 || !count ||
         count > (len - HEAD_BYTES) / sizeof *entries ||
         !table_good(entries, count, len - HEAD_BYTES - table)) {
-        free((void *)(uintptr_t)at);
+        free(at);
         return wasm_fail_text(ATTEST_POLICY, "the file of trust anchors is not one, or is damaged");
     }
     tls_roots = (struct tls_roots){

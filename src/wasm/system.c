@@ -54,14 +54,14 @@ int32_t WASI(environ_sizes_get)(uint32_t *count, uint32_t *bytes)
     return __WASI_ERRNO_SUCCESS;
 }
 
-int32_t WASI(environ_get)(uint8_t **names, uint8_t *bytes)
+int32_t WASI(environ_get)(uint32_t names, uint32_t bytes)
 {
     (void)names;
     (void)bytes;
     return __WASI_ERRNO_SUCCESS;
 }
 
-/* --- files: none is open, none can be --- */
+/* --- files: none is open, none can be; pointers that are not followed are numbers --- */
 
 int32_t WASI(fd_close)(int32_t fd)
 {
@@ -69,7 +69,7 @@ int32_t WASI(fd_close)(int32_t fd)
     return __WASI_ERRNO_BADF;
 }
 
-int32_t WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, uint64_t *out)
+int32_t WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, uint32_t out)
 {
     (void)fd;
     (void)offset;
@@ -78,21 +78,21 @@ int32_t WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, uint64_t *out)
     return __WASI_ERRNO_BADF;
 }
 
-int32_t WASI(fd_fdstat_get)(int32_t fd, __wasi_fdstat_t *out)
+int32_t WASI(fd_fdstat_get)(int32_t fd, uint32_t out)
 {
     (void)fd;
     (void)out;
     return __WASI_ERRNO_BADF;
 }
 
-int32_t WASI(fd_prestat_get)(int32_t fd, __wasi_prestat_t *out)
+int32_t WASI(fd_prestat_get)(int32_t fd, uint32_t out)
 {
     (void)fd;
     (void)out;
     return __WASI_ERRNO_BADF;
 }
 
-int32_t WASI(fd_prestat_dir_name)(int32_t fd, uint8_t *path, uint32_t len)
+int32_t WASI(fd_prestat_dir_name)(int32_t fd, uint32_t path, uint32_t len)
 {
     (void)fd;
     (void)path;
@@ -100,7 +100,7 @@ int32_t WASI(fd_prestat_dir_name)(int32_t fd, uint8_t *path, uint32_t len)
     return __WASI_ERRNO_BADF;
 }
 
-int32_t WASI(fd_readdir)(int32_t fd, uint8_t *at, uint32_t len, int64_t cookie, uint32_t *out)
+int32_t WASI(fd_readdir)(int32_t fd, uint32_t at, uint32_t len, int64_t cookie, uint32_t out)
 {
     (void)fd;
     (void)at;
@@ -110,8 +110,8 @@ int32_t WASI(fd_readdir)(int32_t fd, uint8_t *at, uint32_t len, int64_t cookie, 
     return __WASI_ERRNO_BADF;
 }
 
-int32_t WASI(path_filestat_get)(int32_t fd, int32_t flags, const char *path, uint32_t len,
-                                __wasi_filestat_t *out)
+int32_t WASI(path_filestat_get)(int32_t fd, int32_t flags, uint32_t path, uint32_t len,
+                                uint32_t out)
 {
     (void)fd;
     (void)flags;
@@ -121,8 +121,8 @@ int32_t WASI(path_filestat_get)(int32_t fd, int32_t flags, const char *path, uin
     return __WASI_ERRNO_NOENT;
 }
 
-int32_t WASI(path_open)(int32_t fd, int32_t look, const char *path, uint32_t len, int32_t how,
-                        int64_t rights, int64_t inherited, int32_t with, uint32_t *out)
+int32_t WASI(path_open)(int32_t fd, int32_t look, uint32_t path, uint32_t len, int32_t how,
+                        int64_t rights, int64_t inherited, int32_t with, uint32_t out)
 {
     (void)fd;
     (void)look;
