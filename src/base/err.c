@@ -75,7 +75,8 @@ bool err_system(struct err *err, enum err_code code, int errnum, const char *fmt
     va_start(args, fmt);
     (void)vsnprintf(where, sizeof where, fmt, args);
     va_end(args);
-    return err_set(err, code, "%s: %s", where, strerror(errnum)); /* of the thread, in this C library */
+    return err_set(err, code, "%s: %s", where,
+                   strerror(errnum)); /* of the thread, in this C library */
 }
 
 const char *err_name(enum err_code code)

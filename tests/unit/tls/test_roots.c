@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 static X509 *root(size_t i)
 {
@@ -123,6 +124,22 @@ static void a_root_is_trusted(void **state)
     X509_STORE_free(store);
 }
 
+/* An anchor has lost its signature, and nothing that a chain is judged by. */
+static void every_anchor_may_stand_above_servers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < tls_roots.count; i++) {
+        X509 *x = root(i);
+
+        assert_true(X509_check_ca(x) > 0);
+        assert_int_equal(X509_check_purpose(x, X509_PURPOSE_SSL_SERVER, 1), 1);
+        assert_int_equal(X509_self_signed(x, 0), 1);
+        assert_non_null(X509_get0_pubkey(x));
+        assert_true(X509_cmp_current_time(X509_get0_notAfter(x)) != 0);
+        X509_free(x);
+    }
+}
+
 static void a_name_alone_is_worth_nothing(void **state)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -168,6 +185,7 @@ int main(void)
         cmocka_unit_test(the_table_is_whole_and_in_order),
         cmocka_unit_test(every_root_is_found),
         cmocka_unit_test(a_root_is_trusted),
+        cmocka_unit_test(every_anchor_may_stand_above_servers),
         cmocka_unit_test(a_name_alone_is_worth_nothing),
         cmocka_unit_test(an_unknown_name_is_not_found),
     };
