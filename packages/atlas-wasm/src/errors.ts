@@ -100,8 +100,8 @@ export const timeoutError = (what: string, ms: number): AtlsError =>
 export const closedError = (message: string, cause?: unknown): AtlsError =>
   new AtlsError(message, { category: "closed", code: "connection_closed", number: 105, cause });
 
-export const proxyError = (code: string, message: string, cause?: unknown): AtlsError =>
-  new AtlsError(message, { category: "proxy_connection", code, cause });
+export const proxyError = (code: string, message: string, retryable: boolean, cause?: unknown): AtlsError =>
+  new AtlsError(message, { category: "proxy_connection", code, retryable, cause });
 
 export const requestError = (message: string): AtlsError =>
   new AtlsError(message, { category: "request", code: "request" });
