@@ -143,6 +143,47 @@ $(B)/libatls.a: $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libposter
 	$(Q)objcopy --keep-global-symbols=$(B)/libatls.names $(B)/libatls.o
 	$(Q)ar rcs $@ $(B)/libatls.o
 
+# --- WebAssembly ----------------------------------------------------------------------------------
+
+# The engines as a module for packages/atlas-wasm. OpenSSL comes from scripts/wasm-openssl; nothing here depends on the folder in
+# which it is built, so that anybody gets the same bytes.
+WASM := build/wasm
+WASM_ENGINES := $(filter-out src/attested/% src/tls/tls% src/tls/certificate.c src/tls/selfsigned.c,$(sort \
+  $(wildcard src/attest/*.c src/atls/*.c src/tls/*.c) src/tls/tls_error.c src/http/body.c src/http/exchange.c src/http/head.c \
+  src/http/header.c src/http/url.c src/http/write.c src/base/buf.c src/base/clock.c src/base/codec.c src/base/err.c \
+  src/base/json_grammar.c src/base/json_read.c src/base/json_write.c src/base/p256.c src/base/secret.c src/base/text.c)) src/tls/tls_error.c
+WASM_SRCS := $(WASM_ENGINES) $(sort $(wildcard src/wasm/*.c))
+WASM_OBJECTS := $(WASM_SRCS:%.c=$(WASM)/%.o)
+WASM_OPENSSL = $(shell readlink -f $(WASM)/openssl)
+WASM_FLAGS := --target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi -std=gnu17 -D_GNU_SOURCE -O2 -mbulk-memory \
+  -msign-ext -mnontrapping-fptoint -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
+  $(filter-out -Wcast-align -Wnull-dereference,$(WARNINGS)) -Isrc -Iinclude -isystem $(WASM)/include
+wasm: ## builds build/wasm/atlas.wasm, the engines for browsers and Node.js, and roots.bin beside it
+	@scripts/bootstrap build wasm
+	@mkdir -p $(WASM)/include
+	@openssl=$$(scripts/wasm-openssl); ln -sfn "$$openssl" $(WASM)/openssl; ln -sfn /usr/include/jsmn.h $(WASM)/include/jsmn.h
+	@$(MAKE) $(WASM)/atlas.wasm $(WASM)/roots.bin
+	@cd $(WASM) && sha256sum atlas.wasm roots.bin
+
+$(eval WASM_VERSIONED := $(shell grep -ls 'POSTERN_VERSION\|OPENSSL_SOURCE' $(WASM_SRCS)))
+$(WASM_VERSIONED:%.c=$(WASM)/%.o): private WASM_DEFINES = -DPOSTERN_VERSION='"$(VERSION)"' \
+  -DOPENSSL_SOURCE='"$(shell cat $(WASM)/openssl/source.sha256)"'
+$(WASM)/%.o: %.c $(WASM)/flags
+	@mkdir -p $(@D); echo "  CC  $< (wasm)"
+	$(Q)clang-14 $(WASM_FLAGS) $(WASM_DEFINES) -isystem $(WASM_OPENSSL)/include -isystem $(WASM_OPENSSL)/provider -MMD -MP -c -o $@ $<
+$(WASM)/flags: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(WASM_FLAGS) $(WASM_OPENSSL) $(VERSION)' | cmp -s - $@ || \
+	  printf '%s\n' '$(WASM_FLAGS) $(WASM_OPENSSL) $(VERSION)' >$@
+$(WASM)/atlas.wasm: $(WASM_OBJECTS)
+	@echo "  LD  $@"
+	$(Q)PATH=/usr/lib/llvm-14/bin:/usr/bin:/bin clang-14 --target=wasm32-wasi -mexec-model=reactor -Wl,--gc-sections,--strip-all,--stack-first \
+	  -Wl,-z,stack-size=1048576 -o $@ $^ $(WASM_OPENSSL)/libssl.a $(WASM_OPENSSL)/libcrypto.a -lwasi-emulated-getpid \
+	  -lwasi-emulated-signal
+$(WASM)/roots.bin: scripts/embed-roots /usr/share/ca-certificates/mozilla
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-roots --asset /usr/share/ca-certificates/mozilla >$@
+-include $(wildcard $(WASM_OBJECTS:.o=.d))
+
 # A file that changes when its text does: for flags, which make does not look at.
 define stamp
 $(B)/$(1): FORCE
@@ -311,5 +352,6 @@ help: ## prints this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 
 FORCE:
-.PHONY: all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
+
+.PHONY: wasm all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
         library install install-library uninstall dist clean help FORCE

@@ -392,6 +392,11 @@ const char *atls_client_cipher(const struct atls_client *c)
     return session_cipher(c->session);
 }
 
+const char *atls_client_group(const struct atls_client *c)
+{
+    return session_group(c->session);
+}
+
 const uint8_t *atls_client_leaf(const struct atls_client *c)
 {
     return c->leaf;

@@ -76,6 +76,7 @@ void atls_client_receipt(const struct atls_client *c, struct receipt *out);
 struct view atls_client_quote(const struct atls_client *c);
 struct view atls_client_event_log(const struct atls_client *c);
 const char *atls_client_cipher(const struct atls_client *c);
+const char *atls_client_group(const struct atls_client *c); /* of the key exchange */
 /* SHA-256 of the server's leaf; the nonce of the last quote. */
 const uint8_t *atls_client_leaf(const struct atls_client *c);
 const uint8_t *atls_client_nonce(const struct atls_client *c);

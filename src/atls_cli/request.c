@@ -9,6 +9,7 @@
 #include "atls_cli/output.h"
 #include "base/command.h"
 #include "base/version.h"
+#include "http/exchange.h"
 
 #include "base/poison.h"
 
@@ -93,11 +94,11 @@ struct request {
     unsigned word_count;
     bool post, last; /* last: no other request follows */
     struct buf body, head;
-    struct attested *connection; /* NULL: none */
-    struct buf in;               /* received, not yet looked at */
-    bool end;                    /* nothing more comes */
-    bool heard;                  /* something of this answer came */
-    bool failed;                 /* an answer was 400 or more */
+    struct attested *connection;   /* NULL: none */
+    struct http_exchange exchange; /* the one under way */
+    struct buf in;                 /* received, not yet looked at */
+    bool end;                      /* nothing more comes */
+    bool failed;                   /* an answer was 400 or more */
 };
 
 static bool is_url(const char *word)
@@ -116,14 +117,6 @@ static bool own_field(const struct request *r, const char *name)
     return false;
 }
 
-/* Two that differ would make two requests of one. */
-static bool framing(struct view name)
-{
-    return view_eq_nocase(name, VIEW("Content-Length")) ||
-           view_eq_nocase(name, VIEW("Transfer-Encoding")) ||
-           view_eq_nocase(name, VIEW("Connection"));
-}
-
 static bool put_field(struct request *r, const char *word, struct err *err)
 {
     struct view v = view_str(word), name = view_first(v, view_find(v, ':'));
@@ -131,7 +124,7 @@ static bool put_field(struct request *r, const char *word, struct err *err)
 
     if (name.len == v.len || !http_is_token(name) || name.len >= sizeof copy)
         return err_set(err, ERR_USAGE, "\"%s\" is no header field; write 'Name: value'", word);
-    if (framing(name))
+    if (http_exchange_framing(name))
         return err_set(err, ERR_USAGE, "\"%s\": where the request ends is for atls to say", word);
     memcpy(copy, name.at, name.len);
     copy[name.len] = '\0';
@@ -148,17 +141,17 @@ static bool write_head(struct request *r, struct err *err)
     if (r->endpoint.port != 443)
         (void)snprintf(host + strlen(host), sizeof host - strlen(host), ":%u", r->endpoint.port);
     good =
-        http_write_request(&r->head, r->post ? VIEW("POST") : VIEW("GET"),
-                           view_str(r->endpoint.path), err) &&
+        http_exchange_begin(
+            &r->exchange, r->post ? VIEW("POST") : VIEW("GET"), view_str(r->endpoint.path),
+            r->post ? HTTP_UPLOAD_LENGTH : HTTP_UPLOAD_NONE, buf_len(&r->body), &r->head, err) &&
         (own_field(r, "Host") || http_write_field(&r->head, "Host", view_str(host), err)) &&
         (own_field(r, "User-Agent") ||
          http_write_field(&r->head, "User-Agent", VIEW("atls/" POSTERN_VERSION), err)) &&
         (own_field(r, "Accept") || http_write_field(&r->head, "Accept", VIEW("*/*"), err)) &&
         http_write_field(&r->head, "Connection", r->last ? VIEW("close") : VIEW("keep-alive"), err);
     if (good && r->post)
-        good = (own_field(r, "Content-Type") ||
-                http_write_field(&r->head, "Content-Type", VIEW("application/json"), err)) &&
-               http_write_field_u64(&r->head, "Content-Length", buf_len(&r->body), err);
+        good = own_field(r, "Content-Type") ||
+               http_write_field(&r->head, "Content-Type", VIEW("application/json"), err);
     for (unsigned i = 1; good && i < r->word_count; i++)
         good = is_url(r->words[i]) || put_field(r, r->words[i], err);
     return good && http_write_end(&r->head, err);
@@ -176,88 +169,83 @@ static bool read_body(struct request *r, struct err *err)
     return input_file(data, BODY_MAX, "body", &r->body, err);
 }
 
+static int usage(const struct request *r, const struct err *err)
+{
+    (void)fprintf(stderr, "%s: %s\n", r->command, err->text);
+    return 2;
+}
+
 /* --- one answer --- */
+
+static bool broken(const struct err *why, struct attest_err *err)
+{
+    return why->code == ERR_IO
+               ? attest_fail(err, ATTEST_CLOSED, "%s", why->text)
+               : attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why->text);
+}
 
 /* Waits for more of it. */
 static bool hear(struct request *r, struct attest_err *err)
 {
-    if (r->end)
-        return attest_fail(err, ATTEST_CLOSED, "the server ended the connection within its answer");
-    if (!attested_read(r->connection, &r->in, &r->end, r->config->max_time_ms, err))
-        return false;
-    r->heard = r->heard || buf_len(&r->in);
-    return true;
+    return attested_read(r->connection, &r->in, &r->end, r->config->max_time_ms, err);
 }
 
-/* Reads until the head is whole; informational ones are passed over. */
 static bool read_head(struct request *r, struct http_head *head, struct attest_err *err)
 {
-    struct http_parser parser;
+    struct err why;
 
-    http_parser_init(&parser);
     for (;;) {
-        switch (http_response_parse(&parser, buf_view(&r->in), head)) {
+        switch (http_exchange_head(&r->exchange, &r->in, r->end, head, &why)) {
         case HTTP_MORE:
             if (!hear(r, err))
                 return false;
             break;
         case HTTP_FAILED:
-            return attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", parser.err.text);
+            return broken(&why, err);
         case HTTP_DONE:
-            if (head->status >= 200)
-                return true;
-            buf_eat(&r->in, head->bytes);
-            http_parser_init(&parser);
-            break;
+            return true;
         }
     }
 }
 
 /* What follows the body stays in r->in. */
-static bool read_rest(struct request *r, struct http_body *plan, struct attest_err *err)
+static bool read_body_of_answer(struct request *r, struct attest_err *err)
 {
     struct err why;
 
-    while (!plan->done && plan->kind != HTTP_BODY_NONE) {
+    for (;;) {
         struct view rest = buf_view(&r->in), piece;
+        enum http_result result = http_exchange_body(&r->exchange, &rest, r->end, &piece, &why);
+        bool empty = !piece.len;
 
-        while (rest.len && !plan->done) {
-            if (!http_body_feed(plan, &rest, &piece, &why))
-                return attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why.text);
-            if (!output_write(piece, err))
-                return false;
-        }
+        if (result == HTTP_FAILED)
+            return broken(&why, err);
+        if (!output_write(piece, err))
+            return false;
         buf_eat(&r->in, buf_len(&r->in) - rest.len);
-        if (plan->done || (r->end && plan->kind == HTTP_BODY_UNTIL_CLOSE))
+        if (result == HTTP_DONE)
             return true;
-        if (!hear(r, err))
+        if (empty && !hear(r, err))
             return false;
     }
-    return true;
 }
 
 /* *keeps: the connection is good for another request. */
 static bool answer(struct request *r, bool *keeps, struct attest_err *err)
 {
     struct http_head head; /* lends from r->in */
-    struct http_body plan;
-    struct err why;
 
     if (!read_head(r, &head, err))
         return false;
     r->failed = r->failed || head.status >= 400;
     log_event(attested_log(r->connection), LOG_DEBUG, "answer.begun", "answer begun",
               F_U64("status", (uint64_t)head.status), F_U64("head_bytes", head.bytes));
-    *keeps = head.minor >= 1 && !http_field_has_token(&head, VIEW("Connection"), VIEW("close"));
     if (r->config->include && !output_write(view_first(buf_view(&r->in), head.bytes), err))
         return false;
-    if (!http_body_plan(&head, true, r->post ? VIEW("POST") : VIEW("GET"), &plan, &why))
-        return attest_fail(err, ATTEST_HTTP, "Invalid HTTP response: %s", why.text);
     buf_eat(&r->in, head.bytes);
-    if (!read_rest(r, &plan, err))
+    if (!read_body_of_answer(r, err))
         return false;
-    /* Bytes that nobody asked for would be taken for the next answer. */
-    *keeps = *keeps && !r->end && !buf_len(&r->in) && plan.kind != HTTP_BODY_UNTIL_CLOSE;
+    *keeps = http_exchange_keeps(&r->exchange, buf_len(&r->in), r->end);
     log_event(attested_log(r->connection), LOG_DEBUG, "answer.ended", "answer is whole",
               F_BOOL("connection_kept", *keeps));
     return true;
@@ -302,28 +290,42 @@ static bool connected(struct request *r, int *status)
            endpoint_open(r->command, c, &r->endpoint, r->policy, &r->connection, status);
 }
 
+static bool send(struct request *r, struct attest_err *err)
+{
+    struct err why;
+
+    log_event(attested_log(r->connection), LOG_DEBUG, "request.sending", "sending a request",
+              F_STR("method", r->post ? "POST" : "GET"), F_U64("head_bytes", buf_len(&r->head)),
+              F_U64("body_bytes", buf_len(&r->body)));
+    if (!http_exchange_pass(&r->exchange, buf_len(&r->body), &why) ||
+        !http_exchange_sent(&r->exchange, &r->head, &why))
+        return attest_fail(err, ATTEST_IO, "%s", why.text);
+    return attested_write(r->connection, buf_view(&r->head), err) &&
+           attested_write(r->connection, buf_view(&r->body), err);
+}
+
 /* A server may close a connection that it kept, just when a request is on its way: such a GET is sent once more. */
 static bool perform_one(struct request *r, int *status)
 {
     struct attest_err why = {.code = ATTEST_OK};
     bool keeps = false, kept;
+    struct err err;
 
     do {
         kept = r->connection != NULL;
-        r->heard = false;
+        if (!write_head(r, &err)) {
+            *status = usage(r, &err);
+            return false;
+        }
         if (!connected(r, status))
             return false;
-        log_event(attested_log(r->connection), LOG_DEBUG, "request.sending", "sending a request",
-                  F_STR("method", r->post ? "POST" : "GET"), F_U64("head_bytes", buf_len(&r->head)),
-                  F_U64("body_bytes", buf_len(&r->body)));
-        if (attested_write(r->connection, buf_view(&r->head), &why) &&
-            attested_write(r->connection, buf_view(&r->body), &why) && answer(r, &keeps, &why)) {
+        if (send(r, &why) && answer(r, &keeps, &why)) {
             if (!keeps)
                 hang_up(r);
             return true;
         }
         hang_up(r);
-    } while (kept && !r->post && !r->heard && attest_retryable(why.code) &&
+    } while (kept && !r->post && !r->exchange.begun && attest_retryable(why.code) &&
              why.code != ATTEST_TIMEOUT);
     *status = endpoint_failed(r->command, r->config->endpoint.json, &why);
     return false;
@@ -363,12 +365,6 @@ static unsigned next_url(const struct request *r, unsigned i)
     return i;
 }
 
-static int usage(const struct request *r, const struct err *err)
-{
-    (void)fprintf(stderr, "%s: %s\n", r->command, err->text);
-    return 2;
-}
-
 static int perform(struct request *r)
 {
     CLEANUP(policy_free_cleanup) struct policy *policy = NULL;
@@ -383,7 +379,7 @@ static int perform(struct request *r)
         return usage(r, &err);
     for (unsigned i = 0; good && i < r->word_count; i = next_url(r, i + 1)) {
         r->last = next_url(r, i + 1) == r->word_count;
-        if (!endpoint_parse(r->words[i], true, &r->endpoint, &err) || !write_head(r, &err))
+        if (!endpoint_parse(r->words[i], true, &r->endpoint, &err))
             return usage(r, &err);
         good = perform_one(r, &status);
     }

@@ -1,5 +1,6 @@
 #include "attest/policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "attest/compose.h"

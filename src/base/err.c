@@ -67,7 +67,7 @@ bool err_in(struct err *err, const char *fmt, ...)
 
 bool err_system(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
 {
-    char where[ERR_TEXT_BYTES], reason[128];
+    char where[ERR_TEXT_BYTES];
     va_list args;
 
     if (!err)
@@ -75,7 +75,7 @@ bool err_system(struct err *err, enum err_code code, int errnum, const char *fmt
     va_start(args, fmt);
     (void)vsnprintf(where, sizeof where, fmt, args);
     va_end(args);
-    return err_set(err, code, "%s: %s", where, strerror_r(errnum, reason, sizeof reason));
+    return err_set(err, code, "%s: %s", where, strerror(errnum)); /* of the thread, in this C library */
 }
 
 const char *err_name(enum err_code code)

@@ -1,15 +1,14 @@
 #include "base/secret.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <sys/prctl.h>
-#include <sys/random.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
 #include "base/poison.h"
+
+enum { ENTROPY_BYTES = 256 }; /* that getentropy gives at once */
 
 void secret_wipe(void *at, size_t len)
 {
@@ -33,20 +32,10 @@ void random_bytes(void *out, size_t n)
     uint8_t *at = out;
 
     while (n) {
-        ssize_t got = getrandom(at, n, 0);
+        size_t piece = n < ENTROPY_BYTES ? n : ENTROPY_BYTES;
 
-        if (got < 0 && errno == EINTR)
-            continue;
-        CHECK(got > 0);
-        at += got;
-        n -= (size_t)got;
+        CHECK(getentropy(at, piece) == 0);
+        at += piece;
+        n -= piece;
     }
-}
-
-void secret_no_dumps(void)
-{
-    const struct rlimit none = {0, 0};
-
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

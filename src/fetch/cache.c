@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include "attest/digest.h"
-#include "attest/pki.h"
-#include "attest/qe_identity.h"
-#include "attest/tcb_info.h"
+#include "attest/expiry.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/file.h"
@@ -50,29 +48,6 @@ bool cache_path(const struct fetch_options *o, const struct collateral_need *nee
                     fmspc, need->processor_ca ? "processor" : "platform") < (int)size;
 }
 
-/* When the first of the four ends that have an end. False: one of them is not what it should be. */
-static bool ends(const struct collateral *c, int64_t now_s, int64_t *until_s)
-{
-    struct qe_identity *qe = NULL;
-    struct tcb_info *tcb = NULL;
-    int64_t all[4];
-    bool good = tcb_info_parse(c->tcb_info, &tcb, NULL) &&
-                qe_identity_parse(c->qe_identity, &qe, NULL) && tcb->issued_s <= now_s &&
-                pki_crl_until(c->root_ca_crl, &all[2]) && pki_crl_until(c->pck_crl, &all[3]);
-
-    if (good) {
-        all[0] = tcb->next_s;
-        all[1] = qe->next_s;
-        *until_s = all[0];
-        for (size_t i = 1; i < 4; i++)
-            if (all[i] < *until_s)
-                *until_s = all[i];
-    }
-    tcb_info_free(tcb);
-    qe_identity_free(qe);
-    return good;
-}
-
 struct collateral *cache_load(const char *path, int64_t now_s, bool old)
 {
     struct collateral *c = NULL;
@@ -85,7 +60,7 @@ struct collateral *cache_load(const char *path, int64_t now_s, bool old)
         return NULL;
     buf_init(&text, COLLATERAL_BYTES_MAX, "cached collateral");
     if (file_read(path, &text, NULL) && collateral_parse(buf_view(&text), &c, NULL) &&
-        (!ends(c, now_s, &until_s) || until_s - (old ? 0 : MARGIN_S) < now_s)) {
+        (!collateral_expiry(c, now_s, &until_s) || until_s - (old ? 0 : MARGIN_S) < now_s)) {
         collateral_free(c);
         c = NULL;
     }

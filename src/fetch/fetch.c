@@ -1,11 +1,10 @@
 #include "fetch/fetch.h"
 
 #include <curl/curl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "attest/pki.h"
+#include "attest/pcs.h"
 #include "attest/policy.h"
 #include "base/clock.h"
 #include "base/codec.h"
@@ -16,14 +15,12 @@
 enum {
     URL_BYTES = 1024,
     PCK_PATH_BYTES = 1200,
-    HEADER_MAX = 64 * 1024,
-    TOKENS_MAX = 256 * 1024,
     TCBM_ROOM = 2 * CERTIFICATION_TCBM_BYTES + 1,
 };
 
 /* One answer. */
 struct answer {
-    struct buf body, chain; /* chain: the issuer chain of its header, decoded */
+    struct buf body, chain; /* chain: the issuer chain of its header, percent-encoded */
     char tcbm[TCBM_ROOM];   /* which TCB a PCK certificate is for, of its header; empty: not told */
 };
 
@@ -34,51 +31,14 @@ struct fetching {
     const struct collateral_need *need;
     char base[URL_BYTES];
     struct attest_err *err;
-    struct answer pck, pck_crl, root_crl, tcb, qe;
-    struct buf root_der;
+    struct answer pck, parts[PCS_PARTS];
 };
-
-/* The base without slashes and without the paths that some write behind it. */
-static bool base_of(const char *url, char out[static URL_BYTES])
-{
-    static const char *const tails[] = {"/sgx/certification/v4", "/tdx/certification/v4"};
-    struct view v = view_str(url);
-
-    while (view_ends(v, VIEW("/")))
-        v.len--;
-    for (size_t i = 0; i < 2; i++)
-        if (view_ends(v, view_str(tails[i])))
-            v.len -= strlen(tails[i]);
-    if (v.len >= URL_BYTES)
-        return false;
-    memcpy(out, v.at, v.len);
-    out[v.len] = '\0';
-    return true;
-}
 
 static size_t take_body(char *at, size_t size, size_t count, void *context)
 {
     struct answer *a = context;
 
     return buf_append(&a->body, view_from(at, size * count), NULL) ? size * count : 0;
-}
-
-static bool percent_decode(struct view v, struct buf *out)
-{
-    while (v.len) {
-        uint8_t byte = v.at[0];
-        size_t used = 1;
-
-        if (byte == '%') {
-            if (v.len < 3 || !hex_decode(view_first(view_skip(v, 1), 2), &byte, 1))
-                return false;
-            used = 3;
-        }
-        if (!buf_append_byte(out, byte, NULL))
-            return false;
-        v = view_skip(v, used);
-    }
-    return true;
 }
 
 /* Of interest are the field whose name ends in "Issuer-Chain", which is PEM, percent-encoded, and SGX-TCBm. */
@@ -100,7 +60,13 @@ static size_t take_field(char *at, size_t size, size_t count, void *context)
         !view_eq_nocase(view_skip(name, name.len - (sizeof tail - 1)), view_str(tail)))
         return size * count;
     buf_reset(&a->chain);
-    return percent_decode(value, &a->chain) ? size * count : 0;
+    return buf_append(&a->chain, value, NULL) ? size * count : 0;
+}
+
+static void answer_done(struct answer *a)
+{
+    buf_done(&a->body);
+    buf_done(&a->chain);
 }
 
 /* What names a machine in a URL is left out. */
@@ -121,7 +87,7 @@ static bool get(struct fetching *f, const char *url, struct answer *a)
     long status = 0;
 
     buf_init(&a->body, FETCH_BODY_MAX, "answer");
-    buf_init(&a->chain, HEADER_MAX, "issuer chain");
+    buf_init(&a->chain, PCS_CHAIN_MAX, "issuer chain");
     if (!policy_url_good(url))
         return failed(f, "its URL", "https only (http to this machine), without user and password");
     curl_easy_setopt(f->curl, CURLOPT_URL, url);
@@ -143,88 +109,6 @@ static bool get_path(struct fetching *f, struct answer *a, const char *path)
 
     (void)snprintf(url, sizeof url, "%s%s", f->base, path);
     return get(f, url, a);
-}
-
-/* Where the last certificate of a chain says that its issuer's CRL is. */
-static bool distribution_point(struct view pem, char out[static URL_BYTES])
-{
-    struct pki_chain chain;
-    STACK_OF(DIST_POINT) * points;
-    bool found = false;
-
-    if (!pki_chain_parse(pem, "chain", NULL, &chain, NULL))
-        return false;
-    points = X509_get_ext_d2i(chain.certificates[chain.count - 1], NID_crl_distribution_points,
-                              NULL, NULL);
-    for (int i = 0; points && !found && i < sk_DIST_POINT_num(points); i++) {
-        const DIST_POINT *point = sk_DIST_POINT_value(points, i);
-        const GENERAL_NAMES *names = point->distpoint && point->distpoint->type == 0
-                                         ? point->distpoint->name.fullname
-                                         : NULL;
-
-        for (int k = 0; names && !found && k < sk_GENERAL_NAME_num(names); k++) {
-            int type;
-            const ASN1_STRING *uri =
-                GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, k), &type);
-
-            found = type == GEN_URI && ASN1_STRING_length(uri) < URL_BYTES;
-            if (found)
-                (void)snprintf(out, URL_BYTES, "%.*s", ASN1_STRING_length(uri),
-                               (const char *)ASN1_STRING_get0_data(uri));
-        }
-    }
-    sk_DIST_POINT_pop_free(points, DIST_POINT_free);
-    pki_chain_done(&chain);
-    return found;
-}
-
-/* In hex from a PCCS, in DER from where the root itself points; Intel's own service has no path for it. */
-static bool root_crl(struct fetching *f)
-{
-    bool intel = view_starts(view_str(f->base), VIEW("https://api.trustedservices.intel.com"));
-    struct view body;
-    char url[URL_BYTES];
-    uint8_t *room;
-
-    buf_init(&f->root_der, FETCH_BODY_MAX, "root CRL");
-    if (!intel && get_path(f, &f->root_crl, "/sgx/certification/v4/rootcacrl") &&
-        f->root_crl.body.area) {
-        body = view_trim_ows(buf_view(&f->root_crl.body));
-        if (buf_room(&f->root_der, body.len / 2 + 1, &room, NULL) && body.len % 2 == 0 &&
-            hex_decode(body, room, body.len / 2)) {
-            buf_wrote(&f->root_der, body.len / 2);
-            return true;
-        }
-    }
-    buf_done(&f->root_crl.body);
-    buf_done(&f->root_crl.chain);
-    if (!distribution_point(buf_view(&f->qe.chain), url))
-        return failed(f, f->base, "no CRL of the root, and its certificate names none");
-    return get(f, url, &f->root_crl) &&
-           (buf_append(&f->root_der, buf_view(&f->root_crl.body), NULL) ||
-            failed(f, url, "the CRL is too large"));
-}
-
-/* {"NAME":{…},"signature":"…"}: the bytes of the value, exactly as they came, and the signature. */
-static bool split(struct fetching *f, struct answer *a, const char *name, struct view *text,
-                  uint8_t signature[static COLLATERAL_SIGNATURE_BYTES])
-{
-    struct json_tree tree;
-    struct err why;
-    uint32_t value, sign;
-    bool good;
-
-    if (!json_load(buf_view(&a->body), TOKENS_MAX, &tree, &why))
-        return failed(f, name, why.text);
-    value = json_member(&tree.doc, 0, name);
-    sign = json_member(&tree.doc, 0, "signature");
-    good = value && sign && tree.doc.tokens[value].kind == JSON_OBJECT &&
-           tree.doc.tokens[sign].kind == JSON_STRING &&
-           hex_decode(json_span(&tree.doc, sign), signature, COLLATERAL_SIGNATURE_BYTES);
-    if (good)
-        *text = json_span(&tree.doc, value);
-    json_unload(&tree);
-    return good || failed(f, name, "not a signed document");
 }
 
 /* out: two digits for each byte, and a NUL. */
@@ -265,54 +149,53 @@ static bool get_pck(struct fetching *f, const struct pck_request *r, struct coll
     /* Lines of PEM, one certificate behind the other. */
     if (!f->pck.body.area ||
         !buf_append_str(&f->pck.body, ends_line(&f->pck.body) ? "" : "\n", NULL) ||
-        !buf_append(&f->pck.body, buf_view(&f->pck.chain), NULL))
+        !pcs_decode(buf_view(&f->pck.chain), &f->pck.body))
         return failed(f, "pckcert", "no certificate, or one that is too long");
     return dcap_need_of(buf_view(&f->pck.body), need, f->err);
 }
 
+static bool get_part(struct fetching *f, enum pcs_part part)
+{
+    char path[PCS_PATH_BYTES];
+
+    pcs_path(f->need, part, path);
+    return get_path(f, &f->parts[part], path);
+}
+
+/* In hex from a PCCS, in DER from where the root itself points; Intel's own service has no path for it. */
+static bool get_root_crl(struct fetching *f)
+{
+    bool intel = view_starts(view_str(f->base), VIEW(POLICY_INTEL_PCS));
+    struct answer *a = &f->parts[PCS_ROOT_CRL];
+    char url[PCS_URL_BYTES];
+
+    if (!intel && get_part(f, PCS_ROOT_CRL) && a->body.area)
+        return true;
+    answer_done(a);
+    if (!pcs_root_crl_url(buf_view(&f->parts[PCS_QE_IDENTITY].chain), url))
+        return failed(f, f->base, "no CRL of the root, and its certificate names none");
+    return get(f, url, a);
+}
+
 static bool get_all(struct fetching *f)
 {
-    const char *tee = f->need->tdx ? "tdx" : "sgx";
-    char path[256], fmspc[13];
-
-    upper_hex(view_from(f->need->fmspc, 6), fmspc);
-    (void)snprintf(path, sizeof path, "/sgx/certification/v4/pckcrl?ca=%s&encoding=der",
-                   f->need->processor_ca ? "processor" : "platform");
-    if (!get_path(f, &f->pck_crl, path))
-        return false;
-    (void)snprintf(path, sizeof path, "/%s/certification/v4/tcb?fmspc=%s", tee, fmspc);
-    if (!get_path(f, &f->tcb, path))
-        return false;
-    (void)snprintf(path, sizeof path, "/%s/certification/v4/qe/identity?update=standard", tee);
-    return get_path(f, &f->qe, path) && root_crl(f);
+    for (enum pcs_part part = 0; part < PCS_ROOT_CRL; part++)
+        if (!get_part(f, part))
+            return false;
+    return get_root_crl(f);
 }
 
 /* Through text and back, so that what is kept is what was read. */
 static bool assemble(struct fetching *f, const char *cache_file, struct collateral **out)
 {
-    uint8_t tcb_signature[COLLATERAL_SIGNATURE_BYTES], qe_signature[COLLATERAL_SIGNATURE_BYTES];
-    struct collateral c = {
-        .pck_crl_issuer_chain = buf_view(&f->pck_crl.chain),
-        .root_ca_crl = buf_view(&f->root_der),
-        .pck_crl = buf_view(&f->pck_crl.body),
-        .tcb_info_issuer_chain = buf_view(&f->tcb.chain),
-        .tcb_info_signature = view_from(tcb_signature, sizeof tcb_signature),
-        .qe_identity_issuer_chain = buf_view(&f->qe.chain),
-        .qe_identity_signature = view_from(qe_signature, sizeof qe_signature),
-    };
-    struct json_writer w;
+    struct pcs_answer parts[PCS_PARTS];
     struct buf json;
-    struct err why;
     bool good;
 
-    if (!split(f, &f->tcb, "tcbInfo", &c.tcb_info, tcb_signature) ||
-        !split(f, &f->qe, "enclaveIdentity", &c.qe_identity, qe_signature))
-        return false;
+    for (unsigned i = 0; i < PCS_PARTS; i++)
+        parts[i] = (struct pcs_answer){buf_view(&f->parts[i].body), buf_view(&f->parts[i].chain)};
     buf_init(&json, COLLATERAL_BYTES_MAX, "collateral");
-    json_begin(&w, &json);
-    collateral_write(&c, &w);
-    good = json_end(&w, &why) ? collateral_parse(buf_view(&json), out, f->err)
-                              : failed(f, f->base, why.text);
+    good = pcs_assemble(parts, &json, f->err) && collateral_parse(buf_view(&json), out, f->err);
     if (good && cache_file)
         cache_store(cache_file, buf_view(&json));
     buf_done(&json);
@@ -334,17 +217,14 @@ static void prepare(struct fetching *f)
         curl_easy_setopt(c, CURLOPT_CAINFO, f->options->ca_file);
 }
 
-static void answer_done(struct answer *a)
-{
-    buf_done(&a->body);
-    buf_done(&a->chain);
-}
-
 /* Whatever it says, closed. */
 static bool opened(struct fetching *f)
 {
-    if (!base_of(f->options->url, f->base))
+    struct view base = pcs_base(view_str(f->options->url));
+
+    if (base.len >= sizeof f->base)
         return failed(f, "the service's URL", "too long");
+    memcpy(f->base, base.at, base.len);
     f->curl = curl_easy_init();
     if (!f->curl)
         return attest_fail(f->err, ATTEST_MEMORY, "no memory for a request");
@@ -356,11 +236,8 @@ static void closed(struct fetching *f)
 {
     curl_easy_cleanup(f->curl);
     answer_done(&f->pck);
-    answer_done(&f->pck_crl);
-    answer_done(&f->root_crl);
-    answer_done(&f->tcb);
-    answer_done(&f->qe);
-    buf_done(&f->root_der);
+    for (unsigned i = 0; i < PCS_PARTS; i++)
+        answer_done(&f->parts[i]);
 }
 
 /* From the service. */

@@ -1,19 +1,19 @@
 #include "tls/roots.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
-#include <pthread.h>
 
 #include "base/poison.h"
 
 static size_t first_with(uint32_t subject)
 {
-    size_t low = 0, high = tls_roots_count;
+    size_t low = 0, high = tls_roots.count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (tls_roots[middle].subject < subject)
+        if (tls_roots.entries[middle].subject < subject)
             low = middle + 1;
         else
             high = middle;
@@ -23,7 +23,7 @@ static size_t first_with(uint32_t subject)
 
 static X509 *decode(const struct tls_root *root)
 {
-    const uint8_t *at = tls_roots_der + root->offset;
+    const uint8_t *at = tls_roots.der + root->offset;
 
     return d2i_X509(NULL, &at, (long)root->len);
 }
@@ -43,9 +43,9 @@ static int by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAM
     if (!known)
         return 0;
     known = 0;
-    for (size_t i = first_with(subject); i < tls_roots_count && tls_roots[i].subject == subject;
+    for (size_t i = first_with(subject); i < tls_roots.count && tls_roots.entries[i].subject == subject;
          i++) {
-        X509 *x = decode(&tls_roots[i]);
+        X509 *x = decode(&tls_roots.entries[i]);
 
         if (x && X509_NAME_cmp(X509_get_subject_name(x), name) == 0 &&
             X509_STORE_add_cert(store, x) == 1 && !known && X509_OBJECT_set1_X509(found, x) == 1) {
@@ -60,7 +60,7 @@ static int by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAM
 
 /* One for the process, for stores hold on to it. */
 static X509_LOOKUP_METHOD *method;
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static CRYPTO_ONCE method_once = CRYPTO_ONCE_STATIC_INIT;
 
 static void make_method(void)
 {
@@ -73,6 +73,6 @@ static void make_method(void)
 
 bool tls_roots_use(X509_STORE *store)
 {
-    (void)pthread_once(&method_once, make_method);
-    return method && X509_STORE_add_lookup(store, method);
+    return CRYPTO_THREAD_run_once(&method_once, make_method) == 1 && method &&
+           X509_STORE_add_lookup(store, method);
 }

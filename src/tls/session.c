@@ -120,23 +120,32 @@ static int accept_any(X509_STORE_CTX *store, void *context)
     return 1;
 }
 
+/* Whom to trust. */
+static bool judge(struct session_context *c, const struct session_client_options *o,
+                  struct err *err)
+{
+    c->any_certificate = o->any_certificate;
+    if (o->any_certificate) {
+        SSL_CTX_set_cert_verify_callback(c->ssl, accept_any, NULL);
+        return true;
+    }
+    if (o->roots.len && !add_roots(c->ssl, o->roots, err))
+        return false;
+    return (o->roots.len && !o->built_in_too) || tls_roots_use(SSL_CTX_get_cert_store(c->ssl)) ||
+           tls_error(err, ERR_TLS, "setting up the built-in CAs");
+}
+
 bool session_client_context(const struct session_client_options *options,
                             struct session_context **out, struct err *err)
 {
     CLEANUP(session_context_unref_cleanup)
     struct session_context *c = context_new(TLS_client_method(), err);
 
-    if (!c)
-        return false;
-    c->any_certificate = options->any_certificate;
-    if (options->any_certificate)
-        SSL_CTX_set_cert_verify_callback(c->ssl, accept_any, NULL);
-    else if (options->roots.len ? !add_roots(c->ssl, options->roots, err)
-                                : !tls_roots_use(SSL_CTX_get_cert_store(c->ssl)) &&
-                                      !tls_error(err, ERR_TLS, "setting up the built-in CAs"))
+    if (!c || !judge(c, options, err))
         return false;
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
-    if (SSL_CTX_set_alpn_protos(c->ssl, http11, sizeof http11 - 1) != 0)
+    if (SSL_CTX_set_alpn_protos(c->ssl, http11, sizeof http11 - 1) != 0 ||
+        (options->suites && SSL_CTX_set_ciphersuites(c->ssl, options->suites) != 1))
         return tls_error(err, ERR_TLS, "setting up TLS");
     *out = take(c);
     return true;
@@ -460,4 +469,11 @@ bool session_leaf_der(const struct session *s, struct buf *out, struct err *err)
 const char *session_cipher(const struct session *s)
 {
     return SSL_get_cipher_name(s->ssl);
+}
+
+const char *session_group(const struct session *s)
+{
+    const char *name = SSL_group_to_name(s->ssl, (int)SSL_get_negotiated_group(s->ssl));
+
+    return name ? name : "unknown";
 }

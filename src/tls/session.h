@@ -19,10 +19,12 @@ struct session_context; /* certificates and roots: shared */
 struct session;
 
 struct session_client_options {
-    struct view
-        roots; /* certificates in PEM that are trusted instead of the built-in ones; empty: those of Mozilla */
-    bool
-        any_certificate; /* neither name nor chain is judged: the caller pins what it sees in another way */
+    /* Certificates in PEM that are trusted instead of the built-in ones; empty: those of Mozilla. */
+    struct view roots;
+    bool built_in_too; /* beside roots */
+    /* Neither name nor chain is judged: the caller pins what it sees in another way. */
+    bool any_certificate;
+    const char *suites; /* in order of preference, by RFC 8446's names and ':'; NULL: OpenSSL's */
 };
 MUST_USE bool session_client_context(const struct session_client_options *options,
                                      struct session_context **out, struct err *err);
@@ -64,5 +66,7 @@ MUST_USE bool session_leaf(const struct session *s, uint8_t out[static SESSION_H
                            struct err *err);
 /* Once the handshake is done: "TLS_AES_128_GCM_SHA256". */
 const char *session_cipher(const struct session *s);
+/* "x25519", "X25519MLKEM768": the group of the key exchange. */
+const char *session_group(const struct session *s);
 /* The server's leaf in DER, appended; at the client's end, once the handshake is done. */
 MUST_USE bool session_leaf_der(const struct session *s, struct buf *out, struct err *err);

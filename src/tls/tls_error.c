@@ -37,7 +37,7 @@ static const char *reason_of(unsigned long code, char text[static REASON_BYTES])
     if (code == 0)
         return "no reason given";
     if (ERR_SYSTEM_ERROR(code))
-        return strerror_r(ERR_GET_REASON(code), text, REASON_BYTES);
+        return strerror(ERR_GET_REASON(code));
     reason = ERR_reason_error_string(code);
     if (reason)
         return reason;

@@ -53,8 +53,8 @@ void policy_delete(struct policy *p);
  * trusts another root than Intel's }. */
 void policy_about(const struct policy *p);
 /* Answer: a canonical app-compose manifest: defaults with the members of user, both JSON texts. */
-int32_t compose_merge(const char *defaults, uint32_t defaults_len, const char *user,
-                      uint32_t user_len);
+int32_t compose_merge_texts(const char *defaults, uint32_t defaults_len, const char *user,
+                            uint32_t user_len);
 /* Answer: its SHA-256 in hex, of the canonical text. */
 int32_t compose_digest(const char *json, uint32_t len);
 
@@ -88,14 +88,15 @@ void connection_sent(struct wasm_connection *c, uint32_t n);
 /* 0 send the output and feed more, 1 wants collateral, 2 attested, 3 failed (the answer is the error). now_s: Unix seconds; now_ms:
  * milliseconds of a clock that never goes back. */
 int32_t connection_step(struct wasm_connection *c, double now_s, double now_ms);
-/* After 1. Answer: { "key": one for each family of platforms, "anew": what was given before is not good enough: not from a cache,
- * "requests": { "pck_crl", "tcb_info", "qe_identity", "root_ca_crl": paths below the service's base } }. */
-void connection_need(struct wasm_connection *c);
+/* After 1. Answer: { "fmspc": in hex, "ca": "platform" or "processor", "tee": "tdx" or "sgx": the family of platforms; "anew": what was
+ * given before was too old: not from a cache, "requests": { "pck_crl", "tcb_info", "qe_identity", "root_ca_crl": paths below the
+ * service's base, which is its URL without /sgx/certification/v4 or /tdx/… behind it } }. Fails for a quote without a certificate. */
+int32_t connection_need(struct wasm_connection *c);
 /* A QuoteCollateralV3 object. */
 int32_t connection_give_collateral(struct wasm_connection *c, const char *json, uint32_t len);
 
-/* After 2. Answers: the summary { "tee", "status", "advisory_ids", "simulated", "stapled", "cipher", "group", "certificate":
- * SHA-256 of the server's }; the whole report, as "atls verify --json" has it; a receipt, as "atls receipt verify" takes it. */
+/* After 2. Answers: the summary { "tee", "status", "advisory_ids", "measurement": MRTD, "simulated", "stapled", "cipher", "group",
+ * "certificate": SHA-256 of the server's, "verified_at" }; the whole report, as "atls verify --json" has it; a receipt, as "atls receipt verify" takes it. */
 int32_t connection_summary(struct wasm_connection *c);
 int32_t connection_report(struct wasm_connection *c);
 int32_t connection_receipt(struct wasm_connection *c);
@@ -108,6 +109,8 @@ int32_t connection_reattest(struct wasm_connection *c);
 int32_t connection_read(struct wasm_connection *c, uint8_t *at, uint32_t room);
 int32_t connection_write(struct wasm_connection *c, const uint8_t *at, uint32_t len);
 void connection_close(struct wasm_connection *c); /* close_notify becomes output */
+/* Between requests: takes in what came. 0: the other end has closed, or speaks unasked: of no more use. */
+uint32_t connection_quiet(struct wasm_connection *c);
 
 /* --- request.c: HTTP/1.1 on it, one request at a time --- */
 /* head: method NUL target NUL, then name NUL value NUL for each field; Host among them; none that says where the body ends.
@@ -136,7 +139,7 @@ int32_t collateral_root_crl_url(void);
 /* Answer: a QuoteCollateralV3 object. The parts are forgotten. */
 int32_t collateral_build(void);
 /* Answer: { "expires": Unix seconds, when the first part of it ends }. */
-int32_t collateral_about(const char *json, uint32_t len);
+int32_t collateral_about(const char *json, uint32_t len, double now_s);
 
 /* --- evidence.c: offline --- */
 /* leaf: 32 bytes, report_data: 64, or NULL. policy: NULL: is it genuine? log_len 0: none. Answer: the report, or the error. */
@@ -144,12 +147,15 @@ int32_t evidence_verify(struct dcap_cache *verifier, const struct policy *policy
                         const uint8_t *quote, uint32_t quote_len, const char *log, uint32_t log_len,
                         const char *collateral, uint32_t collateral_len, const uint8_t *leaf,
                         const uint8_t *report_data, double now_s);
-/* Answer: what the receipt proves, as "atls receipt verify --json" prints it, or the error. */
+/* policy: to judge by, beside the receipt's own; NULL: none. now_s: to judge as of, beside the receipt's time; less than 0: none.
+ * Answer: the report, or the error. */
 int32_t receipt_check(const struct policy *policy, const char *json, uint32_t len, double now_s);
 /* Answer: what the quote says, unverified. */
 int32_t quote_about(const uint8_t *quote, uint32_t len);
 
 /* --- inside --- */
-int32_t wasm_answer(struct json_writer *w, struct buf *json); /* takes json over; WASM_DONE */
 void wasm_answer_bytes(struct view bytes);                    /* lent until the next call */
+int32_t wasm_answer_buf(struct buf *bytes);                   /* taken over; WASM_DONE */
+int32_t wasm_answer(struct json_writer *w, struct buf *json); /* takes json over */
 int32_t wasm_fail(const struct attest_err *err);              /* WASM_FAILED */
+int32_t wasm_fail_text(enum attest_code code, const char *text);

@@ -12,11 +12,11 @@
 
 static X509 *root(size_t i)
 {
-    const uint8_t *at = tls_roots_der + tls_roots[i].offset;
-    X509 *x = d2i_X509(NULL, &at, (long)tls_roots[i].len);
+    const uint8_t *at = tls_roots.der + tls_roots.entries[i].offset;
+    X509 *x = d2i_X509(NULL, &at, (long)tls_roots.entries[i].len);
 
     assert_non_null(x);
-    assert_ptr_equal(at, tls_roots_der + tls_roots[i].offset + tls_roots[i].len);
+    assert_ptr_equal(at, tls_roots.der + tls_roots.entries[i].offset + tls_roots.entries[i].len);
     return x;
 }
 
@@ -68,13 +68,13 @@ static X509 *forged(const X509_NAME *issuer, EVP_PKEY *key)
 static void the_table_is_whole_and_in_order(void **state)
 {
     (void)state;
-    assert_in_range(tls_roots_count, 100, 1000);
-    for (size_t i = 0; i < tls_roots_count; i++) {
+    assert_in_range(tls_roots.count, 100, 1000);
+    for (size_t i = 0; i < tls_roots.count; i++) {
         X509 *x = root(i);
 
         assert_int_equal(X509_NAME_hash_ex(X509_get_subject_name(x), NULL, NULL, NULL),
-                         tls_roots[i].subject);
-        assert_true(i == 0 || tls_roots[i - 1].subject <= tls_roots[i].subject);
+                         tls_roots.entries[i].subject);
+        assert_true(i == 0 || tls_roots.entries[i - 1].subject <= tls_roots.entries[i].subject);
         X509_free(x);
     }
 }
@@ -102,13 +102,13 @@ static void every_root_is_found(void **state)
 
     (void)state;
     for (int again = 0; again < 2; again++)
-        for (size_t i = 0; i < tls_roots_count; i++) {
+        for (size_t i = 0; i < tls_roots.count; i++) {
             X509 *x = root(i);
 
             assert_true(found(store, x));
             X509_free(x);
         }
-    assert_int_equal(sk_X509_OBJECT_num(X509_STORE_get0_objects(store)), tls_roots_count);
+    assert_int_equal(sk_X509_OBJECT_num(X509_STORE_get0_objects(store)), tls_roots.count);
     X509_STORE_free(store);
 }
 
@@ -129,7 +129,7 @@ static void a_name_alone_is_worth_nothing(void **state)
     X509_STORE *store = open_store();
 
     (void)state;
-    for (size_t i = 0; i < tls_roots_count; i += 10) {
+    for (size_t i = 0; i < tls_roots.count; i += 10) {
         X509 *issuer = root(i), *leaf = forged(X509_get_subject_name(issuer), key);
         int error = verify(store, leaf);
 

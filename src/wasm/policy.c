@@ -1,0 +1,103 @@
+#include "attest/policy.h"
+
+#include "attest/compose.h"
+#include "wasm/module.h"
+
+#include "base/poison.h"
+
+enum { ABOUT_MAX = 16 * 1024, COMPOSE_TOKENS_MAX = 1024 * 1024 };
+
+static struct policy *made(bool good, struct policy *p, const struct attest_err *err)
+{
+    if (good)
+        return p;
+    (void)wasm_fail(err);
+    return NULL;
+}
+
+struct policy *WASM_EXPORT(policy_new)(const char *json, uint32_t len)
+{
+    struct policy *p = NULL;
+    struct attest_err err;
+
+    return made(policy_parse(view_from(json, len), &p, &err), p, &err);
+}
+
+struct policy *WASM_EXPORT(policy_new_dev)(void)
+{
+    struct policy *p = NULL;
+    struct attest_err err;
+
+    return made(policy_dev(&p, &err), p, &err);
+}
+
+void WASM_EXPORT(policy_delete)(struct policy *p)
+{
+    policy_free(p);
+}
+
+/* Whoever is trusted beside Intel makes quotes of no hardware. */
+static bool simulation(const struct policy *p)
+{
+    for (unsigned i = 0; i < p->root_count; i++)
+        if (!p->roots[i]->intel)
+            return true;
+    return p->allow_simulated;
+}
+
+void WASM_EXPORT(policy_about)(const struct policy *p)
+{
+    struct json_writer w;
+    struct buf json;
+
+    buf_init(&json, ABOUT_MAX, "policy");
+    json_begin(&w, &json);
+    json_object(&w);
+    json_key(&w, "digest");
+    json_hex(&w, view_from(p->digest, sizeof p->digest));
+    json_key(&w, "pccs_url");
+    json_text(&w, view_str(p->pccs_url));
+    json_key(&w, "cache_collateral");
+    json_bool(&w, p->cache_collateral);
+    json_key(&w, "reattest_after");
+    json_u64(&w, p->reattest_after_s);
+    json_key(&w, "simulation");
+    json_bool(&w, simulation(p));
+    json_object_end(&w);
+    (void)wasm_answer(&w, &json);
+}
+
+int32_t WASM_EXPORT(compose_merge_texts)(const char *defaults, uint32_t defaults_len,
+                                         const char *user, uint32_t user_len)
+{
+    struct attest_err err;
+    struct buf out;
+
+    buf_init(&out, COMPOSE_BYTES_MAX, "app compose");
+    if (compose_merge(view_from(defaults, defaults_len), view_from(user, user_len), &out, &err))
+        return wasm_answer_buf(&out);
+    buf_done(&out);
+    return wasm_fail(&err);
+}
+
+int32_t WASM_EXPORT(compose_digest)(const char *text, uint32_t len)
+{
+    uint8_t digest[HASH_BYTES];
+    struct json_tree tree;
+    struct json_writer w;
+    struct attest_err err;
+    struct err why;
+    struct buf json;
+    bool good;
+
+    if (!json_load(view_from(text, len), COMPOSE_TOKENS_MAX, &tree, &why))
+        return wasm_fail_text(ATTEST_POLICY, why.text);
+    good = compose_hash(&tree.doc, 0, digest, &err);
+    json_unload(&tree);
+    if (!good)
+        return wasm_fail(&err);
+    buf_init(&json, ABOUT_MAX, "digest");
+    json_begin(&w, &json);
+    json_hex(&w, view_from(digest, sizeof digest));
+    return wasm_answer(&w, &json);
+}
