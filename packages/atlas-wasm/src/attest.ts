@@ -6,7 +6,6 @@ import type { Pipe } from "./pipe.js";
 
 /** As connection_need tells it. */
 export interface CollateralNeed {
-  key: string;
   anew: boolean;
   tee: "tdx" | "sgx";
   fmspc: string;
@@ -40,7 +39,7 @@ export async function attest(pipe: Pipe, options: AttestOptions): Promise<void> 
       const step = exports.connection_step(pipe.handle, Date.now() / 1000, performance.now());
       if (step === STEP_WAIT || step === STEP_ATTESTED) pipe.flush();
       if (step === STEP_ATTESTED) return;
-      if (!quoting && exports.connection_phase(pipe.handle) >= PHASE_QUOTE) {
+      if (!quoting && (exports.connection_phase?.(pipe.handle) ?? 0) >= PHASE_QUOTE) {
         quoting = true;
         clock.set(options.attestMs, "the quote");
       }
@@ -48,7 +47,7 @@ export async function attest(pipe: Pipe, options: AttestOptions): Promise<void> 
         await more(pipe, options.url);
       } else if (step === STEP_COLLATERAL) {
         clock.clear(); // it has a limit of its own
-        exports.connection_need(pipe.handle);
+        pipe.engine.check(exports.connection_need(pipe.handle));
         const need = pipe.engine.answerJson<CollateralNeed>();
         const json = await pipe.until(options.collateral(need));
         pipe.engine.lending(lend => pipe.engine.check(exports.connection_give_collateral(pipe.handle, ...lend(json))));
@@ -72,7 +71,10 @@ async function more(pipe: Pipe, url: string): Promise<void> {
   if (pipe.feedNext()) return;
   // The bridge says why better than the module, which only sees that no more comes.
   if (pipe.ended && !targetClosed(pipe.ended)) throw notConnected(url, pipe.ended, true);
-  if (!pipe.ended) await pipe.wait();
+  if (!pipe.ended) return pipe.wait();
+  throw new AtlsError("TLS handshake failed: the endpoint ended the connection", {
+    category: "handshake", code: "connection_closed", number: 105, retryable: true,
+  });
 }
 
 function deadline(pipe: Pipe): { set(ms: number, what: string): void; clear(): void } {
@@ -80,7 +82,7 @@ function deadline(pipe: Pipe): { set(ms: number, what: string): void; clear(): v
   return {
     set(ms, what) {
       clearTimeout(timer);
-      timer = ms > 0 ? setTimeout(() => pipe.fail(timeoutError(what, ms)), ms) : undefined;
+      timer = ms > 0 ? setTimeout(() => pipe.fail(timeoutError(what, ms)), Math.min(ms, 2 ** 31 - 1)) : undefined;
     },
     clear: () => clearTimeout(timer),
   };

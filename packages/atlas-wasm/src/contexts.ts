@@ -44,7 +44,7 @@ export function borrowContext(engine: Engine, trust: Trust): Context {
   if (!one) {
     one = make(engine, trust);
   } else {
-    mayBeSimulated(one.about, trust.simulation);
+    mayBeSimulated(one.about.simulation, trust.simulation);
     all.delete(key);
   }
   all.set(key, one); // the last of the map is the one used last
@@ -68,7 +68,7 @@ export function withPolicy<T>(engine: Engine, policy: string | undefined, simula
   if (policy === undefined) return use(0);
   const handle = newPolicy(engine, policy);
   try {
-    mayBeSimulated(aboutPolicy(engine, handle), simulation);
+    mayBeSimulated(aboutPolicy(engine, handle).simulation, simulation);
     return use(handle);
   } finally {
     if (!engine.broken) engine.exports.policy_delete(handle);
@@ -80,7 +80,7 @@ function make(engine: Engine, trust: Trust): Kept {
   const policy = newPolicy(engine, trust.policy);
   try {
     const about = aboutPolicy(engine, policy);
-    mayBeSimulated(about, trust.simulation);
+    mayBeSimulated(about.simulation, trust.simulation);
     const pem = [trust.roots, trust.extraRoots].filter(text => text !== undefined).join("\n");
     const extra = trust.roots === undefined ? 1 : 0;
     const handle = engine.lending(lend => engine.check(exports.context_new(policy, ...lend(pem), extra)));
@@ -106,14 +106,12 @@ function aboutPolicy(engine: Engine, policy: number): PolicyAbout {
 }
 
 /** A policy from a configuration file shall not switch Intel's root off by itself. */
-function mayBeSimulated(about: PolicyAbout, allowed: boolean): void {
-  if (!about.simulation) return;
-  if (isProduction()) {
-    throw policyError("simulation_refused", "the policy trusts another root than Intel's (trusted_roots, allow_simulated), which proves nothing about hardware: refused in production (NODE_ENV)");
-  }
-  if (!allowed) {
-    throw policyError("simulation_refused", "the policy trusts another root than Intel's (trusted_roots, allow_simulated), which proves nothing about hardware: for tests with the simulator say so in code, with init({ simulation: true }) or the option simulation: true");
-  }
+export function mayBeSimulated(simulated: boolean, allowed: boolean): void {
+  if (!simulated) return;
+  const why = "the policy trusts another root than Intel's (trusted_roots, allow_simulated), which proves nothing about hardware";
+  if (isProduction()) throw policyError("simulation_refused", `${why}: refused in production (NODE_ENV)`);
+  if (allowed) return;
+  throw policyError("simulation_refused", `${why}: for tests with the simulator say so in code, with init({ simulation: true }) or the option simulation: true`);
 }
 
 function drop(engine: Engine, all: Map<string, Kept>): void {

@@ -1,41 +1,28 @@
 // The package's front door. One job: to name what it offers.
-import type {
-  AtlsFetch, AtlsFetchOptions, AtlsHttpResponse, AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions, Evidence, InitInput,
-  InitOptions, PoolStats, QuoteInfo, ReceiptOptions, ReceiptReport, VersionInfo,
-} from "./types.js";
-export * from "./types.js";
+import { closePool, poolStats } from "./client.js";
+import { init } from "./init.js";
+import type { PoolStats } from "./types.js";
+import { closeWorkers, workerStats } from "./worker-client.js";
+
+export default init;
+export { init, version } from "./init.js";
+export { createAtlsFetch } from "./fetch.js";
+export { AtlsHttp } from "./http.js";
+export { AttestedStream } from "./stream.js";
+export { appComposeHash, mergeWithDefaultAppCompose } from "./compose.js";
+export { inspectQuote, verifyQuote, verifyReceipt } from "./verify.js";
 export { AtlsError } from "./errors.js";
 export type { AtlsErrorCategory, AtlsErrorInit } from "./errors.js";
+export type * from "./types.js";
 
-export declare function init(source?: InitInput | InitOptions): Promise<void>;
-export default init;
-export declare function version(): VersionInfo;
-export declare function createAtlsFetch(options: AtlsFetchOptions): AtlsFetch;
-export declare function closeAllConnections(): void;
-export declare function getConnectionPoolStats(): PoolStats;
-export declare function mergeWithDefaultAppCompose(manifest: object, defaults?: object): Record<string, unknown>;
-export declare function appComposeHash(manifest: object | string): string;
-export declare function verifyQuote(evidence: Evidence): AttestationReport;
-export declare function verifyReceipt(receipt: string | object, options?: ReceiptOptions): ReceiptReport;
-export declare function inspectQuote(quote: string | Uint8Array): QuoteInfo;
-
-export declare class AtlsHttp {
-  static connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options?: ConnectOptions): Promise<AtlsHttp>;
-  attestation(): AttestationSummary;
-  report(): AttestationReport;
-  receipt(): string;
-  isReady(): boolean;
-  close(): void;
-  fetch(method: string, path: string, host: string, headers: readonly (readonly [string, string])[] | null, body?: Uint8Array | null): Promise<AtlsHttpResponse>;
+/** Closes every connection of every createAtlsFetch, busy or not; what is under way fails with category "closed". */
+export function closeAllConnections(): void {
+  closePool();
+  closeWorkers();
 }
 
-export declare class AttestedStream {
-  static connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options?: ConnectOptions): Promise<AttestedStream>;
-  get readable(): ReadableStream<Uint8Array>;
-  send(bytes: Uint8Array): Promise<void>;
-  closeWrite(): Promise<void>;
-  attestation(): AttestationSummary;
-  report(): AttestationReport;
-  receipt(): string;
-  close(): void;
+export function getConnectionPoolStats(): PoolStats {
+  return [poolStats(), ...workerStats()].reduce((sum, one) => ({
+    total: sum.total + one.total, idle: sum.idle + one.idle, busy: sum.busy + one.busy, connecting: sum.connecting + one.connecting,
+  }));
 }

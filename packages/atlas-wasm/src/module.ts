@@ -5,6 +5,9 @@ export const ABI = 1;
 /** The larger of what is handed over in one call, either way. */
 export const ROOM = 256 * 1024;
 
+/* Of what a failed check says. */
+const SAID_MAX = 2048;
+
 export const READ_WAIT = 0;
 export const READ_END = -1;
 export const READ_BROKEN = -2;
@@ -25,7 +28,7 @@ export interface Exports {
   policy_new(at: number, len: number): number;
   policy_delete(policy: number): void;
   policy_about(policy: number): void;
-  compose_merge(defaults: number, defaultsLen: number, user: number, userLen: number): number;
+  compose_merge_texts(defaults: number, defaultsLen: number, user: number, userLen: number): number;
   compose_digest(at: number, len: number): number;
   verifier_new(): number;
   context_new(policy: number, roots: number, len: number, extra: number): number;
@@ -37,8 +40,9 @@ export interface Exports {
   connection_output(c: number): number;
   connection_sent(c: number, n: number): void;
   connection_step(c: number, nowS: number, nowMs: number): number;
-  connection_phase(c: number): number;
-  connection_need(c: number): void;
+  /** 0 handshake, 1 quote, 2 collateral, 3 verification, 4 done. */
+  connection_phase?(c: number): number;
+  connection_need(c: number): number;
   connection_give_collateral(c: number, at: number, len: number): number;
   connection_summary(c: number): number;
   connection_report(c: number): number;
@@ -48,6 +52,7 @@ export interface Exports {
   connection_read(c: number, at: number, room: number): number;
   connection_write(c: number, at: number, len: number): number;
   connection_close(c: number): void;
+  connection_quiet(c: number): number;
   request_begin(c: number, head: number, len: number, body: number): number;
   request_body(c: number, at: number, len: number): number;
   request_end(c: number): number;
@@ -58,7 +63,7 @@ export interface Exports {
   collateral_part(kind: number, at: number, len: number, chain: number, chainLen: number): number;
   collateral_root_crl_url(): number;
   collateral_build(): number;
-  collateral_about(at: number, len: number): number;
+  collateral_about(at: number, len: number, nowS: number): number;
   evidence_verify(
     verifier: number, policy: number, quote: number, quoteLen: number, log: number, logLen: number, collateral: number,
     collateralLen: number, leaf: number, reportData: number, nowS: number,
@@ -109,14 +114,14 @@ export async function startEngine(module: WebAssembly.Module, roots: Uint8Array)
           crypto.getRandomValues(memory().subarray(at + done, at + Math.min(done + 65536, len)));
         }
       },
-      now: () => Math.floor(Date.now() / 1000),
+      now: () => Date.now() / 1000,
       log(at: number, len: number) {
-        said = decoder.decode(memory().slice(at, at + len));
+        said = (said + decoder.decode(memory().slice(at, at + len))).slice(-SAID_MAX);
       },
     },
   });
   const exports = guarded(instance.exports as unknown as Exports, () => broken, cause => {
-    broken ??= internalError(`the WebAssembly module stopped: ${said || String(cause)}`, cause);
+    broken ??= internalError(`the WebAssembly module stopped: ${said.trim() || String(cause)}`, cause);
     return broken;
   });
 

@@ -10,7 +10,7 @@ export interface Proof extends AttestationEvidence {
 }
 
 interface ModuleSummary {
-  tee: "tdx" | "sgx";
+  tee: "TDX" | "SGX";
   status: TcbStatus;
   advisory_ids: string[];
   simulated: boolean;
@@ -41,7 +41,7 @@ export function proofOf(pipe: Pipe): Proof {
   return {
     summary: Object.freeze({
       trusted: true,
-      teeType: told.tee === "tdx" ? "Tdx" : "Sgx",
+      teeType: told.tee === "TDX" ? "Tdx" : "Sgx",
       tcbStatus: told.status,
       advisoryIds: Object.freeze(told.advisory_ids),
       measurement: told.measurement,

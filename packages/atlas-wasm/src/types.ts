@@ -54,7 +54,7 @@ export interface AttestationSummary {
   readonly teeType: "Tdx" | "Sgx";
   readonly tcbStatus: TcbStatus;
   readonly advisoryIds: readonly string[];
-  /** MRTD of a TDX machine, MRENCLAVE of an SGX enclave, in hex. */
+  /** MRTD of a TDX machine, in hex. */
   readonly measurement?: string;
   /** Made by the simulator: no hardware stands behind it. */
   readonly simulated?: true;
@@ -101,7 +101,7 @@ export interface TcbVerdict {
 
 /** Everything that was verified; the same members as `atls verify --json` has under "report". Bytes are lowercase hex, times RFC 3339. */
 export interface AttestationReport {
-  tee: "tdx" | "sgx";
+  tee: "TDX" | "SGX";
   status: TcbStatus;
   advisory_ids: string[];
   report: QuoteBody;
@@ -249,15 +249,10 @@ export interface ReceiptOptions {
   simulation?: boolean | undefined;
 }
 
-/** What a receipt proves: as `atls receipt verify --json` prints it. */
-export interface ReceiptReport {
-  [member: string]: unknown;
-}
-
 /** Every field of a quote, nothing of it verified. */
 export interface QuoteInfo {
   version: number;
-  tee: "tdx" | "sgx";
+  tee: "TDX" | "SGX";
   qe_vendor_id: string;
   user_data: string;
   report: QuoteBody;
