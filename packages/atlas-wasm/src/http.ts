@@ -6,7 +6,7 @@ import { isProduction, pageUrl } from "./environment.js";
 import { closedError, requestError } from "./errors.js";
 import { exchange, type Field } from "./exchange.js";
 import { restOn } from "./idle.js";
-import { streamOf } from "./response.js";
+import { streamOf } from "./readable.js";
 import type { AtlsHttpResponse, AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
 import { uploadOf } from "./upload.js";
 

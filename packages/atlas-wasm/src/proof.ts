@@ -5,6 +5,7 @@ import type { AttestationEvidence, AttestationReport, AttestationSummary, TcbSta
 
 export interface Proof extends AttestationEvidence {
   readonly summary: AttestationSummary;
+  reportText(): string;
   /** Fetches what the module will forget. */
   settle(): void;
 }
@@ -38,7 +39,7 @@ export function proofOf(pipe: Pipe): Proof {
     if (value === undefined) throw internalError("the proof was lost with the WebAssembly module");
     return value;
   };
-  return {
+  const proof: Proof = {
     summary: Object.freeze({
       trusted: true,
       teeType: told.tee === "TDX" ? "Tdx" : "Sgx",
@@ -47,9 +48,10 @@ export function proofOf(pipe: Pipe): Proof {
       measurement: told.measurement,
       ...(told.simulated ? { simulated: true } : {}),
     } as const),
-    report() {
+    report: () => JSON.parse(proof.reportText()) as AttestationReport,
+    reportText() {
       if (pipe.fault === undefined) report ??= readReport();
-      return JSON.parse(kept(report)) as AttestationReport;
+      return kept(report);
     },
     receipt() {
       if (pipe.fault === undefined) receipt ??= readReceipt();
@@ -60,12 +62,14 @@ export function proofOf(pipe: Pipe): Proof {
       receipt ??= readReceipt();
     },
   };
+  return proof;
 }
 
 /** One that came from elsewhere, as texts. */
 export const proofFrom = (summary: AttestationSummary, report: string, receipt: string): Proof => ({
   summary,
   report: () => JSON.parse(report) as AttestationReport,
+  reportText: () => report,
   receipt: () => receipt,
   settle() {},
 });

@@ -83,7 +83,9 @@ async function bodyOf(request: Request | undefined, init: RequestInit | undefine
   if (typeof given === "object" && Symbol.asyncIterator in given && !(given instanceof Blob)) {
     return ofStream(streamOf(given as AsyncIterable<Uint8Array>), init);
   }
-  // The platform knows how each kind is written down, and of which type it is.
+  if (given instanceof ArrayBuffer) return { kind: "bytes", bytes: new Uint8Array(given.slice(0)) };
+  if (ArrayBuffer.isView(given)) return { kind: "bytes", bytes: new Uint8Array(given.buffer, given.byteOffset, given.byteLength).slice() };
+  // The platform knows how each other kind is written down, and of which type it is.
   const written = new Response(given as BodyInit);
   const type = written.headers.get("content-type");
   if (type && !headers.has("content-type")) headers.set("content-type", type);

@@ -4,7 +4,7 @@ import { closedError } from "./errors.js";
 import { connectTo } from "./http.js";
 import { Incoming } from "./incoming.js";
 import { ROOM } from "./module.js";
-import { streamOf } from "./response.js";
+import { streamOf } from "./readable.js";
 import type { AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
 
 export class AttestedStream {
