@@ -1,0 +1,188 @@
+// Requests over attested connections. One job: a connection that has proved itself and that its user has seen, a request on it, and
+// another try only where nothing can have happened twice.
+import { connect, type Connection, type Endpoint } from "./connection.js";
+import { AtlsError, timeoutError } from "./errors.js";
+import { exchange, type AnswerHead, type Progress, type RequestHead } from "./exchange.js";
+import type { Incoming } from "./incoming.js";
+import { restOn } from "./idle.js";
+import { createPool, type Lease, type Pooled } from "./pool.js";
+import type { Proof } from "./proof.js";
+import type { PoolStats } from "./types.js";
+import { repeatable, uploadOf, type UploadBody } from "./upload.js";
+
+/** Shows a proof to the user, who may refuse it by throwing. */
+export type Gate = (proof: Proof) => void | Promise<void>;
+
+export interface ClientOptions {
+  endpoint: Endpoint;
+  gate?: Gate | undefined;
+  maxConnections: number;
+  maxRequestsPerConnection: number;
+  idleMs: number;
+  ttlMs: number;
+  responseMs: number;
+}
+
+export interface ClientRequest {
+  head: RequestHead;
+  body?: UploadBody | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ClientAnswer {
+  head: AnswerHead;
+  body: Incoming;
+  proof: Proof;
+}
+
+interface PooledConnection extends Pooled {
+  connection: Connection;
+  /** What was shown to whom. */
+  shown: WeakMap<object, Proof>;
+}
+
+let changed = (): void => {};
+const pool = createPool<PooledConnection>(() => changed());
+
+/** Tells whenever the numbers of poolStats may have changed. */
+export const watchPool = (watcher: () => void): void => void (changed = watcher);
+export const poolStats = (): PoolStats => pool.stats();
+export const closePool = (): void => pool.closeAll();
+
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #key: string;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#key = keyOf(options.endpoint);
+  }
+
+  async send(request: ClientRequest): Promise<ClientAnswer> {
+    for (let tries = 1; ; tries++) {
+      const lease = await this.#lease(request.signal);
+      const progress = { sent: false, answered: false };
+      try {
+        return await this.#run(lease, request, progress);
+      } catch (error) {
+        lease.discard();
+        if (tries > 1 || request.signal?.aborted || !mayTryAgain(lease, request, progress, error)) throw error;
+      }
+    }
+  }
+
+  /** Connects, if need be, and asks for nothing. */
+  async warmup(signal?: AbortSignal): Promise<Proof> {
+    const lease = await this.#lease(signal);
+    const { proof } = lease.connection.connection;
+    this.#release(lease);
+    return proof;
+  }
+
+  close(): void {
+    pool.closeOwned(this);
+  }
+
+  #release(lease: Lease<PooledConnection>): void {
+    lease.release(this.#options.idleMs, this.#options.maxRequestsPerConnection);
+  }
+
+  /** One that is proved, and known to its user. */
+  async #lease(signal: AbortSignal | undefined): Promise<Lease<PooledConnection>> {
+    for (;;) {
+      const lease = await pool.acquire(this.#key, {
+        open: cancelled => open(this.#options.endpoint, cancelled), owner: this, limit: this.#options.maxConnections, signal,
+      });
+      const { connection, shown } = lease.connection;
+      const { pipe } = connection;
+      const abort = (): void => pipe.fail(signal?.reason);
+      signal?.addEventListener("abort", abort);
+      try {
+        signal?.throwIfAborted();
+        if (lease.reused && this.#isOld(connection)) {
+          try {
+            await connection.reattest();
+          } catch {
+            signal?.throwIfAborted();
+            lease.discard();
+            continue; // a new one tells whether the endpoint is still what it was
+          }
+        }
+        if (this.#options.gate && shown.get(this) !== connection.proof) {
+          await pipe.until(Promise.resolve(this.#options.gate(connection.proof)));
+          shown.set(this, connection.proof);
+        }
+        return lease;
+      } catch (error) {
+        lease.discard();
+        throw error;
+      } finally {
+        signal?.removeEventListener("abort", abort);
+      }
+    }
+  }
+
+  #isOld({ attestedAt, due }: Connection): boolean {
+    const now = performance.now();
+    return now >= due || now >= attestedAt + this.#options.ttlMs;
+  }
+
+  async #run(lease: Lease<PooledConnection>, request: ClientRequest, progress: Progress): Promise<ClientAnswer> {
+    const { signal } = request;
+    const { pipe, proof } = lease.connection.connection;
+    let body: Incoming | undefined;
+    const abort = (): void => (body ? body.abort(signal?.reason) : pipe.fail(signal?.reason));
+    const forget = (): void => signal?.removeEventListener("abort", abort);
+    const { responseMs } = this.#options;
+    const late = (): void => pipe.fail(timeoutError("the answer's head", responseMs));
+    const timer = responseMs > 0 ? setTimeout(late, Math.min(responseMs, 2 ** 31 - 1)) : undefined;
+    signal?.addEventListener("abort", abort);
+    try {
+      const upload = request.body && uploadOf(request.body);
+      const answer = await exchange(pipe, request.head, upload, progress, keeps => (keeps ? this.#release(lease) : lease.discard()));
+      body = answer.body;
+      body.whenRead = forget;
+      return { ...answer, proof };
+    } catch (error) {
+      forget();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Where nothing was sent; or where a connection that had served before was closed as the request was on its way, unanswered, and twice does no harm. */
+function mayTryAgain(lease: Lease<PooledConnection>, request: ClientRequest, progress: Progress, error: unknown): boolean {
+  if (!lease.reused || !(error instanceof AtlsError) || error.category !== "closed") return false;
+  if (!progress.sent) return true;
+  return !progress.answered && IDEMPOTENT.has(request.head.method) && repeatable(request.body);
+}
+
+async function open(endpoint: Endpoint, cancelled: AbortSignal): Promise<PooledConnection> {
+  const connection = await connect(endpoint, cancelled);
+  const { pipe } = connection;
+  return {
+    connection,
+    shown: new WeakMap(),
+    rest: onGone => restOn(pipe, onGone),
+    close: () => pipe.close(),
+  };
+}
+
+/* Who shares a connection: those for whom the same verdict was reached in the same way. */
+const identities = new WeakMap<object, number>();
+let identitiesGiven = 0;
+
+function identity(thing: object | undefined): number {
+  if (!thing) return 0;
+  let known = identities.get(thing);
+  if (!known) identities.set(thing, (known = ++identitiesGiven));
+  return known;
+}
+
+const keyOf = (e: Endpoint): string => JSON.stringify([
+  e.wsUrl, e.serverName, e.host, e.policy, e.roots, e.extraRoots, e.simulation, e.transport, identity(e.WebSocket), e.protocols,
+]);

@@ -1,0 +1,64 @@
+// Collateral for a connection. One job: known, kept or fetched; one fetch at a time for each family of platforms, whoever asks.
+import type { CollateralNeed } from "./attest.js";
+import { fetchCollateral } from "./collateral-fetch.js";
+import { collateralStore } from "./collateral-store.js";
+import { pageUrl } from "./environment.js";
+import type { Engine } from "./module.js";
+import type { CollateralOptions } from "./types.js";
+
+/* An entry that is older is fetched anew, and serves on when that fails. */
+const FRESH_S = 8 * 3600;
+/* Fetched this long before it ends. */
+const MARGIN_S = 60;
+/* A failure is everybody's for so long. */
+const FAILURE_MS = 10_000;
+
+const underWay = new Map<string, Promise<string>>();
+const failures = new Map<string, { error: unknown; until: number }>();
+
+export async function getCollateral(
+  engine: Engine, need: CollateralNeed, policyUrl: string, options: CollateralOptions = {}, timeoutMs = 30_000,
+): Promise<string> {
+  const service = options.url ?? policyUrl;
+  const key = [need.fmspc, need.tee, need.ca, options.bundleUrl ?? (URL.canParse(service, pageUrl()) ? new URL(service, pageUrl()).href : service)].join(" ");
+  const store = collateralStore(options.cache);
+  const nowS = Date.now() / 1000;
+  const kept = need.anew ? undefined : await store.get(key);
+  if (kept && nowS < kept.fetched + FRESH_S && kept.fetched <= nowS && nowS < kept.expires - MARGIN_S) return kept.json;
+
+  const fetchIt = async (): Promise<string> => {
+    const json = await fetchCollateral(engine, need, {
+      service, bundleUrl: options.bundleUrl, timeoutMs, fetch: options.fetch ?? globalThis.fetch.bind(globalThis), anew: need.anew,
+    });
+    const expires = expiryOf(engine, json);
+    if (expires !== undefined) await store.put(key, { json, expires, fetched: Date.now() / 1000 });
+    return json;
+  };
+  try {
+    return await once(`${need.anew} ${key}`, fetchIt);
+  } catch (error) {
+    if (kept && nowS < kept.expires) return kept.json;
+    throw error;
+  }
+}
+
+async function once(key: string, work: () => Promise<string>): Promise<string> {
+  const failure = failures.get(key);
+  if (failure && performance.now() < failure.until) throw failure.error;
+  failures.delete(key);
+  let running = underWay.get(key);
+  if (!running) {
+    running = work().finally(() => underWay.delete(key));
+    underWay.set(key, running);
+    running.catch((error: unknown) => failures.set(key, { error, until: performance.now() + FAILURE_MS }));
+  }
+  return running;
+}
+
+/** Undefined: it is damaged, as the module will say when it gets it. */
+function expiryOf(engine: Engine, json: string): number | undefined {
+  return engine.lending(lend => {
+    if (!engine.exports.collateral_about(...lend(json), Date.now() / 1000)) return undefined;
+    return engine.answerJson<{ expires: number }>().expires;
+  });
+}

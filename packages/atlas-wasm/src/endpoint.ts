@@ -1,0 +1,47 @@
+// What a connection needs to know, from what the caller wrote. One job: defaults, and options checked before anything is opened.
+import { isProduction } from "./environment.js";
+import type { Endpoint } from "./connection.js";
+import { simulationAllowed } from "./init.js";
+import { jsonText } from "./text.js";
+import type { AtlsPolicy, ConnectOptions } from "./types.js";
+
+const CONNECT_MS = 10_000;
+const ATTEST_MS = 30_000;
+const COLLATERAL_MS = 30_000;
+
+export function endpointOf(
+  where: { wsUrl: string; serverName: string; host: string }, policy: AtlsPolicy | string | undefined | null, options: ConnectOptions,
+): Endpoint {
+  if (!policy || (typeof policy !== "object" && typeof policy !== "string")) {
+    throw new TypeError("policy is required for aTLS verification. See docs for policy format.");
+  }
+  const { timeouts = {} } = options;
+  return {
+    ...where,
+    policy: jsonText(policy),
+    roots: pem(options.roots, "roots"),
+    extraRoots: pem(options.extraRoots, "extraRoots"),
+    simulation: options.simulation ?? (!isProduction() && simulationAllowed()),
+    connectMs: limit(timeouts.connect, CONNECT_MS, "timeouts.connect"),
+    attestMs: limit(timeouts.attest, ATTEST_MS, "timeouts.attest"),
+    collateralMs: limit(timeouts.collateral, COLLATERAL_MS, "timeouts.collateral"),
+    collateral: options.collateral,
+    transport: options.transport,
+    WebSocket: options.WebSocket,
+    protocols: options.protocols,
+    maxBufferedBytes: options.maxBufferedBytes === undefined ? undefined : limit(options.maxBufferedBytes, 0, "maxBufferedBytes"),
+  };
+}
+
+/** Milliseconds or a number of things. */
+export function limit(given: number | undefined, otherwise: number, what: string): number {
+  if (given === undefined) return otherwise;
+  if (typeof given !== "number" || Number.isNaN(given) || given < 0) throw new TypeError(`${what} must be a number that is not negative`);
+  return given;
+}
+
+function pem(given: string | undefined, what: string): string | undefined {
+  if (given === undefined) return undefined;
+  if (typeof given === "string" && given.includes("-----BEGIN CERTIFICATE-----")) return given;
+  throw new TypeError(`${what} must be certificates in PEM`);
+}

@@ -1,0 +1,15 @@
+// Where this code runs. One job: the few facts that rules depend on.
+
+/** As bundlers replace it, and as Node.js has it. */
+export function isProduction(): boolean {
+  try {
+    return process.env.NODE_ENV === "production";
+  } catch {
+    return false;
+  }
+}
+
+export const isLoopback = (host: string): boolean => /^(localhost|.*\.localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
+
+/** The page's address, or nothing where there is no page. */
+export const pageUrl = (): string | undefined => (typeof location === "object" ? location.href : undefined);

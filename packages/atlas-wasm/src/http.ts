@@ -1,0 +1,97 @@
+// AtlsHttp: one connection, for callers that keep their own. One job: the reference client's class of that name.
+import { proxyOf } from "./address.js";
+import { connect, type Connection } from "./connection.js";
+import { endpointOf } from "./endpoint.js";
+import { isProduction, pageUrl } from "./environment.js";
+import { closedError, requestError } from "./errors.js";
+import { exchange, type Field } from "./exchange.js";
+import { restOn } from "./idle.js";
+import { streamOf } from "./readable.js";
+import type { AtlsHttpResponse, AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
+import { uploadOf } from "./upload.js";
+
+const OURS = new Set(["host", "content-length"]);
+
+export class AtlsHttp {
+  #connection: Connection;
+  #busy = false;
+  #wake: (() => void) | undefined;
+
+  private constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#rest();
+  }
+
+  /** wsUrl: the bridge, with its target in the query. */
+  static async connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions = {}): Promise<AtlsHttp> {
+    return new AtlsHttp(await connectTo(wsUrl, serverName, policy, options));
+  }
+
+  attestation(): AttestationSummary {
+    return this.#connection.proof.summary;
+  }
+
+  report(): AttestationReport {
+    return this.#connection.proof.report();
+  }
+
+  receipt(): string {
+    return this.#connection.proof.receipt();
+  }
+
+  /** Open, and no answer under way. */
+  isReady(): boolean {
+    return !this.#busy && this.#connection.pipe.fault === undefined && !this.#connection.pipe.ended;
+  }
+
+  close(): void {
+    this.#connection.pipe.close();
+  }
+
+  async fetch(
+    method: string, path: string, host: string, headers: readonly (readonly [string, string])[] | null, body?: Uint8Array | null,
+  ): Promise<AtlsHttpResponse> {
+    const { pipe } = this.#connection;
+    if (pipe.fault !== undefined || pipe.ended) throw closedError("connection closed");
+    if (this.#busy) throw requestError("connection busy - wait for previous response to complete");
+    const request = { method, target: path || "/", fields: fieldsOf(host, headers) };
+    const upload = body?.length ? uploadOf({ kind: "bytes", bytes: body }) : undefined;
+    this.#busy = true;
+    this.#wake?.();
+    try {
+      const answer = await exchange(pipe, request, upload, { sent: false, answered: false }, keeps => {
+        this.#busy = false;
+        if (keeps) this.#rest();
+        else pipe.close();
+      });
+      const { status, reason, fields } = answer.head;
+      return { status, statusText: reason, headers: Object.fromEntries(fields), rawHeaders: fields, body: streamOf(answer.body) };
+    } catch (error) {
+      pipe.fail(error);
+      throw error;
+    }
+  }
+
+  #rest(): void {
+    this.#wake = restOn(this.#connection.pipe, () => this.#connection.pipe.close());
+  }
+}
+
+export async function connectTo(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions): Promise<Connection> {
+  const proxy = proxyOf(wsUrl, { production: isProduction(), pageUrl: pageUrl() });
+  if (!serverName) throw new TypeError("serverName is required");
+  return connect(endpointOf({ wsUrl: proxy.href, serverName, host: serverName }, policy, options), new AbortController().signal);
+}
+
+function fieldsOf(host: string, headers: readonly (readonly [string, string])[] | null): Field[] {
+  const fields: Field[] = [["Host", host]];
+  for (const [name, value] of headers ?? []) {
+    try {
+      new Headers([[name, value]]);
+    } catch (cause) {
+      throw Object.assign(requestError(`Invalid headers: ${cause instanceof Error ? cause.message : name}`), { cause });
+    }
+    if (!OURS.has(name.toLowerCase())) fields.push([name, value]);
+  }
+  return fields;
+}

@@ -1,0 +1,47 @@
+// The Response that callers get. One job: from a head and a source of bytes to the platform's own Response, with the proof on it.
+import { AtlsError } from "./errors.js";
+import type { AnswerHead, Field } from "./exchange.js";
+import type { ByteSource } from "./incoming.js";
+import type { Proof } from "./proof.js";
+import { streamOf } from "./readable.js";
+import type { AtlsResponse } from "./types.js";
+
+const NULL_BODY = new Set([204, 205, 304]);
+
+export function makeResponse(url: string, method: string, head: AnswerHead, body: ByteSource, proof: Proof): AtlsResponse {
+  const bodiless = method === "HEAD" || NULL_BODY.has(head.status);
+  if (bodiless) body.cancel(undefined); // there is none: it is over already
+  const response = new Response(bodiless ? null : streamOf(body), {
+    status: statusOf(head), statusText: head.reason, headers: headersOf(head.fields),
+  });
+  return withProof(response, url, proof);
+}
+
+function withProof(response: Response, url: string, proof: Proof): AtlsResponse {
+  const hidden = { enumerable: false, configurable: false, writable: false };
+  Object.defineProperties(response, {
+    url: { ...hidden, value: url },
+    attestation: { ...hidden, value: proof.summary },
+    attestationReport: { ...hidden, value: () => proof.report() },
+    receipt: { ...hidden, value: () => proof.receipt() },
+    clone: { ...hidden, value: () => withProof(Response.prototype.clone.call(response), url, proof) },
+  });
+  return response as AtlsResponse;
+}
+
+function statusOf({ status }: AnswerHead): number {
+  if (status >= 200 && status <= 599) return status;
+  throw new AtlsError(`Invalid HTTP response: status ${status}`, { category: "response", code: "http_response", number: 101 });
+}
+
+function headersOf(fields: readonly Field[]): Headers {
+  const headers = new Headers();
+  try {
+    for (const [name, value] of fields) headers.append(name, value);
+  } catch (cause) {
+    throw new AtlsError(`Invalid HTTP response: ${cause instanceof Error ? cause.message : "a bad field"}`, {
+      category: "response", code: "http_response", number: 101, cause,
+    });
+  }
+  return headers;
+}

@@ -1,0 +1,74 @@
+// AttestedStream: the bytes of an attested connection, without HTTP. One job: the reference client's class of that name.
+import type { Connection } from "./connection.js";
+import { closedError } from "./errors.js";
+import { connectTo } from "./http.js";
+import { Incoming } from "./incoming.js";
+import { ROOM } from "./module.js";
+import { streamOf } from "./readable.js";
+import type { AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
+
+export class AttestedStream {
+  /** What the endpoint sends; it ends when the endpoint says so. */
+  readonly readable: ReadableStream<Uint8Array>;
+  #connection: Connection;
+  #closed = false;
+  #sending: Promise<void> = Promise.resolve();
+
+  private constructor(connection: Connection) {
+    this.#connection = connection;
+    this.readable = streamOf(new Incoming(connection.pipe, { ask: connection.pipe.engine.exports.connection_read, aheadMax: 0, done() {} }));
+  }
+
+  /** wsUrl: the bridge, with its target in the query. */
+  static async connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions = {}): Promise<AttestedStream> {
+    return new AttestedStream(await connectTo(wsUrl, serverName, policy, options));
+  }
+
+  attestation(): AttestationSummary {
+    return this.#connection.proof.summary;
+  }
+
+  report(): AttestationReport {
+    return this.#connection.proof.report();
+  }
+
+  receipt(): string {
+    return this.#connection.proof.receipt();
+  }
+
+  /** Resolves when the bytes are on their way, and there is room for more. They go out in the order of the calls. */
+  send(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(closedError("stream is closed"));
+    return this.#inOrder(async () => {
+      const { pipe } = this.#connection;
+      for (let at = 0; at < bytes.length; at += ROOM) {
+        const part = bytes.subarray(at, at + ROOM);
+        pipe.engine.check(pipe.engine.exports.connection_write(pipe.handle, pipe.engine.put(part), part.length), "exchange");
+        pipe.flush();
+        await pipe.drained();
+      }
+    });
+  }
+
+  /** Says that no more comes from here; what the endpoint says can still be read. */
+  closeWrite(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#closed = true;
+    return this.#inOrder(() => {
+      const { pipe } = this.#connection;
+      pipe.engine.exports.connection_close(pipe.handle);
+      pipe.flush();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#connection.pipe.close(closedError("stream is closed"));
+  }
+
+  #inOrder(work: () => void | Promise<void>): Promise<void> {
+    const result = this.#sending.then(work);
+    this.#sending = result.catch(() => {});
+    return result;
+  }
+}

@@ -1,0 +1,56 @@
+// Evidence without a connection. One job: quotes and receipts judged at once, after init().
+import { mayBeSimulated, withPolicy } from "./contexts.js";
+import { engineNow, simulationAllowed } from "./init.js";
+import { bytesOfHexOr, jsonText } from "./text.js";
+import type { AttestationReport, Evidence, QuoteInfo, ReceiptOptions } from "./types.js";
+
+/** Is this quote genuine, and what the policy asks for? Throws an AtlsError that says why not. */
+export function verifyQuote(evidence: Evidence): AttestationReport {
+  const engine = engineNow();
+  const leaf = ofLength(evidence.leafSha256, 32, "leafSha256");
+  const reportData = ofLength(evidence.reportData, 64, "reportData");
+  const policy = evidence.policy === undefined ? undefined : jsonText(evidence.policy);
+  return withPolicy(engine, policy, evidence.simulation ?? simulationAllowed(), handle =>
+    engine.lending(lend => {
+      engine.check(engine.exports.evidence_verify(
+        engine.verifier, handle, ...lend(bytesOfHexOr(evidence.quote, "quote")), ...lend(evidence.eventLog ?? ""),
+        ...lend(jsonText(evidence.collateral)), leaf ? lend(leaf)[0] : 0, reportData ? lend(reportData)[0] : 0, seconds(evidence.at) ?? Date.now() / 1000,
+      ));
+      return engine.answerJson<AttestationReport>();
+    }));
+}
+
+/**
+ * What a receipt proves: by the policy in it as of its own time, and by yours, as of yours, when you give them. The policy in it is
+ * its maker's: whoever did not make the receipt gives one of their own.
+ */
+export function verifyReceipt(receipt: string | object, options: ReceiptOptions = {}): AttestationReport {
+  const engine = engineNow();
+  const policy = options.policy === undefined ? undefined : jsonText(options.policy);
+  const simulation = options.simulation ?? simulationAllowed();
+  return withPolicy(engine, policy, simulation, handle =>
+    engine.lending(lend => {
+      engine.check(engine.exports.receipt_check(handle, ...lend(jsonText(receipt)), seconds(options.at) ?? -1));
+      const report = engine.answerJson<AttestationReport>();
+      mayBeSimulated(report.simulated || report.trust_root !== "intel", simulation);
+      return report;
+    }));
+}
+
+/** Every field of a quote; nothing of it is verified. */
+export function inspectQuote(quote: string | Uint8Array): QuoteInfo {
+  const engine = engineNow();
+  return engine.lending(lend => {
+    engine.check(engine.exports.quote_about(...lend(bytesOfHexOr(quote, "quote"))));
+    return engine.answerJson<QuoteInfo>();
+  });
+}
+
+const seconds = (at: Date | number | undefined): number | undefined => (at === undefined ? undefined : Math.floor(Number(at) / 1000));
+
+function ofLength(given: string | Uint8Array | undefined, length: number, what: string): Uint8Array | undefined {
+  if (given === undefined) return undefined;
+  const bytes = bytesOfHexOr(given, what);
+  if (bytes.length !== length) throw new TypeError(`${what} must have ${length} bytes`);
+  return bytes;
+}
