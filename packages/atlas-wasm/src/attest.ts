@@ -68,9 +68,9 @@ function failure(pipe: Pipe): AtlsError {
 }
 
 async function more(pipe: Pipe, url: string): Promise<void> {
+  // The bridge says why better than the module, which would only see that no more comes.
+  if (pipe.ended && !pipe.hasInput && !targetClosed(pipe.ended)) throw notConnected(url, pipe.ended, true);
   if (pipe.feedNext()) return;
-  // The bridge says why better than the module, which only sees that no more comes.
-  if (pipe.ended && !targetClosed(pipe.ended)) throw notConnected(url, pipe.ended, true);
   if (!pipe.ended) return pipe.wait();
   throw new AtlsError("TLS handshake failed: the endpoint ended the connection", {
     category: "handshake", code: "connection_closed", number: 105, retryable: true,

@@ -72,6 +72,11 @@ export class Pipe {
     exports.connection_sent(this.handle, n);
   }
 
+  /** Something came that the module has not seen. */
+  get hasInput(): boolean {
+    return this.#head < this.#inbox.length;
+  }
+
   /** One piece of what came goes to the module; false: there is none. */
   feedNext(): boolean {
     const piece = this.#inbox[this.#head];
@@ -109,7 +114,7 @@ export class Pipe {
   wait(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.fault !== undefined) reject(this.fault as Error);
-      else if (this.#head < this.#inbox.length || (this.ended && !this.#endFed)) resolve();
+      else if (this.hasInput || (this.ended && !this.#endFed)) resolve();
       else this.#wake = () => (this.fault === undefined ? resolve() : reject(this.fault as Error));
     });
   }
