@@ -135,6 +135,11 @@ if (typeof self === "object" && "postMessage" in self) {
   scope.onmessage = ({ data }) => obey(data);
   tellStats(news => scope.postMessage(news));
 } else {
+  void obeyThread();
+}
+
+/* No await at the top: some bundlers make a classic script of a worker. */
+async function obeyThread(): Promise<void> {
   const { parentPort } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads");
   if (!parentPort) throw new Error("this is a worker's code: start it as one");
   parentPort.on("message", obey);
