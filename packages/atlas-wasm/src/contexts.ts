@@ -96,7 +96,8 @@ function newPolicy(engine: Engine, json: string): number {
     const handle = engine.exports.policy_new(...lend(json));
     if (handle) return handle;
     const { message, code, number } = engine.failure("attesting");
-    throw new AtlsError(message.startsWith("invalid policy") ? message : `invalid policy: ${message}`, { category: "policy", code, number });
+    const at = message.indexOf("invalid policy: "); // these words come first, once
+    throw new AtlsError(at < 0 ? `invalid policy: ${message}` : message.slice(at), { category: "policy", code, number });
   });
 }
 
