@@ -169,7 +169,7 @@ $(WASM)/build.sha256: FORCE
 	  echo '$(subst $(CURDIR),,$(WASM_FLAGS))'; } | sha256sum | cut -c1-64 >$@.new; cmp -s $@.new $@ || cp $@.new $@; rm $@.new
 package: wasm ## builds packages/atlas-wasm/dist, the npm package
 	@scripts/bootstrap package
-	@cd packages && npm run --silent build
+	@rm -rf packages/atlas-wasm/dist; cd packages && npm run --silent build
 	@cp $(WASM)/atlas.wasm $(WASM)/roots.bin packages/atlas-wasm/dist
 	@scripts/package-integrity packages/atlas-wasm/dist
 
@@ -286,6 +286,9 @@ coverage: ## runs unit tests, fuzz corpora and integration tests for line covera
 	@scripts/bootstrap build test
 	@exec scripts/coverage
 
+api-docs: ## writes docs/api/browser.md from the types of packages/atlas-wasm
+	@exec scripts/api-docs
+
 # --- looking after the source ---------------------------------------------------------------------
 
 lint: ## formatting, includes, cppcheck, clang-tidy, shellcheck
@@ -357,12 +360,12 @@ dist: ## packs the committed sources into build/postern-VERSION.tar.gz
 	@echo "build/postern-$(VERSION).tar.gz"
 
 clean: ## removes what was built
-	@rm -rf $(addprefix build/,$(BUILDS)) build/bin build/run build/test build/compile_commands.json build/*.tar.gz
+	@rm -rf $(addprefix build/,$(BUILDS)) build/bin build/run build/test build/compile_commands.json build/*.tar.gz build/wasm packages/*/dist
 
 help: ## prints this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 
 FORCE:
 
-.PHONY: wasm package all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
+.PHONY: wasm package api-docs all tests unit threaded tools run test bench fuzz soak valgrind coverage lint format tidy tree compdb \
         library install install-library uninstall dist clean help FORCE

@@ -1,18 +1,25 @@
 // Why something failed, for programs (category, code) and for people (message). One job: one class of errors, and the table that sorts
 // the module's own into categories.
 
+/**
+ * What kind of failure it is: `proxy_connection` the bridge was not reached, refused, or was lost; `handshake` TLS; `attestation` the
+ * evidence is not genuine, or not of this session; `policy` it is genuine, and not what the policy asks for, or the policy itself is
+ * wrong; `collateral` Intel's statements could not be had; `request` what the caller asked for cannot be asked; `response` the answer is
+ * no HTTP; `closed` the connection ended midway; `internal` a fault of this package.
+ */
 export type AtlsErrorCategory =
-  | "proxy_connection" // the bridge: not reached, refused, lost
+  | "proxy_connection"
   | "timeout"
-  | "handshake" // TLS
-  | "attestation" // the evidence is not genuine, or not of this session
-  | "policy" // it is genuine, and not what the policy asks for; or the policy itself is wrong
-  | "collateral" // Intel's statements could not be had
-  | "request" // what the caller asked for cannot be asked
-  | "response" // the answer is no HTTP
-  | "closed" // the connection ended midway
+  | "handshake"
+  | "attestation"
+  | "policy"
+  | "collateral"
+  | "request"
+  | "response"
+  | "closed"
   | "internal";
 
+/** What an AtlsError is made of. */
 export interface AtlsErrorInit {
   category: AtlsErrorCategory;
   /** A stable word. */
@@ -23,9 +30,12 @@ export interface AtlsErrorInit {
   cause?: unknown;
 }
 
+/** Every failure that is neither misuse (a TypeError) nor an abort (the signal's reason). Its message is for people and holds no secret. */
 export class AtlsError extends Error {
   readonly category: AtlsErrorCategory;
+  /** A stable word, for programs. */
   readonly code: string;
+  /** Of include/atls/error_list.h; 0: a reason that only the JavaScript side knows. */
   readonly number: number;
   /** A new connection may well succeed: what was wrong lies in the network. */
   readonly retryable: boolean;

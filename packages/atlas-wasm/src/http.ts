@@ -12,6 +12,7 @@ import { uploadOf } from "./upload.js";
 
 const OURS = new Set(["host", "content-length"]);
 
+/** One attested connection that speaks HTTP, without a pool: the reference client's class of that name. */
 export class AtlsHttp {
   #connection: Connection;
   #busy = false;
@@ -22,19 +23,22 @@ export class AtlsHttp {
     this.#rest();
   }
 
-  /** wsUrl: the bridge, with its target in the query. */
+  /** Resolves after the verdict. wsUrl: the bridge, with its target in the query; serverName: whom the certificate must be for. */
   static async connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions = {}): Promise<AtlsHttp> {
     return new AtlsHttp(await connectTo(wsUrl, serverName, policy, options));
   }
 
+  /** What was proved, in short. */
   attestation(): AttestationSummary {
     return this.#connection.proof.summary;
   }
 
+  /** All that was verified. */
   report(): AttestationReport {
     return this.#connection.proof.report();
   }
 
+  /** JSON text to verify again, offline, by `verifyReceipt` or `atls receipt verify`. */
   receipt(): string {
     return this.#connection.proof.receipt();
   }
@@ -44,10 +48,12 @@ export class AtlsHttp {
     return !this.#busy && this.#connection.pipe.fault === undefined && !this.#connection.pipe.ended;
   }
 
+  /** At once; an answer under way fails. */
   close(): void {
     this.#connection.pipe.close();
   }
 
+  /** One request at a time: the next when the body of the last was read to its end. */
   async fetch(
     method: string, path: string, host: string, headers: readonly (readonly [string, string])[] | null, body?: Uint8Array | null,
   ): Promise<AtlsHttpResponse> {

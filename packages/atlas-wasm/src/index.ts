@@ -21,6 +21,7 @@ export function closeAllConnections(): void {
   closeWorkers();
 }
 
+/** How many connections the pool has, in all workers, too. */
 export function getConnectionPoolStats(): PoolStats {
   return [poolStats(), ...workerStats()].reduce((sum, one) => ({
     total: sum.total + one.total, idle: sum.idle + one.idle, busy: sum.busy + one.busy, connecting: sum.connecting + one.connecting,

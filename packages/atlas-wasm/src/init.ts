@@ -51,6 +51,7 @@ export function engineNow(): Engine {
   return engine;
 }
 
+/** What the module was made of. After init(). */
 export function version(): VersionInfo {
   const now = engineNow();
   now.exports.about();

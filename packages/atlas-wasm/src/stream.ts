@@ -7,6 +7,7 @@ import { ROOM } from "./module.js";
 import { streamOf } from "./readable.js";
 import type { AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
 
+/** The bytes of one attested connection, without HTTP. */
 export class AttestedStream {
   /** What the endpoint sends; it ends when the endpoint says so. */
   readonly readable: ReadableStream<Uint8Array>;
@@ -19,19 +20,22 @@ export class AttestedStream {
     this.readable = streamOf(new Incoming(connection.pipe, { ask: connection.pipe.engine.exports.connection_read, aheadMax: 0, done() {} }));
   }
 
-  /** wsUrl: the bridge, with its target in the query. */
+  /** Resolves after the verdict. wsUrl: the bridge, with its target in the query; serverName: whom the certificate must be for. */
   static async connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions = {}): Promise<AttestedStream> {
     return new AttestedStream(await connectTo(wsUrl, serverName, policy, options));
   }
 
+  /** What was proved, in short. */
   attestation(): AttestationSummary {
     return this.#connection.proof.summary;
   }
 
+  /** All that was verified. */
   report(): AttestationReport {
     return this.#connection.proof.report();
   }
 
+  /** JSON text to verify again, offline, by `verifyReceipt` or `atls receipt verify`. */
   receipt(): string {
     return this.#connection.proof.receipt();
   }
@@ -61,6 +65,7 @@ export class AttestedStream {
     });
   }
 
+  /** At once, both ways. */
   close(): void {
     this.#closed = true;
     this.#connection.pipe.close(closedError("stream is closed"));

@@ -2,8 +2,10 @@
 
 /** Where the WebAssembly module or its trust anchors come from. */
 export type BytesInput = URL | string | Request | Response | ArrayBuffer | Uint8Array;
+/** Where the module comes from; one that was compiled already, too. */
 export type InitInput = BytesInput | WebAssembly.Module;
 
+/** What `init` may be told. */
 export interface InitOptions {
   /** The module; default: `atlas.wasm` beside this package's code. */
   wasm?: InitInput | undefined;
@@ -16,13 +18,18 @@ export interface InitOptions {
 }
 
 export interface VersionInfo {
+  /** Of Postern. */
   version: string;
+  /** SHA-256 of sources, compiler and options that the module was built of. */
+  build: string;
   openssl: string;
   /** SHA-256 of OpenSSL's source. */
   openssl_source: string;
+  /** Of the functions between this package and the module. */
   abi: number;
 }
 
+/** How well a platform is patched, by Intel's words. */
 export type TcbStatus =
   | "UpToDate"
   | "SWHardeningNeeded"
@@ -37,13 +44,21 @@ export type TcbStatus =
 /** A JSON document of type "dstack_tdx": docs/attested-tls.md has every member. */
 export interface AtlsPolicy {
   type: "dstack_tdx";
+  /** `mrtd`, `rtmr0`, `rtmr1`, `rtmr2` in hex; or an array of such objects. */
   expected_bootchain?: object | null;
+  /** The manifest of what runs: an object (hashed canonically) or the file's text. */
   app_compose?: object | string | null;
+  /** Instead: its SHA-256. Any of several will do. */
   app_compose_hash?: string | readonly string[];
+  /** SHA-256 of the guest's image. Any of several will do. */
   os_image_hash?: string | readonly string[] | null;
+  /** Default: `["UpToDate"]`. */
   allowed_tcb_status?: readonly TcbStatus[];
+  /** Seconds for which OutOfDate is accepted after the date of the platform's level. */
   grace_period?: number | null;
+  /** Where collateral comes from when the server sends none. */
   pccs_url?: string | null;
+  /** Seconds after which nothing more is sent without another proof. */
   reattest_after?: number;
   [member: string]: unknown;
 }
@@ -60,6 +75,7 @@ export interface AttestationSummary {
   readonly simulated?: true;
 }
 
+/** A trust domain: its measurements, in hex. */
 export interface TdReport {
   tee_tcb_svn: string;
   mr_seam: string;
@@ -78,6 +94,7 @@ export interface TdReport {
   report_data: string;
 }
 
+/** An SGX enclave: its measurements, in hex. */
 export interface EnclaveReport {
   cpu_svn: string;
   misc_select: string;
@@ -89,11 +106,13 @@ export interface EnclaveReport {
   report_data: string;
 }
 
+/** Measurements of a quote, by the kind of its body. */
 export type QuoteBody =
   | { TD10: TdReport }
   | { TD15: { base: TdReport; tee_tcb_svn2: string; mr_service_td: string } }
   | { SgxEnclave: EnclaveReport };
 
+/** Of one part of the platform. */
 export interface TcbVerdict {
   status: TcbStatus;
   advisory_ids: string[];
@@ -108,18 +127,25 @@ export interface AttestationReport {
   platform_status: TcbVerdict;
   qe_status: TcbVerdict;
   module_status?: TcbStatus;
+  /** Of the platform's level. */
   tcb_date: string;
   tcb_evaluation_data_number: number;
   qe_evaluation_data_number: number;
+  /** The family of platforms. */
   fmspc: string;
+  /** When the first of Intel's documents ends. */
   collateral_expires: string;
+  /** Who vouches in the end. */
   trust_root: "intel" | "custom";
+  /** No hardware stands behind it. */
   simulated: boolean;
   verified_at: string;
   /** Boot chain, image and application were compared with the policy. */
   runtime_verified: boolean;
+  /** SHA-256 of the application's manifest. */
   compose_hash?: string;
   os_image_hash?: string;
+  /** What the guest reported, in order; payloads in hex. */
   events?: { event: string; payload: string; digest: string }[];
 }
 
@@ -130,8 +156,10 @@ export interface AttestationEvidence {
   receipt(): string;
 }
 
+/** Told of every new connection, before any request goes out on it. */
 export type OnAttestation = (summary: AttestationSummary, evidence: AttestationEvidence) => void | Promise<void>;
 
+/** Where Intel's statements come from when the endpoint sends none. */
 export interface CollateralOptions {
   /** Base of a PCS or PCCS, instead of the policy's `pccs_url`; may be a path of this page's own origin. */
   url?: string | undefined;
@@ -155,6 +183,7 @@ export interface Timeouts {
   response?: number | undefined;
 }
 
+/** Which of the platform's WebSockets carries the bytes. */
 export type TransportKind = "auto" | "websocket" | "websocketstream";
 
 /** A WebSocket constructor: the browser's, or that of the package `ws`. */
@@ -180,6 +209,7 @@ export interface ConnectOptions {
   simulation?: boolean | undefined;
 }
 
+/** What `createAtlsFetch` may be told. */
 export interface AtlsFetchOptions extends ConnectOptions {
   /** The WebSocket bridge; without a scheme: ws://. */
   proxyUrl: string;
@@ -211,6 +241,7 @@ export interface AtlsResponse extends Response {
   receipt(): string;
 }
 
+/** As `fetch`, for one attested endpoint: URLs are relative, or of its own origin. */
 export interface AtlsFetch {
   (input: RequestInfo | URL, init?: RequestInit): Promise<AtlsResponse>;
   /** Connects and attests without a request. */
@@ -219,6 +250,7 @@ export interface AtlsFetch {
   close(): void;
 }
 
+/** Connections of the pool. */
 export interface PoolStats {
   total: number;
   idle: number;
@@ -243,6 +275,7 @@ export interface Evidence {
   simulation?: boolean | undefined;
 }
 
+/** How a receipt is judged, besides by what stands in it. */
 export interface ReceiptOptions {
   policy?: AtlsPolicy | string | undefined;
   at?: Date | number | undefined;
@@ -266,6 +299,7 @@ export interface QuoteInfo {
   certification_data: string | number;
 }
 
+/** An answer as `AtlsHttp` gives it. */
 export interface AtlsHttpResponse {
   status: number;
   statusText: string;
