@@ -253,9 +253,10 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/
 
 # --- running and testing --------------------------------------------------------------------------
 
-run: ## builds, starts a TLS 1.3 server and the bridge, proves that they talk; ONCE=1 ends after the proof
+run: ## builds, proves the bridge and attested TLS, natively and in WebAssembly, and serves a page that shows it; ONCE=1 ends after the proofs
 	@scripts/bootstrap build
 	@$(MAKE) all BUILD=release
+	@$(MAKE) package
 	@exec scripts/run-demo $(if $(ONCE),--once)
 
 test: ## builds and runs all tests; T=unit|fuzz|diff|integration|browser|man selects
