@@ -185,9 +185,11 @@ $(WASM)/flags: FORCE
 	  printf '%s\n' '$(WASM_FLAGS) $(WASM_OPENSSL) $(VERSION)' >$@
 $(WASM)/atlas.wasm: $(WASM_OBJECTS)
 	@echo "  LD  $@"
-	$(Q)PATH=/usr/lib/llvm-14/bin:/usr/bin:/bin clang-14 --target=wasm32-wasi -mexec-model=reactor -Wl,--gc-sections,--strip-all,--stack-first \
-	  -Wl,-z,stack-size=1048576 -o $@ $^ $(WASM_OPENSSL)/libssl.a $(WASM_OPENSSL)/libcrypto.a -lwasi-emulated-getpid \
+	$(Q)clang-14 --target=wasm32-wasi -B/usr/lib/llvm-14/bin -mexec-model=reactor -Wl,--gc-sections,--strip-all,--stack-first \
+	  -Wl,-z,stack-size=1048576 -o $@.linked $^ $(WASM_OPENSSL)/libssl.a $(WASM_OPENSSL)/libcrypto.a -lwasi-emulated-getpid \
 	  -lwasi-emulated-signal
+	$(Q)wasm-opt -O3 --enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-simd -o $@ $@.linked
+	$(Q)rm $@.linked
 $(WASM)/roots.bin: scripts/embed-roots /usr/share/ca-certificates/mozilla
 	@mkdir -p $(@D)
 	$(Q)scripts/embed-roots --asset /usr/share/ca-certificates/mozilla >$@
