@@ -29,11 +29,10 @@ export async function loadModule(input: InitInput, integrity?: string): Promise<
 }
 
 async function asResponse(input: URL | string | Request | Response, what: string, integrity?: string): Promise<Response> {
-  if (input instanceof Response) return input;
-  const url = input instanceof Request ? input.url : String(input);
+  const url = input instanceof Request || input instanceof Response ? input.url : String(input);
   let response: Response;
   try {
-    response = await fetch(input, integrity ? { integrity } : undefined);
+    response = input instanceof Response ? input : await fetch(input, integrity ? { integrity } : undefined);
   } catch (cause) {
     const why = "is it there, does connect-src of the page's Content-Security-Policy permit it, does its integrity match?";
     throw new Error(`${what} could not be loaded from ${url}: ${why}`, { cause });
