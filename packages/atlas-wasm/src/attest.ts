@@ -39,7 +39,7 @@ export async function attest(pipe: Pipe, options: AttestOptions): Promise<void> 
       const step = exports.connection_step(pipe.handle, Date.now() / 1000, performance.now());
       if (step === STEP_WAIT || step === STEP_ATTESTED) pipe.flush();
       if (step === STEP_ATTESTED) return;
-      if (!quoting && (exports.connection_phase?.(pipe.handle) ?? 0) >= PHASE_QUOTE) {
+      if (!quoting && exports.connection_phase(pipe.handle) >= PHASE_QUOTE) {
         quoting = true;
         clock.set(options.attestMs, "the quote");
       }

@@ -71,7 +71,7 @@ export class AtlsHttp {
         else pipe.close();
       });
       const { status, reason, fields } = answer.head;
-      return { status, statusText: reason, headers: Object.fromEntries(fields), rawHeaders: fields, body: streamOf(answer.body) };
+      return { status, statusText: reason, headers: Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value])), rawHeaders: fields, body: streamOf(answer.body) };
     } catch (error) {
       pipe.fail(error);
       throw error;

@@ -41,7 +41,7 @@ export interface Exports {
   connection_sent(c: number, n: number): void;
   connection_step(c: number, nowS: number, nowMs: number): number;
   /** 0 handshake, 1 quote, 2 collateral, 3 verification, 4 done. */
-  connection_phase?(c: number): number;
+  connection_phase(c: number): number;
   connection_need(c: number): number;
   connection_give_collateral(c: number, at: number, len: number): number;
   connection_summary(c: number): number;

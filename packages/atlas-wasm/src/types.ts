@@ -303,7 +303,7 @@ export interface QuoteInfo {
 export interface AtlsHttpResponse {
   status: number;
   statusText: string;
-  /** The last value wins where a name stands twice: see rawHeaders. */
+  /** Names in lower case; the last value wins where one stands twice: see rawHeaders. */
   headers: Record<string, string>;
   rawHeaders: [name: string, value: string][];
   body: ReadableStream<Uint8Array>;
