@@ -13,12 +13,18 @@ export interface CollateralNeed {
   requests: Record<string, string>;
 }
 
+export interface Collateral {
+  /** A QuoteCollateralV3. */
+  json: string;
+  /** With it the verdict was no: nobody shall keep it. */
+  refused(): void;
+}
+
 export interface AttestOptions {
   url: string;
   connectMs: number;
   attestMs: number;
-  /** JSON of a QuoteCollateralV3. */
-  collateral(need: CollateralNeed): Promise<string>;
+  collateral(need: CollateralNeed): Promise<Collateral>;
 }
 
 /* connection_phase */
@@ -29,6 +35,7 @@ export async function attest(pipe: Pipe, options: AttestOptions): Promise<void> 
   const { exports } = pipe.engine;
   const clock = deadline(pipe);
   let quoting = false;
+  let given: Collateral | undefined;
   clock.set(options.connectMs, "connecting to the proxy and the TLS handshake");
   try {
     while (!pipe.opened) {
@@ -49,12 +56,17 @@ export async function attest(pipe: Pipe, options: AttestOptions): Promise<void> 
         clock.clear(); // it has a limit of its own
         pipe.engine.check(exports.connection_need(pipe.handle));
         const need = pipe.engine.answerJson<CollateralNeed>();
-        const json = await pipe.until(options.collateral(need));
+        given?.refused();
+        given = await pipe.until(options.collateral(need));
+        const { json } = given;
         pipe.engine.lending(lend => pipe.engine.check(exports.connection_give_collateral(pipe.handle, ...lend(json))));
       } else {
         throw failure(pipe);
       }
     }
+  } catch (error) {
+    if (error instanceof AtlsError && error.category === "attestation") given?.refused();
+    throw error;
   } finally {
     clock.clear();
   }

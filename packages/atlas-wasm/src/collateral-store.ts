@@ -12,6 +12,7 @@ export interface KeptCollateral {
 export interface CollateralStore {
   get(key: string): Promise<KeptCollateral | undefined>;
   put(key: string, kept: KeptCollateral): Promise<void>;
+  forget(key: string): Promise<void>;
 }
 
 export type StoreKind = "indexeddb" | "memory" | "none";
@@ -30,9 +31,13 @@ const memory: CollateralStore = {
     inMemory.set(key, kept);
     return Promise.resolve();
   },
+  forget(key) {
+    inMemory.delete(key);
+    return Promise.resolve();
+  },
 };
 
-const none: CollateralStore = { get: () => Promise.resolve(undefined), put: () => Promise.resolve() };
+const none: CollateralStore = { get: () => Promise.resolve(undefined), put: () => Promise.resolve(), forget: () => Promise.resolve() };
 
 /* Where the database does not work (private windows, a full disk), memory does. */
 const indexed: CollateralStore = {
@@ -45,6 +50,10 @@ const indexed: CollateralStore = {
   async put(key, kept) {
     inMemory.set(key, kept);
     await quietly(async () => done((await open()).transaction(STORE, "readwrite").objectStore(STORE).put(kept, key)));
+  },
+  async forget(key) {
+    inMemory.delete(key);
+    await quietly(async () => done((await open()).transaction(STORE, "readwrite").objectStore(STORE).delete(key)));
   },
 };
 

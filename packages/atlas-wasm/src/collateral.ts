@@ -1,5 +1,5 @@
 // Collateral for a connection. One job: known, kept or fetched; one fetch at a time for each family of platforms, whoever asks.
-import type { CollateralNeed } from "./attest.js";
+import type { Collateral, CollateralNeed } from "./attest.js";
 import { fetchCollateral } from "./collateral-fetch.js";
 import { collateralStore } from "./collateral-store.js";
 import { pageUrl } from "./environment.js";
@@ -18,13 +18,15 @@ const failures = new Map<string, { error: unknown; until: number }>();
 
 export async function getCollateral(
   engine: Engine, need: CollateralNeed, policyUrl: string, options: CollateralOptions = {}, timeoutMs = 30_000,
-): Promise<string> {
+): Promise<Collateral> {
   const service = options.url ?? policyUrl;
   const key = [need.fmspc, need.tee, need.ca, options.bundleUrl ?? (URL.canParse(service, pageUrl()) ? new URL(service, pageUrl()).href : service)].join(" ");
   const store = collateralStore(options.cache);
   const nowS = Date.now() / 1000;
-  const kept = need.anew ? undefined : await store.get(key);
-  if (kept && nowS < kept.fetched + FRESH_S && kept.fetched <= nowS && nowS < kept.expires - MARGIN_S) return kept.json;
+  const found = need.anew ? undefined : await store.get(key);
+  const kept = found && expiryOf(engine, found.json) === undefined ? undefined : found;
+  const given = (json: string): Collateral => ({ json, refused: () => void store.forget(key) });
+  if (kept && nowS < kept.fetched + FRESH_S && kept.fetched <= nowS && nowS < kept.expires - MARGIN_S) return given(kept.json);
 
   const fetchIt = async (): Promise<string> => {
     const json = await fetchCollateral(engine, need, {
@@ -35,9 +37,9 @@ export async function getCollateral(
     return json;
   };
   try {
-    return await once(`${need.anew} ${key}`, fetchIt);
+    return given(await once(`${need.anew} ${key}`, fetchIt));
   } catch (error) {
-    if (kept && nowS < kept.expires) return kept.json;
+    if (kept && nowS < kept.expires) return given(kept.json);
     throw error;
   }
 }

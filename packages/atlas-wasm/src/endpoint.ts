@@ -1,5 +1,4 @@
 // What a connection needs to know, from what the caller wrote. One job: defaults, and options checked before anything is opened.
-import { isProduction } from "./environment.js";
 import type { Endpoint } from "./connection.js";
 import { simulationAllowed } from "./init.js";
 import { jsonText } from "./text.js";
@@ -21,7 +20,7 @@ export function endpointOf(
     policy: jsonText(policy),
     roots: pem(options.roots, "roots"),
     extraRoots: pem(options.extraRoots, "extraRoots"),
-    simulation: options.simulation ?? (!isProduction() && simulationAllowed()),
+    simulation: options.simulation ?? simulationAllowed(),
     connectMs: limit(timeouts.connect, CONNECT_MS, "timeouts.connect"),
     attestMs: limit(timeouts.attest, ATTEST_MS, "timeouts.attest"),
     collateralMs: limit(timeouts.collateral, COLLATERAL_MS, "timeouts.collateral"),

@@ -59,13 +59,14 @@ export function version(): VersionInfo {
 }
 
 async function start(): Promise<Engine> {
-  assets ??= load(options).catch((error: unknown) => {
-    assets = undefined;
+  assets ??= load(options);
+  try {
+    const { module, roots } = await assets;
+    return (engine = await startEngine(module, roots));
+  } catch (error) {
+    if (!engine) assets = undefined; // another try may say from where
     throw error;
-  });
-  const { module, roots } = await assets;
-  engine = await startEngine(module, roots);
-  return engine;
+  }
 }
 
 async function load(from: InitOptions): Promise<Assets> {

@@ -83,6 +83,10 @@ async function bodyOf(request: Request | undefined, init: RequestInit | undefine
   if (typeof given === "object" && Symbol.asyncIterator in given && !(given instanceof Blob)) {
     return ofStream(streamOf(given as AsyncIterable<Uint8Array>), init);
   }
+  if (typeof given === "string") {
+    if (!headers.has("content-type")) headers.set("content-type", "text/plain;charset=UTF-8");
+    return { kind: "bytes", bytes: new TextEncoder().encode(given) };
+  }
   if (given instanceof ArrayBuffer) return { kind: "bytes", bytes: new Uint8Array(given.slice(0)) };
   if (ArrayBuffer.isView(given)) return { kind: "bytes", bytes: new Uint8Array(given.buffer, given.byteOffset, given.byteLength).slice() };
   // The platform knows how each other kind is written down, and of which type it is.
