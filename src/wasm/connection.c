@@ -107,6 +107,7 @@ struct wasm_connection *WASM_EXPORT(connection_new)(struct wasm_context *context
     }
     buf_init(&c->in, WASM_RECEIVED_MAX, "answer");
     buf_init(&c->out, WASM_SENT_MAX, "request");
+    buf_init(&c->fault, WASM_SENT_MAX, "error");
     if (atls_client_new(&options, &c->is, &err))
         return c;
     free(c);
@@ -121,6 +122,7 @@ void WASM_EXPORT(connection_delete)(struct wasm_connection *c)
     atls_client_free(c->is);
     buf_done(&c->in);
     buf_done(&c->out);
+    buf_done(&c->fault);
     free(c);
 }
 

@@ -11,9 +11,10 @@ struct wasm_connection {
     struct atls_client *is;
     struct http_exchange exchange; /* the one under way, or the last */
     bool exchanging;
-    struct buf in;  /* received of it, and not looked at yet */
-    struct buf out; /* a head, or a chunk's frame */
-    bool end;       /* nothing more will come */
+    struct buf in;    /* received of it, and not looked at yet */
+    struct buf out;   /* a head, or a chunk's frame */
+    struct buf fault; /* of the answer: told when what came before it was read */
+    bool end;         /* nothing more will come */
 };
 
 /* One read of TLS: WASM_DONE, or enum wasm_read. */

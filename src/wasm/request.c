@@ -257,18 +257,31 @@ static int32_t read_on(struct wasm_connection *c, uint8_t *at, size_t room, size
     return *n || buf_len(&c->in) ? WASM_DONE : hear(c);
 }
 
+/* What came before the fault is given first; the fault waits. */
+static int32_t keep_fault(struct wasm_connection *c, size_t got)
+{
+    struct view error = view_from(answer_at(), answer_len());
+
+    buf_reset(&c->fault);
+    return buf_append(&c->fault, error, NULL) ? (int32_t)got : WASM_BROKEN;
+}
+
 int32_t WASM_EXPORT(response_read)(struct wasm_connection *c, uint8_t *at, uint32_t room)
 {
     size_t got = 0, n;
 
+    if (buf_len(&c->fault)) {
+        wasm_answer_bytes(buf_view(&c->fault));
+        return WASM_BROKEN;
+    }
     while (got < room) {
         int32_t result = read_on(c, at + got, room - got, &n);
 
         got += n;
         if (result == WASM_DONE)
             continue;
-        if (got && result != WASM_BROKEN)
-            return (int32_t)got;
+        if (got)
+            return result == WASM_BROKEN ? keep_fault(c, got) : (int32_t)got;
         c->exchanging = result == WASM_WAIT;
         return result;
     }
