@@ -70,7 +70,10 @@ int32_t WASM_EXPORT(request_begin)(struct wasm_connection *c, const char *head, 
     if (c->exchanging)
         return wasm_fail_text(ATTEST_POLICY,
                               "connection busy - wait for previous response to complete");
-    buf_reset(&c->in);
+    if (!connection_quiet(c))
+        return wasm_fail_text(ATTEST_CLOSED,
+                              "connection closed, or the server spoke before it was asked");
+    buf_reset(&c->fault);
     buf_reset(&c->out);
     if (!put_head(c, view_from(head, len), body, &why))
         return refused(&why);

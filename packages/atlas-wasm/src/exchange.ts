@@ -1,10 +1,10 @@
 // One request and its answer on an attested connection. One job: the request out, the head of the answer in; both ways side by side, for
 // an answer may come before the request is whole.
-import { AtlsError } from "./errors.js";
+import { AtlsError, requestError } from "./errors.js";
 import { Incoming } from "./incoming.js";
 import { READ_BROKEN, READ_WAIT, ROOM } from "./module.js";
 import type { Pipe } from "./pipe.js";
-import { toLatin1 } from "./text.js";
+import { isLatin1, toLatin1 } from "./text.js";
 import type { Upload } from "./upload.js";
 
 export type Field = [name: string, value: string];
@@ -71,7 +71,11 @@ export async function exchange(
 
 function begin(pipe: Pipe, { method, target, fields }: RequestHead, upload: Upload | undefined): void {
   const { engine } = pipe;
-  const text = toLatin1(`${[method, target, ...fields.flat()].join("\0")}\0`);
+  const parts = [method, target, ...fields.flat()];
+  if (!parts.every(isLatin1)) throw requestError("a method, path or header holds a character that no request can");
+  // What came before anything was asked for would be taken for the answer.
+  while (pipe.feedNext()) continue;
+  const text = toLatin1(`${parts.join("\0")}\0`);
   const body = upload ? (upload.length ?? CHUNKED) : NO_BODY;
   const begun = engine.lending(lend => engine.exports.request_begin(pipe.handle, ...lend(text), body) || engine.failure("exchange"));
   if (begun instanceof AtlsError) throw begun.category === "policy" ? new AtlsError(begun.message, { category: "request", code: "request", cause: begun }) : begun;

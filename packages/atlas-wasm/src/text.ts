@@ -7,7 +7,10 @@ export function fromHex(hex: string, what: string): Uint8Array {
   return bytes;
 }
 
-/** Characters above U+00FF do not occur: `Headers` and `URL` have refused them. */
+/** Bytes, one for each character; and no NUL, which separates texts. */
+export const isLatin1 = (text: string): boolean => /^[\u0001-\u00ff]*$/.test(text);
+
+/** Of a text that isLatin1. */
 export function toLatin1(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
