@@ -86,7 +86,7 @@ SRCS     := $(filter-out src/programs/% src/wasm/%,$(sort $(wildcard src/*/*.c))
 PROGRAMS := $(patsubst src/programs/%.c,%,$(wildcard src/programs/*.c))
 UNITS    := $(patsubst %.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 # What runs under ThreadSanitizer: tests of code that threads share.
-THREADED := $(filter %/test_loop %/test_sandbox %/test_log %/test_metrics %/test_worker %/test_guests \
+THREADED := $(filter %/test_loop %/test_sandbox %/test_log %/test_metrics %/test_worker %/test_guests %/test_roots \
               %/test_service,$(UNITS))
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(filter-out %/replay.c,$(sort $(wildcard tests/fuzz/*.c))))
 DIFFS    := $(patsubst %.c,%,$(sort $(wildcard tests/diff/*.c)))
@@ -155,6 +155,8 @@ WASM_OPENSSL = $(shell readlink -f $(WASM)/openssl)
 WASM_FLAGS := --target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi -std=gnu17 -D_GNU_SOURCE -Oz -mbulk-memory \
   -msign-ext -mnontrapping-fptoint -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
   $(filter-out -Wcast-align -Wnull-dereference,$(WARNINGS)) -Isrc -Iinclude -isystem $(WASM)/include
+WASM_LINK := -mexec-model=reactor -Wl,--gc-sections,--strip-all,--stack-first -Wl,-z,stack-size=1048576
+WASM_OPT  := -O3 --enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-simd
 wasm: ## builds build/wasm/atlas.wasm, the engines for browsers and Node.js, and roots.bin beside it
 	@scripts/bootstrap build wasm
 	@mkdir -p $(WASM)/include
@@ -166,7 +168,7 @@ wasm: ## builds build/wasm/atlas.wasm, the engines for browsers and Node.js, and
 WASM_MADE_OF := $(sort $(WASM_SRCS) $(wildcard src/attest/*.h src/atls/*.h src/base/*.h src/http/*.h src/tls/*.h src/wasm/*.h include/atls/*.h))
 $(WASM)/build.sha256: FORCE
 	@mkdir -p $(@D); { cat $(WASM_MADE_OF); readlink $(WASM)/openssl | sed 's,.*/,,'; clang-14 --version | head -n 1; \
-	  echo '$(subst $(CURDIR),,$(WASM_FLAGS))'; } | sha256sum | cut -c1-64 >$@.new; cmp -s $@.new $@ || cp $@.new $@; rm $@.new
+	  wasm-ld-14 --version; wasm-opt --version; echo '$(VERSION) $(subst $(CURDIR),,$(WASM_FLAGS)) $(WASM_LINK) $(WASM_OPT)'; } | sha256sum | cut -c1-64 >$@.new; cmp -s $@.new $@ || cp $@.new $@; rm $@.new
 package: wasm ## builds packages/atlas-wasm/dist, the npm package
 	@scripts/bootstrap package
 	@rm -rf packages/atlas-wasm/dist; cd packages && npm run --silent build
@@ -185,10 +187,9 @@ $(WASM)/flags: FORCE
 	  printf '%s\n' '$(WASM_FLAGS) $(WASM_OPENSSL) $(VERSION)' >$@
 $(WASM)/atlas.wasm: $(WASM_OBJECTS)
 	@echo "  LD  $@"
-	$(Q)clang-14 --target=wasm32-wasi -B/usr/lib/llvm-14/bin -mexec-model=reactor -Wl,--gc-sections,--strip-all,--stack-first \
-	  -Wl,-z,stack-size=1048576 -o $@.linked $^ $(WASM_OPENSSL)/libssl.a $(WASM_OPENSSL)/libcrypto.a -lwasi-emulated-getpid \
+	$(Q)clang-14 --target=wasm32-wasi -B/usr/lib/llvm-14/bin $(WASM_LINK) -o $@.linked $^ $(WASM_OPENSSL)/libssl.a $(WASM_OPENSSL)/libcrypto.a -lwasi-emulated-getpid \
 	  -lwasi-emulated-signal
-	$(Q)wasm-opt -O3 --enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-simd -o $@ $@.linked
+	$(Q)wasm-opt $(WASM_OPT) -o $@ $@.linked
 	$(Q)rm $@.linked
 $(WASM)/roots.bin: scripts/embed-roots /usr/share/ca-certificates/mozilla
 	@mkdir -p $(@D)

@@ -15,7 +15,7 @@ bool exchange_request(const char *host, const uint8_t nonce[static EXCHANGE_NONC
                       struct buf *out, struct err *err)
 {
     char hex[2 * EXCHANGE_NONCE_BYTES + 1];
-    bool v6 = strchr(host, ':') != NULL;
+    bool v6 = *host != '[' && strchr(host, ':') != strrchr(host, ':'); /* a bare literal */
 
     hex_encode(view_from(nonce, EXCHANGE_NONCE_BYTES), hex);
     return buf_appendf(out, err,

@@ -12,7 +12,7 @@ enum { EXCHANGE_BODY_MAX = 8 * 1024 * 1024, EXCHANGE_NONCE_BYTES = 32 };
 
 #define EXCHANGE_PATH "/tdx_quote"
 
-/* The request, appended. host: the bare server name. */
+/* The request, appended. host: the bare server name, or what takes its place in Host. */
 MUST_USE bool exchange_request(const char *host, const uint8_t nonce[static EXCHANGE_NONCE_BYTES],
                                struct buf *out, struct err *err);
 

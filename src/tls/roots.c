@@ -28,32 +28,45 @@ static X509 *decode(const struct tls_root *root)
     return d2i_X509(NULL, &at, (long)root->len);
 }
 
-/* Into the store goes each root of that name, and the first of them into found. X509_STORE_add_cert and
- * X509_OBJECT_set1_X509 take a reference each; the caller in OpenSSL takes its own, and expects to find the store's alone. */
-static int by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name,
-                      X509_OBJECT *found)
+/* Each root of that name goes into the store. Another thread may have been before us: then the store keeps its own copy. */
+static bool add_all(X509_STORE *store, const X509_NAME *name, uint32_t subject)
 {
-    X509_STORE *store = X509_LOOKUP_get_store(lookup);
-    uint32_t subject;
-    int known = 0;
+    bool any = false;
 
-    if (type != X509_LU_X509)
-        return 0;
-    subject = (uint32_t)X509_NAME_hash_ex(name, NULL, NULL, &known);
-    if (!known)
-        return 0;
-    known = 0;
     for (size_t i = first_with(subject);
          i < tls_roots.count && tls_roots.entries[i].subject == subject; i++) {
         X509 *x = decode(&tls_roots.entries[i]);
 
-        if (x && X509_NAME_cmp(X509_get_subject_name(x), name) == 0 &&
-            X509_STORE_add_cert(store, x) == 1 && !known && X509_OBJECT_set1_X509(found, x) == 1) {
-            known = 1;
-            X509_free(x);
-        }
+        if (x && X509_NAME_cmp(X509_get_subject_name(x), name) == 0)
+            any = X509_STORE_add_cert(store, x) == 1 || any;
         X509_free(x);
     }
+    return any;
+}
+
+/* The caller in OpenSSL takes a reference of its own, and expects to find the store's alone: what is found is the store's. */
+static int by_subject(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name,
+                      X509_OBJECT *found)
+{
+    X509_STORE *store = X509_LOOKUP_get_store(lookup);
+    const X509_OBJECT *kept;
+    uint32_t subject;
+    int known = 0;
+    X509 *x;
+
+    if (type != X509_LU_X509)
+        return 0;
+    subject = (uint32_t)X509_NAME_hash_ex(name, NULL, NULL, &known);
+    if (!known || !add_all(store, name, subject) || X509_STORE_lock(store) != 1) {
+        ERR_clear_error();
+        return 0;
+    }
+    kept = X509_OBJECT_retrieve_by_subject(X509_STORE_get0_objects(store), X509_LU_X509, name);
+    x = kept ? X509_OBJECT_get0_X509(kept) : NULL;
+    known = x && X509_OBJECT_set1_X509(found, x) == 1;
+    if (known)
+        X509_free(x); /* of the two references the store's stays */
+    (void)X509_STORE_unlock(store);
     ERR_clear_error();
     return known;
 }

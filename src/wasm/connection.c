@@ -32,11 +32,6 @@ struct dcap_cache *WASM_EXPORT(verifier_new)(void)
     return NULL;
 }
 
-void WASM_EXPORT(verifier_delete)(struct dcap_cache *v)
-{
-    dcap_cache_free(v);
-}
-
 struct wasm_context *WASM_EXPORT(context_new)(const struct policy *policy, const char *roots,
                                               uint32_t len, uint32_t extra)
 {

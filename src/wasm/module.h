@@ -50,8 +50,6 @@ int32_t roots_load(uint8_t *at, uint32_t len);
 /* --- policy.c --- */
 struct policy;
 struct policy *policy_new(const char *json, uint32_t len);
-/* Accepts any genuine machine; for development. */
-struct policy *policy_new_dev(void);
 void policy_delete(struct policy *p);
 /* Answer: { "digest": SHA-256 of the policy in hex, "pccs_url", "cache_collateral", "reattest_after": seconds, 0: never, "simulation":
  * trusts another root than Intel's }. */
@@ -67,9 +65,8 @@ struct wasm_connection;
 struct wasm_context;
 struct dcap_cache;
 
-/* Remembers what of Intel's was found true; for any number of connections. */
+/* Remembers what of Intel's was found true; for any number of connections, and as long as the module lives. */
 struct dcap_cache *verifier_new(void);
-void verifier_delete(struct dcap_cache *v);
 
 /* policy: lent, and must outlive it. roots: PEM of CAs to trust; len 0: those that were loaded. extra: and those as well. */
 struct wasm_context *context_new(const struct policy *policy, const char *roots, uint32_t len,

@@ -24,14 +24,6 @@ struct policy *WASM_EXPORT(policy_new)(const char *json, uint32_t len)
     return made(policy_parse(view_from(json, len), &p, &err), p, &err);
 }
 
-struct policy *WASM_EXPORT(policy_new_dev)(void)
-{
-    struct policy *p = NULL;
-    struct attest_err err;
-
-    return made(policy_dev(&p, &err), p, &err);
-}
-
 void WASM_EXPORT(policy_delete)(struct policy *p)
 {
     policy_free(p);

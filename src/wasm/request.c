@@ -260,13 +260,16 @@ static int32_t read_on(struct wasm_connection *c, uint8_t *at, size_t room, size
     return *n || buf_len(&c->in) ? WASM_DONE : hear(c);
 }
 
-/* What came before the fault is given first; the fault waits. */
-static int32_t keep_fault(struct wasm_connection *c, size_t got)
+/* A fault is final; what came before it is given first. */
+static int32_t fault(struct wasm_connection *c, size_t got)
 {
     struct view error = view_from(answer_at(), answer_len());
 
     buf_reset(&c->fault);
-    return buf_append(&c->fault, error, NULL) ? (int32_t)got : WASM_BROKEN;
+    if (!buf_append(&c->fault, error, NULL))
+        c->end = true;
+    c->exchanging = false;
+    return got ? (int32_t)got : WASM_BROKEN;
 }
 
 int32_t WASM_EXPORT(response_read)(struct wasm_connection *c, uint8_t *at, uint32_t room)
@@ -283,8 +286,10 @@ int32_t WASM_EXPORT(response_read)(struct wasm_connection *c, uint8_t *at, uint3
         got += n;
         if (result == WASM_DONE)
             continue;
+        if (result == WASM_BROKEN)
+            return fault(c, got);
         if (got)
-            return result == WASM_BROKEN ? keep_fault(c, got) : (int32_t)got;
+            break;
         c->exchanging = result == WASM_WAIT;
         return result;
     }
@@ -293,7 +298,8 @@ int32_t WASM_EXPORT(response_read)(struct wasm_connection *c, uint8_t *at, uint3
 
 uint32_t WASM_EXPORT(response_keeps)(struct wasm_connection *c)
 {
-    return !c->exchanging && http_exchange_keeps(&c->exchange, buf_len(&c->in), c->end);
+    return !c->exchanging && !buf_len(&c->fault) &&
+           http_exchange_keeps(&c->exchange, buf_len(&c->in), c->end);
 }
 
 uint32_t WASM_EXPORT(response_begun)(struct wasm_connection *c)

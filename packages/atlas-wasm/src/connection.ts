@@ -42,7 +42,7 @@ export async function connect(endpoint: Endpoint, cancelled: AbortSignal): Promi
   let pipe: Pipe;
   try {
     const handle = engine.lending(lend => engine.check(
-      exports.connection_new(context.handle, engine.verifier, ...lend(endpoint.serverName), ...lend(endpoint.host)),
+      exports.connection_new(context.handle, engine.verifier, ...lend(endpoint.serverName), ...lend(endpoint.serverName)),
     ));
     try {
       pipe = new Pipe(engine, handle, endpoint.wsUrl, open, endpoint.maxBufferedBytes);

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 
 static X509 *root(size_t i)
 {
@@ -140,6 +141,34 @@ static void every_anchor_may_stand_above_servers(void **state)
     }
 }
 
+enum { ASKERS = 4 };
+
+static void *ask_for_all(void *store)
+{
+    for (size_t i = 0; i < tls_roots.count; i++) {
+        X509 *x = root(i);
+
+        assert_true(found(store, x));
+        X509_free(x);
+    }
+    return NULL;
+}
+
+/* Contexts may be shared: whoever comes second finds what the first has put into the store. */
+static void threads_may_ask_for_the_same(void **state)
+{
+    X509_STORE *store = open_store();
+    pthread_t askers[ASKERS];
+
+    (void)state;
+    for (unsigned i = 0; i < ASKERS; i++)
+        assert_int_equal(pthread_create(&askers[i], NULL, ask_for_all, store), 0);
+    for (unsigned i = 0; i < ASKERS; i++)
+        assert_int_equal(pthread_join(askers[i], NULL), 0);
+    assert_int_equal(sk_X509_OBJECT_num(X509_STORE_get0_objects(store)), tls_roots.count);
+    X509_STORE_free(store);
+}
+
 static void a_name_alone_is_worth_nothing(void **state)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -186,6 +215,7 @@ int main(void)
         cmocka_unit_test(every_root_is_found),
         cmocka_unit_test(a_root_is_trusted),
         cmocka_unit_test(every_anchor_may_stand_above_servers),
+        cmocka_unit_test(threads_may_ask_for_the_same),
         cmocka_unit_test(a_name_alone_is_worth_nothing),
         cmocka_unit_test(an_unknown_name_is_not_found),
     };
