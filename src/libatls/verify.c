@@ -66,8 +66,8 @@ atls_result atls_verify(struct atls_verifier *verifier, const struct atls_eviden
 
     if (!libatls_options(&e, sizeof e, evidence, evidence->size))
         return libatls_usage(error, "struct atls_evidence: start with ATLS_EVIDENCE_INIT");
-    if (!e.quote || e.quote_len > QUOTE_BYTES_MAX || !e.collateral)
-        return libatls_usage(error, "evidence needs a quote of at most 64 KiB, and collateral");
+    if (!e.quote || !e.collateral)
+        return libatls_usage(error, "evidence needs a quote and collateral");
     r = calloc(1, sizeof *r);
     if (!r)
         return libatls_memory(error);
