@@ -102,8 +102,8 @@ static void nothing_is_resumed(void **state)
     for (int i = 0; i < 3; i++) {
         if (stage_run(&s) != ATLS_ATTESTED)
             fail_msg("%s", atls_client_error(s.client)->text);
-        assert_int_equal(SSL_session_reused(s.peer.ssl), 0);
-        assert_int_equal(SSL_get_early_data_status(s.peer.ssl), SSL_EARLY_DATA_NOT_SENT);
+        assert_int_equal(SSL_session_reused(s.near.peer.ssl), 0);
+        assert_int_equal(SSL_get_early_data_status(s.near.peer.ssl), SSL_EARLY_DATA_NOT_SENT);
         stage_connect(&s, "tee.test");
     }
     stage_close(&s);
@@ -150,7 +150,7 @@ static void the_hello_leaves_no_choice(void **state)
         struct stage s;
 
         stage_open(&s, &offers_more, names[i]);
-        SSL_CTX_set_client_hello_cb(s.peer.context, look_at_hello, &h);
+        SSL_CTX_set_client_hello_cb(s.server_context, look_at_hello, &h);
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
         stage_connect(&s, names[i]); /* tickets have come */
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
@@ -173,7 +173,7 @@ static void there_is_no_early_exporter(void **state)
     (void)state;
     stage_open(&s, &offers_more, "tee.test");
     assert_int_equal(stage_run(&s), ATLS_ATTESTED);
-    assert_int_equal(SSL_export_keying_material_early(s.peer.ssl, out, sizeof out,
+    assert_int_equal(SSL_export_keying_material_early(s.near.peer.ssl, out, sizeof out,
                                                       "EXPORTER-Channel-Binding", 24, NULL, 0),
                      0);
     ERR_clear_error();
@@ -276,6 +276,7 @@ static void names_that_are_none_are_refused(void **state)
         if (atls_client_new(&o, &client, &err))
             fail_msg("\"%s\" passed for a name", bad[i]);
         assert_int_equal(err.code, ATTEST_SERVER_NAME);
+        far_name(__func__, bad[i], &err);
     }
     policy_free(policy);
     session_context_unref(context);
@@ -323,7 +324,7 @@ static void do_it(struct stage *s, struct view record, struct buf *out)
         put(out, record);
         break;
     case SWAP:
-        put(&s->held, record);
+        put(&s->here->held, record);
         break;
     case DROP:
         break;
@@ -350,14 +351,14 @@ static void meddle(struct stage *s, struct buf *to_client)
     while (rest.len >= RECORD_HEAD) {
         struct view record = view_first(rest, RECORD_HEAD + ((size_t)rest.at[3] << 8 | rest.at[4]));
 
-        if (s->records < COUNT(types))
-            types[s->records] = rest.at[0];
-        if (s->records++ == plan.record) {
+        if (s->here->records < COUNT(types))
+            types[s->here->records] = rest.at[0];
+        if (s->here->records++ == plan.record) {
             do_it(s, record, &out);
         } else {
             put(&out, record);
-            put(&out, buf_view(&s->held)); /* what was held comes behind the next */
-            buf_reset(&s->held);
+            put(&out, buf_view(&s->here->held)); /* what was held comes behind the next */
+            buf_reset(&s->here->held);
         }
         rest = view_skip(rest, record.len);
     }
@@ -378,7 +379,7 @@ static void no_record_can_be_tampered_with(void **state)
 
         stage_open(&s, &meddled, "tee.test");
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
-        records = s.records;
+        records = s.near.records;
         assert_true(records >= 6 && records < COUNT(types));
         stage_close(&s);
     }

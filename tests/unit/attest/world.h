@@ -40,6 +40,7 @@ enum {
 };
 
 struct world {
+    const char *test;
     struct sim_platform *platform;
     struct sim_guest *guest;
     unsigned version;
@@ -145,7 +146,7 @@ static inline void world_open_as(struct world *w, unsigned version, const char *
     struct buf der;
 
     verdicts_of(test);
-    *w = (struct world){.version = version, .now_s = WORLD_NOW_S, .connected = true};
+    *w = (struct world){.test = test, .version = version, .now_s = WORLD_NOW_S, .connected = true};
     sim_recipe_default(&recipe, WORLD_NOW_S);
     assert_true(sim_platform_new(&recipe, &w->platform, NULL));
     assert_true(sim_guest_boot(VIEW(WORLD_COMPOSE), &w->guest, NULL));
