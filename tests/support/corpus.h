@@ -12,18 +12,39 @@
 
 #include "base/view.h"
 
-enum { CORPUS_FILE_BYTES = 1 << 20, CORPUS_PATH_BYTES = 1024 };
+enum { CORPUS_FILE_BYTES = 1 << 20, CORPUS_FILES_MAX = 256, CORPUS_PATH_BYTES = 1024 };
 
-/* Each file of a target's, by name and in order. Returns how many there were; none is a failure. */
-static inline unsigned corpus_each(const char *target,
-                                   void (*each)(const char *name, struct view v))
+struct corpus {
+    unsigned count;
+    struct view files[CORPUS_FILES_MAX]; /* in the order of their names */
+};
+
+static inline struct view corpus_read(const char *folder, const char *name)
 {
-    static uint8_t bytes[CORPUS_FILE_BYTES];
-    char folder[CORPUS_PATH_BYTES / 2], path[CORPUS_PATH_BYTES];
+    char path[CORPUS_PATH_BYTES];
+    uint8_t *bytes = malloc(CORPUS_FILE_BYTES);
+    size_t len;
+    FILE *in;
+
+    assert_non_null(bytes);
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    in = fopen(path, "re");
+    if (!in)
+        fail_msg("cannot open %s", path);
+    len = fread(bytes, 1, CORPUS_FILE_BYTES, in);
+    assert_true(len < CORPUS_FILE_BYTES);
+    (void)fclose(in);
+    return view_from(bytes, len);
+}
+
+/* Of this target; none is a failure. */
+static inline void corpus_open(struct corpus *c, const char *target)
+{
+    char folder[CORPUS_PATH_BYTES / 2];
     struct dirent **names;
-    unsigned count = 0;
     int n;
 
+    c->count = 0;
     (void)snprintf(folder, sizeof folder, "%.*sfuzz/corpus/%s",
                    (int)(strlen(__FILE__) - strlen("support/corpus.h")), __FILE__, target);
     n = scandir(folder, &names, NULL, alphasort);
@@ -31,22 +52,17 @@ static inline unsigned corpus_each(const char *target,
         fail_msg("cannot open %s", folder);
     for (int i = 0; i < n; i++) {
         if (names[i]->d_name[0] != '.') {
-            FILE *in;
-            size_t len;
-
-            (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
-            in = fopen(path, "re");
-            if (!in)
-                fail_msg("cannot open %s", path);
-            len = fread(bytes, 1, sizeof bytes, in);
-            assert_true(len < sizeof bytes);
-            (void)fclose(in);
-            each(names[i]->d_name, view_from(bytes, len));
-            count++;
+            assert_true(c->count < CORPUS_FILES_MAX);
+            c->files[c->count++] = corpus_read(folder, names[i]->d_name);
         }
         free(names[i]);
     }
     free(names);
-    assert_true(count > 0);
-    return count;
+    assert_true(c->count > 0);
+}
+
+static inline void corpus_close(struct corpus *c)
+{
+    while (c->count)
+        free((void *)(uintptr_t)c->files[--c->count].at);
 }

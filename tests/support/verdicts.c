@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/receipt.h"
+#include "attest/report.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/codec.h"
@@ -235,6 +237,53 @@ atls_result verdicts_evidence(const struct verdicts_evidence *e, struct atls_err
     return result;
 }
 
+static char *report_text(const struct attestation *a)
+{
+    struct json_writer w;
+    struct buf json;
+    char *text;
+
+    buf_init(&json, PIECE_MAX, "report");
+    json_begin(&w, &json);
+    report_write(a, &w);
+    CHECK(json_end(&w, NULL));
+    text = strndup((const char *)buf_view(&json).at, buf_len(&json));
+    CHECK(text);
+    buf_done(&json);
+    return text;
+}
+
+atls_result verdicts_receipt(struct view json, struct view policy, int64_t now_s,
+                             struct atls_error *error)
+{
+    struct receipt_judge judge = {.has_time = now_s >= 0, .at_s = now_s};
+    struct attest_err why = {.code = ATTEST_OK};
+    struct attestation *a = NULL;
+    struct receipt *r = NULL;
+    struct policy *p = NULL;
+    char *text = NULL;
+    struct question q;
+    bool good;
+
+    begin(&q, "receipt");
+    piece(&q, "receipt", json);
+    maybe_piece(&q, "policy", policy.at, policy.len);
+    good = !policy.at || policy_parse(policy, &p, &why);
+    judge.policy = p;
+    good = good && receipt_parse(json, &r, &why) && receipt_verify(r, &judge, &a, &why);
+    error->code = (atls_result)why.code;
+    memcpy(error->message, why.text, sizeof error->message);
+    if (good)
+        text = report_text(a);
+    answer(&q, "verdict", text, error);
+    end(&q, now_s, good);
+    free(text);
+    attestation_free(a);
+    receipt_free(r);
+    policy_free(p);
+    return error->code;
+}
+
 static char *policy_text(const struct atls_policy *policy)
 {
     char hex[2 * ATLS_SHA256_BYTES + 1], *text;
@@ -280,7 +329,7 @@ atls_result verdicts_policy(struct view json, struct atls_error *error)
 
 atls_result verdicts_compose(struct view manifest, struct atls_error *error)
 {
-    char hex[2 * ATLS_SHA256_BYTES + 1] = "";
+    char hex[2 * ATLS_SHA256_BYTES + 3] = "\"";
     uint8_t hash[ATLS_SHA256_BYTES];
     struct question q;
     atls_result result;
@@ -288,8 +337,10 @@ atls_result verdicts_compose(struct view manifest, struct atls_error *error)
     begin(&q, "compose");
     piece(&q, "manifest", manifest);
     result = atls_compose_hash((const char *)manifest.at, manifest.len, hash, error);
-    if (result == ATLS_OK)
-        hex_encode(view_from(hash, sizeof hash), hex);
+    if (result == ATLS_OK) {
+        hex_encode(view_from(hash, sizeof hash), hex + 1);
+        memcpy(hex + 1 + 2 * ATLS_SHA256_BYTES, "\"", 2);
+    }
     answer(&q, "verdict", result == ATLS_OK ? hex : NULL, error);
     end(&q, 0, result == ATLS_OK);
     return result;

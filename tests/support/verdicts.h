@@ -17,8 +17,9 @@
  *   "verdict" is the answer, good or not; other pieces by question:
  *
  *   evidence   quote, collateral, policy (none: is it genuine?), log, leaf, report_data; "about": what the quote says, unverified
+ *   receipt    receipt, and maybe a policy to judge by; now -1: as of the receipt's own time. Asked of the engine
  *   policy     policy; the verdict is {"digest", "pccs_url", "reattest_after"} or the error
- *   compose    manifest; the verdict is the digest in hex, or the error
+ *   compose    manifest; the verdict is the digest in hex, as JSON, or the error
  *   merge      defaults, manifest; the verdict is the merged text, or the error
  */
 #pragma once
@@ -38,6 +39,8 @@ struct verdicts_evidence {
 };
 /* Each returns the error's number, with its text in *error, as libatls does. */
 atls_result verdicts_evidence(const struct verdicts_evidence *e, struct atls_error *error);
+atls_result verdicts_receipt(struct view json, struct view policy, int64_t now_s,
+                             struct atls_error *error);
 atls_result verdicts_policy(struct view json, struct atls_error *error);
 atls_result verdicts_compose(struct view manifest, struct atls_error *error);
 atls_result verdicts_merge(const char *defaults, const char *manifest, struct atls_error *error);

