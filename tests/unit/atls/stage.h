@@ -22,6 +22,7 @@ struct stage;
 /* What the server does otherwise. Nothing: it is honest. */
 struct lie {
     /* TLS */
+    struct view babble;    /* said instead of TLS, as soon as anything comes */
     int version;           /* instead of 1.3 */
     const char *protocol;  /* ALPN, whatever was offered */
     bool tickets;          /* offers resumption and early data */
@@ -482,6 +483,10 @@ static inline void peer_serve(struct stage *s)
 {
     struct peer *p = &s->here->peer;
 
+    if (s->lie->babble.at && !p->failed) {
+        p->failed = true;
+        assert_true(BIO_write(p->out, s->lie->babble.at, (int)s->lie->babble.len) > 0);
+    }
     if (!p->up && !p->failed) {
         int result;
 

@@ -88,6 +88,45 @@ static void with_an_unknown_critical_extension(X509 *x)
     ASN1_OBJECT_free(oid);
 }
 
+/* --- what is no TLS, or too little of it --- */
+
+#define BABBLE_FAULT(f, text) \
+    LIE_FAULT(f, TLS_HANDSHAKE, .babble = {(const uint8_t *)(text), sizeof(text) - 1})
+
+/* Fatal ones, each number. */
+static void alerts_are_told_by_name(void **state)
+{
+    static const struct {
+        unsigned number;
+        const char *words;
+    } names[] = {
+        {40, "TLS handshake failed: TLS handshake: the other end sent the alert handshake_failure "
+             "(40)"},
+        {70,
+         "TLS handshake failed: TLS handshake: the other end sent the alert protocol_version (70)"},
+        {112, "TLS handshake failed: TLS handshake: the other end sent the alert unrecognized_name "
+              "(112)"},
+        {255, "TLS handshake failed: TLS handshake: the other end sent the alert of no name (255)"},
+    };
+
+    (void)state;
+    for (unsigned number = 1; number < 256; number++) {
+        uint8_t record[] = {0x15, 3, 3, 0, 2, 2, (uint8_t)number};
+        struct lie lie = {.babble = view_from(record, sizeof record)};
+        const char *text;
+        struct stage s;
+
+        stage_open(&s, &lie, "tee.test");
+        assert_int_equal(stage_run(&s), ATLS_FAILED);
+        text = atls_client_error(s.client)->text;
+        assert_int_equal(atls_client_error(s.client)->code, ATTEST_TLS_HANDSHAKE);
+        for (size_t i = 0; i < COUNT(names); i++)
+            if (names[i].number == number)
+                assert_string_equal(text, names[i].words);
+        stage_close(&s);
+    }
+}
+
 /* --- what a server chooses --- */
 
 static const struct lie offers_more = {.tickets = true};
@@ -336,8 +375,8 @@ static void do_it(struct stage *s, struct view record, struct buf *out)
         put(out, VIEW("\x15\x03\x03\x00\x02\x01\x00"));
         put(out, record);
         break;
-    case CUT_SHORT:
-        put(out, view_first(record, record.len - 1));
+    case CUT_SHORT: /* by so many bytes that those behind are not, by chance, the same */
+        put(out, view_first(record, record.len - 8));
         break;
     }
 }
@@ -408,6 +447,29 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LIE_FAULT(tls_1_2, TLS_HANDSHAKE, .version = TLS1_2_VERSION),
+        BABBLE_FAULT(speaks_http, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        BABBLE_FAULT(speaks_ssh, "SSH-2.0-OpenSSH_9.2\r\n"),
+        BABBLE_FAULT(speaks_smtp, "220 mail.test ESMTP\r\n"),
+        BABBLE_FAULT(speaks_of_postgresql, "N"),
+        BABBLE_FAULT(sends_zeros, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        BABBLE_FAULT(sends_part_of_a_head, "\x16\x03\x03"),
+        BABBLE_FAULT(sends_a_record_of_nothing, "\x16\x03\x03\0\0"),
+        BABBLE_FAULT(sends_a_record_of_32_kib, "\x16\x03\x03\x80\0\x02\0\0"),
+        BABBLE_FAULT(sends_a_record_of_65535_bytes, "\x16\x03\x03\xff\xff"),
+        BABBLE_FAULT(sends_a_record_of_ssl_2, "\x80\x2e\x01\0\x02\0\x15\0\0\0\x10\x01\0\x80"),
+        BABBLE_FAULT(sends_a_record_of_version_2, "\x16\x02\0\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_record_of_version_4, "\x16\x04\0\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_record_of_no_type, "\x63\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_data_at_once, "\x17\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_hello_of_a_client, "\x16\x03\x03\0\x04\x01\0\0\0"),
+        BABBLE_FAULT(sends_an_empty_hello, "\x16\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_hello_of_16_mib, "\x16\x03\x03\0\x04\x02\xff\xff\xff"),
+        BABBLE_FAULT(sends_a_finished_first, "\x16\x03\x03\0\x04\x14\0\0\0"),
+        BABBLE_FAULT(alert_of_one_byte, "\x15\x03\x03\0\x01\x02"),
+        BABBLE_FAULT(alert_of_three_bytes, "\x15\x03\x03\0\x03\x02\x28\x28"),
+        BABBLE_FAULT(alert_of_no_level, "\x15\x03\x03\0\x02\x07\x28"),
+        BABBLE_FAULT(alert_that_warns, "\x15\x03\x03\0\x02\x01\x70"),
+        cmocka_unit_test(alerts_are_told_by_name),
         LIE_FAULT(protocol_h2, TLS_HANDSHAKE, .protocol = "h2"),
         LIE_FAULT(protocol_http_1_0, TLS_HANDSHAKE, .protocol = "http/1.0"),
         LIE_FAULT(protocol_longer_than_ours, TLS_HANDSHAKE, .protocol = "http/1.1x"),
