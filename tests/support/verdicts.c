@@ -329,7 +329,7 @@ atls_result verdicts_policy(struct view json, struct atls_error *error)
 
 atls_result verdicts_compose(struct view manifest, struct atls_error *error)
 {
-    char hex[2 * ATLS_SHA256_BYTES + 3] = "\"";
+    char hex[2 * ATLS_SHA256_BYTES + 1];
     uint8_t hash[ATLS_SHA256_BYTES];
     struct question q;
     atls_result result;
@@ -337,10 +337,8 @@ atls_result verdicts_compose(struct view manifest, struct atls_error *error)
     begin(&q, "compose");
     piece(&q, "manifest", manifest);
     result = atls_compose_hash((const char *)manifest.at, manifest.len, hash, error);
-    if (result == ATLS_OK) {
-        hex_encode(view_from(hash, sizeof hash), hex + 1);
-        memcpy(hex + 1 + 2 * ATLS_SHA256_BYTES, "\"", 2);
-    }
+    if (result == ATLS_OK)
+        hex_encode(view_from(hash, sizeof hash), hex);
     answer(&q, "verdict", result == ATLS_OK ? hex : NULL, error);
     end(&q, 0, result == ATLS_OK);
     return result;

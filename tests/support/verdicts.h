@@ -19,7 +19,7 @@
  *   evidence   quote, collateral, policy (none: is it genuine?), log, leaf, report_data; "about": what the quote says, unverified
  *   receipt    receipt, and maybe a policy to judge by; now -1: as of the receipt's own time. Asked of the engine
  *   policy     policy; the verdict is {"digest", "pccs_url", "reattest_after"} or the error
- *   compose    manifest; the verdict is the digest in hex, as JSON, or the error
+ *   compose    manifest; the verdict is the digest in hex, or the error
  *   merge      defaults, manifest; the verdict is the merged text, or the error
  */
 #pragma once

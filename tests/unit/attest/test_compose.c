@@ -87,6 +87,25 @@ static void hashes_are_of_that_text(void **state)
     }
 }
 
+static void what_is_no_json_is_refused(void **state)
+{
+    static const char *const bad[] = {"", "{", "{}}", "{\"a\":1,\"a\":2}", "[1,]", "\xff"};
+
+    (void)state;
+    verdicts_of(__func__);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct atls_error error;
+        struct attest_err err;
+        uint8_t hash[32];
+
+        assert_false(compose_hash_text(view_str(bad[i]), hash, &err));
+        assert_int_equal(err.code, ATTEST_POLICY);
+        assert_non_null(strstr(err.text, "invalid app_compose: JSON: "));
+        if (verdicts_on())
+            assert_int_equal(verdicts_compose(view_str(bad[i]), &error), ATTEST_POLICY);
+    }
+}
+
 static void what_has_no_text_is_refused(void **state)
 {
     static const char *const bad[] = {"\"\\ud800\"", "\"\\u0000\"", "1e999", "{\"\\udc00\":1}"};
@@ -135,9 +154,8 @@ static void merging_keeps_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_have_one_text),
-        cmocka_unit_test(hashes_are_of_that_text),
-        cmocka_unit_test(what_has_no_text_is_refused),
+        cmocka_unit_test(values_have_one_text),       cmocka_unit_test(hashes_are_of_that_text),
+        cmocka_unit_test(what_is_no_json_is_refused), cmocka_unit_test(what_has_no_text_is_refused),
         cmocka_unit_test(merging_keeps_places),
     };
 
