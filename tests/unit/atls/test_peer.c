@@ -90,8 +90,8 @@ static void with_an_unknown_critical_extension(X509 *x)
 
 /* --- what is no TLS, or too little of it --- */
 
-#define BABBLE_FAULT(f, text) \
-    LIE_FAULT(f, TLS_HANDSHAKE, .babble = {(const uint8_t *)(text), sizeof(text) - 1})
+#define BABBLE_FAULT(f, error, text) \
+    LIE_FAULT(f, error, .babble = {(const uint8_t *)(text), sizeof(text) - 1})
 
 /* Fatal ones, each number. */
 static void alerts_are_told_by_name(void **state)
@@ -447,28 +447,30 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LIE_FAULT(tls_1_2, TLS_HANDSHAKE, .version = TLS1_2_VERSION),
-        BABBLE_FAULT(speaks_http, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
-        BABBLE_FAULT(speaks_ssh, "SSH-2.0-OpenSSH_9.2\r\n"),
-        BABBLE_FAULT(speaks_smtp, "220 mail.test ESMTP\r\n"),
-        BABBLE_FAULT(speaks_of_postgresql, "N"),
-        BABBLE_FAULT(sends_zeros, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
-        BABBLE_FAULT(sends_part_of_a_head, "\x16\x03\x03"),
-        BABBLE_FAULT(sends_a_record_of_nothing, "\x16\x03\x03\0\0"),
-        BABBLE_FAULT(sends_a_record_of_32_kib, "\x16\x03\x03\x80\0\x02\0\0"),
-        BABBLE_FAULT(sends_a_record_of_65535_bytes, "\x16\x03\x03\xff\xff"),
-        BABBLE_FAULT(sends_a_record_of_ssl_2, "\x80\x2e\x01\0\x02\0\x15\0\0\0\x10\x01\0\x80"),
-        BABBLE_FAULT(sends_a_record_of_version_2, "\x16\x02\0\0\x04\x02\0\0\0"),
-        BABBLE_FAULT(sends_a_record_of_version_4, "\x16\x04\0\0\x04\x02\0\0\0"),
-        BABBLE_FAULT(sends_a_record_of_no_type, "\x63\x03\x03\0\x04\x02\0\0\0"),
-        BABBLE_FAULT(sends_data_at_once, "\x17\x03\x03\0\x04\x02\0\0\0"),
-        BABBLE_FAULT(sends_a_hello_of_a_client, "\x16\x03\x03\0\x04\x01\0\0\0"),
-        BABBLE_FAULT(sends_an_empty_hello, "\x16\x03\x03\0\x04\x02\0\0\0"),
-        BABBLE_FAULT(sends_a_hello_of_16_mib, "\x16\x03\x03\0\x04\x02\xff\xff\xff"),
-        BABBLE_FAULT(sends_a_finished_first, "\x16\x03\x03\0\x04\x14\0\0\0"),
-        BABBLE_FAULT(alert_of_one_byte, "\x15\x03\x03\0\x01\x02"),
-        BABBLE_FAULT(alert_of_three_bytes, "\x15\x03\x03\0\x03\x02\x28\x28"),
-        BABBLE_FAULT(alert_of_no_level, "\x15\x03\x03\0\x02\x07\x28"),
-        BABBLE_FAULT(alert_that_warns, "\x15\x03\x03\0\x02\x01\x70"),
+        BABBLE_FAULT(speaks_http, TLS_HANDSHAKE,
+                     "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        BABBLE_FAULT(speaks_ssh, TLS_HANDSHAKE, "SSH-2.0-OpenSSH_9.2\r\n"),
+        BABBLE_FAULT(speaks_smtp, TLS_HANDSHAKE, "220 mail.test ESMTP\r\n"),
+        BABBLE_FAULT(speaks_of_postgresql, TLS_HANDSHAKE, "N"),
+        BABBLE_FAULT(sends_zeros, TLS_HANDSHAKE, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        BABBLE_FAULT(sends_part_of_a_head, TLS_HANDSHAKE, "\x16\x03\x03"),
+        BABBLE_FAULT(sends_a_record_of_nothing, TLS_HANDSHAKE, "\x16\x03\x03\0\0"),
+        BABBLE_FAULT(sends_a_record_of_32_kib, TLS_HANDSHAKE, "\x16\x03\x03\x80\0\x02\0\0"),
+        BABBLE_FAULT(sends_a_record_of_65535_bytes, TLS_HANDSHAKE, "\x16\x03\x03\xff\xff"),
+        BABBLE_FAULT(sends_a_record_of_ssl_2, TLS_HANDSHAKE,
+                     "\x80\x2e\x01\0\x02\0\x15\0\0\0\x10\x01\0\x80"),
+        BABBLE_FAULT(sends_a_record_of_version_2, TLS_HANDSHAKE, "\x16\x02\0\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_record_of_version_4, TLS_HANDSHAKE, "\x16\x04\0\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_record_of_no_type, TLS_HANDSHAKE, "\x63\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_data_at_once, TLS_HANDSHAKE, "\x17\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_hello_of_a_client, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x01\0\0\0"),
+        BABBLE_FAULT(sends_an_empty_hello, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_hello_of_16_mib, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x02\xff\xff\xff"),
+        BABBLE_FAULT(sends_a_finished_first, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x14\0\0\0"),
+        BABBLE_FAULT(alert_of_one_byte, TLS_HANDSHAKE, "\x15\x03\x03\0\x01\x02"),
+        BABBLE_FAULT(alert_of_three_bytes, TLS_HANDSHAKE, "\x15\x03\x03\0\x03\x02\x28\x28"),
+        BABBLE_FAULT(alert_of_no_level, TLS_HANDSHAKE, "\x15\x03\x03\0\x02\x07\x28"),
+        BABBLE_FAULT(alert_that_warns, TLS_HANDSHAKE, "\x15\x03\x03\0\x02\x01\x70"),
         cmocka_unit_test(alerts_are_told_by_name),
         LIE_FAULT(protocol_h2, TLS_HANDSHAKE, .protocol = "h2"),
         LIE_FAULT(protocol_http_1_0, TLS_HANDSHAKE, .protocol = "http/1.0"),
