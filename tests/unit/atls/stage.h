@@ -22,8 +22,8 @@ struct stage;
 /* What the server does otherwise. Nothing: it is honest. */
 struct lie {
     /* TLS */
-    struct view babble;    /* said instead of TLS, as soon as anything comes */
     int version;           /* instead of 1.3 */
+    struct view babble;    /* said instead of TLS, as soon as anything comes */
     const char *protocol;  /* ALPN, whatever was offered */
     bool tickets;          /* offers resumption and early data */
     const char *alt_names; /* of its certificate; "": none */
