@@ -687,22 +687,28 @@ static inline void far_told(enum atls_step step, const struct attest_err *error,
     buf_done(&json);
 }
 
-/* Plays the same to the client elsewhere as was played to the one at hand. */
-static inline void far_turns(struct stage *s, unsigned turns, enum atls_step step)
+/* What the client at hand came to, which the one elsewhere must have come to as well. */
+static inline void far_compare(struct stage *s, enum atls_step step)
 {
     struct buf receipt;
 
-    s->here = &s->far.side;
-    if (!s->far.open)
-        far_open(s);
-    (void)stage_turns_here(s, turns);
-    s->here = &s->near;
     buf_init(&receipt, RECEIPT_BYTES_MAX, "receipt");
     far_told(step, step == ATLS_FAILED ? atls_client_error(s->client) : NULL,
              step == ATLS_ATTESTED ? atls_client_attestation(s->client) : NULL, &receipt);
     if (buf_len(&receipt))
         far_receipt(s, buf_view(&receipt));
     buf_done(&receipt);
+}
+
+/* Plays the same to the client elsewhere as was played to the one at hand. */
+static inline void far_turns(struct stage *s, unsigned turns, enum atls_step step)
+{
+    s->here = &s->far.side;
+    if (!s->far.open)
+        far_open(s);
+    (void)stage_turns_here(s, turns);
+    s->here = &s->near;
+    far_compare(s, step);
 }
 
 /* A name that the client at hand does not take, and what it said. */
@@ -758,6 +764,20 @@ static inline enum atls_step stage_turns(struct stage *s, unsigned turns)
 static inline enum atls_step stage_run(struct stage *s)
 {
     return stage_turns(s, 200000);
+}
+
+/* The server is gone, without a word of TLS, wherever its clients are. */
+static inline enum atls_step stage_ends(struct stage *s)
+{
+    enum atls_step step;
+
+    atls_client_feed_end(s->client);
+    step = atls_client_step(s->client, s->w.now_s, STAGE_NOW_MS);
+    if (stage_has_far(s)) {
+        (void)wire_step(buf_view(&s->far.in), true, &s->far.out);
+        far_compare(s, step);
+    }
+    return step;
 }
 
 /* --- a lie is a test of its own, by its name: a row of the table in main --- */

@@ -202,7 +202,7 @@ static inline bool world_is_text(const struct world *w)
 }
 
 /* The same question to the library as others use it: it must say what was said here, or that JSON cannot hold an empty CRL. */
-static inline void world_ask(struct world *w, struct verdicts_evidence e)
+static inline void world_ask(const struct world *w, struct verdicts_evidence e)
 {
     struct atls_error error = {.code = ATLS_OK};
     struct json_writer writer;
@@ -262,17 +262,22 @@ static inline void world_hardware_policy(const struct world *w, enum tcb_matchin
     buf_done(&pem);
 }
 
-/* What dcap_verify was asked, as a policy can: of TDs alone. */
-static inline void world_ask_dcap(struct world *w, struct view quote_bytes,
+/* What dcap_verify was asked, as a policy can. None takes an enclave, whatever else is to be said of it. */
+static inline void world_ask_dcap(const struct world *w, struct view quote_bytes,
                                   enum tcb_matching matching)
 {
+    struct world asked = *w;
     struct quote quote;
     struct buf policy;
 
-    if (!verdicts_on() || (quote_parse(quote_bytes, &quote, NULL) && quote.tee != TEE_TDX))
+    if (!verdicts_on())
         return;
+    if (quote_parse(quote_bytes, &quote, NULL) && quote.tee != TEE_TDX)
+        attest_fail_plain(&asked.err, ATTEST_TEE_MISMATCH,
+                          "TEE type mismatch: expected TDX report but got SGX enclave report");
     world_hardware_policy(w, matching, &policy);
-    world_ask(w, (struct verdicts_evidence){.quote = quote_bytes, .policy = buf_view(&policy)});
+    world_ask(&asked,
+              (struct verdicts_evidence){.quote = quote_bytes, .policy = buf_view(&policy)});
     buf_done(&policy);
 }
 
