@@ -262,7 +262,7 @@ run: ## builds, proves the bridge and attested TLS, natively and in WebAssembly,
 	@$(MAKE) package
 	@exec scripts/run-demo $(if $(ONCE),--once)
 
-test: ## builds and runs all tests; T=unit|fuzz|diff|integration|browser|man selects
+test: ## builds and runs all tests; T=unit|fuzz|diff|wasm|integration|browser|man selects
 	@scripts/bootstrap build test
 	@exec scripts/test-runner $(T)
 

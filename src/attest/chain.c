@@ -50,6 +50,13 @@ void pki_shelf_done(struct pki_shelf *shelf)
     *shelf = (struct pki_shelf){.turn = 0};
 }
 
+/* Some versions of OpenSSL decode times that are none, and others do not: here none are. */
+static bool times_good(const X509 *certificate)
+{
+    return ASN1_TIME_check(X509_get0_notBefore(certificate)) == 1 &&
+           ASN1_TIME_check(X509_get0_notAfter(certificate)) == 1;
+}
+
 /* One certificate that fills der; NULL: it is none. */
 static X509 *decode_anew(struct view der)
 {
@@ -57,7 +64,7 @@ static X509 *decode_anew(struct view der)
     X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
 
     ERR_clear_error();
-    if (certificate && at != der.at + der.len) {
+    if (certificate && (at != der.at + der.len || !times_good(certificate))) {
         X509_free(certificate);
         return NULL;
     }

@@ -220,6 +220,21 @@ bool compose_hash(const struct json_doc *doc, uint32_t token, uint8_t out[static
     return good;
 }
 
+bool compose_hash_text(struct view json, uint8_t out[static 32], struct attest_err *err)
+{
+    struct json_tree tree;
+    struct err why;
+    bool good;
+
+    if (json.len > COMPOSE_BYTES_MAX)
+        return attest_fail(err, ATTEST_POLICY, "an app-compose manifest has at most 4 MiB");
+    if (!json_load(json, TOKENS_MAX, &tree, &why))
+        return attest_fail(err, ATTEST_POLICY, "invalid app_compose: %s", why.text);
+    good = compose_hash(&tree.doc, 0, out, err);
+    json_unload(&tree);
+    return good;
+}
+
 /* --- merging --- */
 
 static bool member_name(const struct json_doc *doc, uint32_t key, char **out,

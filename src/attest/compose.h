@@ -16,6 +16,8 @@ MUST_USE bool compose_canonical(const struct json_doc *doc, uint32_t token, stru
 /* SHA-256 of it; of a JSON string: of its own bytes, for it is the file's text. */
 MUST_USE bool compose_hash(const struct json_doc *doc, uint32_t token, uint8_t out[static 32],
                            struct attest_err *err);
+/* The same of a whole JSON text. */
+MUST_USE bool compose_hash_text(struct view json, uint8_t out[static 32], struct attest_err *err);
 /* Defaults with the members of user: a known name takes its new value where it stands, others follow in their order. A
  * user value that is no object replaces all. Both: JSON text; out: canonical. */
 MUST_USE bool compose_merge(struct view defaults, struct view user, struct buf *out,

@@ -100,6 +100,19 @@ static bool in_window(const struct pki *pki, const char *what, int64_t from, int
                        what, early ? "is not yet valid" : "is expired", border, at);
 }
 
+/* Some versions of OpenSSL decode times that are none, and others do not: here none are. */
+static bool times_good(X509_CRL *crl)
+{
+    STACK_OF(X509_REVOKED) *all = X509_CRL_get_REVOKED(crl);
+    const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+
+    for (int i = 0; all && i < sk_X509_REVOKED_num(all); i++)
+        if (ASN1_TIME_check(X509_REVOKED_get0_revocationDate(sk_X509_REVOKED_value(all, i))) != 1)
+            return false;
+    return ASN1_TIME_check(X509_CRL_get0_lastUpdate(crl)) == 1 &&
+           (!next || ASN1_TIME_check(next) == 1);
+}
+
 /* NULL: it is not one CRL in DER. */
 static X509_CRL *crl_decode(struct view der)
 {
@@ -107,7 +120,7 @@ static X509_CRL *crl_decode(struct view der)
     X509_CRL *crl = der.len <= PKI_CRL_MAX ? d2i_X509_CRL(NULL, &at, (long)der.len) : NULL;
 
     ERR_clear_error();
-    if (crl && at == der.at + der.len)
+    if (crl && at == der.at + der.len && times_good(crl))
         return crl;
     X509_CRL_free(crl);
     return NULL;

@@ -5,8 +5,6 @@
 
 #include "base/poison.h"
 
-enum { COMPOSE_TOKENS_MAX = 64 * 1024 };
-
 static atls_result wrap(struct policy *is, struct atls_policy **out, struct atls_error *error)
 {
     struct atls_policy *p = malloc(sizeof *p);
@@ -78,17 +76,7 @@ atls_result atls_compose_hash(const char *json, size_t len, uint8_t out[ATLS_SHA
                               struct atls_error *error)
 {
     struct attest_err why;
-    struct json_tree tree;
-    struct err syntax;
-    bool good;
 
-    if (len > COMPOSE_BYTES_MAX)
-        return libatls_usage(error, "an app-compose manifest has at most 4 MiB");
-    if (!json_load(view_from(json, len), COMPOSE_TOKENS_MAX, &tree, &syntax)) {
-        attest_fail(&why, ATTEST_POLICY, "invalid app_compose: %s", syntax.text);
-        return libatls_failed(&why, error);
-    }
-    good = compose_hash(&tree.doc, 0, out, &why);
-    json_unload(&tree);
-    return good ? ATLS_OK : libatls_failed(&why, error);
+    return compose_hash_text(view_from(json, len), out, &why) ? ATLS_OK
+                                                              : libatls_failed(&why, error);
 }

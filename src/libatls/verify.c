@@ -30,7 +30,7 @@ void atls_verifier_free(struct atls_verifier *verifier)
     free(verifier);
 }
 
-/* Reports lend the quote's bytes, so theirs is a copy. */
+/* Reports lend the quote's bytes, so theirs is a copy. One that is too long is refused by its length alone. */
 static atls_result verify(struct atls_verifier *verifier, const struct atls_evidence *e,
                           const struct atls_policy *policy, struct atls_report *r,
                           struct atls_error *error)
@@ -45,11 +45,14 @@ static atls_result verify(struct atls_verifier *verifier, const struct atls_evid
     };
     struct attest_err why;
 
-    r->quote = malloc(e->quote_len + 1);
-    if (!r->quote)
-        return libatls_memory(error);
-    memcpy(r->quote, e->quote, e->quote_len);
-    in.quote = view_from(r->quote, e->quote_len);
+    in.quote = view_from(e->quote, e->quote_len);
+    if (e->quote_len <= QUOTE_BYTES_MAX) {
+        r->quote = malloc(e->quote_len + 1);
+        if (!r->quote)
+            return libatls_memory(error);
+        memcpy(r->quote, e->quote, e->quote_len);
+        in.quote = view_from(r->quote, e->quote_len);
+    }
     if (!attest_verify(&in, policy ? policy->is : NULL, NULL, &r->owned, &why))
         return libatls_failed(&why, error);
     r->is = r->owned;
@@ -66,8 +69,8 @@ atls_result atls_verify(struct atls_verifier *verifier, const struct atls_eviden
 
     if (!libatls_options(&e, sizeof e, evidence, evidence->size))
         return libatls_usage(error, "struct atls_evidence: start with ATLS_EVIDENCE_INIT");
-    if (!e.quote || e.quote_len > QUOTE_BYTES_MAX || !e.collateral)
-        return libatls_usage(error, "evidence needs a quote of at most 64 KiB, and collateral");
+    if (!e.quote || !e.collateral)
+        return libatls_usage(error, "evidence needs a quote and collateral");
     r = calloc(1, sizeof *r);
     if (!r)
         return libatls_memory(error);

@@ -6,7 +6,7 @@
 
 #include "base/poison.h"
 
-enum { ABOUT_MAX = 16 * 1024, COMPOSE_TOKENS_MAX = 1024 * 1024 };
+enum { ABOUT_MAX = 16 * 1024 };
 
 static struct policy *made(bool good, struct policy *p, const struct attest_err *err)
 {
@@ -77,16 +77,9 @@ int32_t WASM_EXPORT(compose_digest)(const char *json, uint32_t len)
 {
     static char hex[2 * HASH_BYTES + 1];
     uint8_t digest[HASH_BYTES];
-    struct json_tree tree;
     struct attest_err err;
-    struct err why;
-    bool good;
 
-    if (!json_load(view_from(json, len), COMPOSE_TOKENS_MAX, &tree, &why))
-        return wasm_fail_text(ATTEST_POLICY, why.text);
-    good = compose_hash(&tree.doc, 0, digest, &err);
-    json_unload(&tree);
-    if (!good)
+    if (!compose_hash_text(view_from(json, len), digest, &err))
         return wasm_fail(&err);
     hex_encode(view_from(digest, sizeof digest), hex);
     wasm_answer_bytes(view_str(hex));

@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+from harness import package
 from harness.attested import Application
 from harness.base import BIN, free_port
 from harness.wire import BINARY, CLOSE, GUID, PING, PONG, TEXT, close_payload, frame, mask
@@ -41,6 +42,24 @@ def refused(world, *words, url=None, data=b"secret", codes=("timeout",), statuse
     assert not codes or any(text.rstrip().endswith(f"[{code}]") for code in codes), text
     assert done.stdout == b""
     return text
+
+
+# What the package calls what atls calls so.
+CATEGORIES = {"tls_handshake": "handshake", "connection_closed": "handshake", "timeout": "timeout", "io": "proxy_connection"}
+
+
+@pytest.fixture(params=["atls", "package"])
+def refuses(request):
+    """refuses(world, bridge, codes=…): a client that goes through this bridge, and must come to nothing; what it says of it."""
+    def by_atls(world, bridge, codes, seconds=5, categories=()):
+        return refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", f"{seconds}s", codes=codes)
+
+    def by_package(world, bridge, codes, seconds=5, categories=()):
+        error = package.post(world, f"ws://127.0.0.1:{bridge.port}", seconds=seconds)["error"]
+        assert error["category"] in (categories or {CATEGORIES[code] for code in codes}), error
+        return error["message"]
+
+    return by_atls if request.param == "atls" else by_package
 
 
 class Listener:
@@ -229,30 +248,30 @@ ANSWER = 6000  # a byte of the answer, which has tens of thousands
 
 
 @pytest.mark.parametrize("way, lie", [
-    ("down", flip(20)),  # the server's random value
-    ("down", flip(200)),  # encrypted extensions, certificate
-    ("down", flip(900)),
-    ("down", flip(ANSWER)),
-    ("down", twice(0)),
-    ("down", twice(ANSWER)),
-    ("down", swapped(0)),
-    ("down", swapped(ANSWER)),
-    ("down", dropped(0)),
-    ("down", dropped(ANSWER)),
-    ("down", injected(0, RECORD)),
-    ("down", injected(ANSWER, RECORD)),
-    ("down", injected(ANSWER, b"HTTP/1.1 200 OK\r\n\r\n")),
-    ("up", flip(1)),
-    ("up", flip(30)),  # the client's random value
-    ("up", twice(0)),
-    ("up", swapped(0)),
-    ("up", dropped(100)),
-    ("up", injected(0, RECORD)),
+    ("down", lambda: flip(20)),  # the server's random value
+    ("down", lambda: flip(200)),  # encrypted extensions, certificate
+    ("down", lambda: flip(900)),
+    ("down", lambda: flip(ANSWER)),
+    ("down", lambda: twice(0)),
+    ("down", lambda: twice(ANSWER)),
+    ("down", lambda: swapped(0)),
+    ("down", lambda: swapped(ANSWER)),
+    ("down", lambda: dropped(0)),
+    ("down", lambda: dropped(ANSWER)),
+    ("down", lambda: injected(0, RECORD)),
+    ("down", lambda: injected(ANSWER, RECORD)),
+    ("down", lambda: injected(ANSWER, b"HTTP/1.1 200 OK\r\n\r\n")),
+    ("up", lambda: flip(1)),
+    ("up", lambda: flip(30)),  # the client's random value
+    ("up", lambda: twice(0)),
+    ("up", lambda: swapped(0)),
+    ("up", lambda: dropped(100)),
+    ("up", lambda: injected(0, RECORD)),
 ])
-def test_a_bridge_that_changes_bytes_is_found(world, reached, way, lie):
+def test_a_bridge_that_changes_bytes_is_found(world, reached, refuses, way, lie):
     world.start_tee()
-    with Listener(Tunnel(world, **{way: lie})) as bridge:
-        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", "5s", codes=("tls_handshake", "connection_closed", "timeout"))
+    with Listener(Tunnel(world, **{way: lie()})) as bridge:
+        refuses(world, bridge, codes=("tls_handshake", "connection_closed", "timeout"))
     assert not reached
 
 
@@ -263,10 +282,11 @@ def test_a_bridge_that_is_honest_is_used(world, reached):
     assert reached == ["/over"]
 
 
-def test_frames_of_text_are_refused(world, reached):
+def test_frames_of_text_are_refused(world, reached, refuses):
     world.start_tee()
     with Listener(Tunnel(world, wrap=lambda data: frame(TEXT, data, masked=False))) as bridge:
-        assert "text frame" in refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", codes=("io",))
+        said = refuses(world, bridge, codes=("io",))
+        assert "text frame" in said or "WebSocket frame" in said
     assert not reached
 
 
@@ -279,10 +299,10 @@ def test_frames_of_text_are_refused(world, reached):
     lambda data: frame(BINARY, b"", masked=False, length_bytes=8, length=1 << 63),
     lambda data: frame(0, data, masked=False),
 ], ids=["masked", "reserved", "unknown", "cut-ping", "long-ping", "length", "continuation"])
-def test_frames_that_are_none_are_refused(world, reached, bad):
+def test_frames_that_are_none_are_refused(world, reached, refuses, bad):
     world.start_tee()
     with Listener(Tunnel(world, wrap=bad)) as bridge:
-        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", codes=("io",))
+        refuses(world, bridge, codes=("io",))
     assert not reached
 
 
@@ -292,7 +312,7 @@ def pings(send, over):
             send(frame(PING, b"are you there", masked=False))
 
 
-def test_pings_without_end_are_no_answer(world, reached):
+def test_pings_without_end_are_no_answer(world, reached, refuses):
     def serve(listener, sock):
         upgrade(sock)
         pongs = []
@@ -304,7 +324,7 @@ def test_pings_without_end_are_no_answer(world, reached):
         assert pongs and set(pongs) == {b"are you there"}
 
     with Listener(serve) as bridge:
-        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", SOON)
+        refuses(world, bridge, codes=("timeout",), seconds=1)
     assert not reached
 
 
@@ -324,18 +344,19 @@ def test_pings_keep_no_silent_answer_alive(world):
     (lambda sock: sock.sendall(frame(CLOSE, close_payload(1011, "no"), masked=False)), "io"),
     (lambda sock: sock.shutdown(socket.SHUT_WR), "tls_handshake"),
 ], ids=["normal", "no-status", "refused", "fin"])
-def test_a_close_is_an_end_though_tcp_stays(world, end, code):
+def test_a_close_is_an_end_though_tcp_stays(world, refuses, end, code):
     def serve(listener, sock):
         upgrade(sock)
         end(sock)
         listener.over.wait(60)  # the connection stays as it is
 
     with Listener(serve) as bridge:
-        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", codes=(code,))
+        # The package tells of the bridge, whose Close it saw, or waited for the end of TCP.
+        refuses(world, bridge, codes=(code,), categories=("proxy_connection", "handshake", "timeout"))
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 101 Switching Protocols\r\nX-Long: "], ids=["silent", "head"])
-def test_a_bridge_that_drips_is_given_up(world, begin):
+def test_a_bridge_that_drips_is_given_up(world, refuses, begin):
     def serve(listener, sock):
         read_head(sock.recv)
         sock.sendall(begin)
@@ -345,7 +366,7 @@ def test_a_bridge_that_drips_is_given_up(world, begin):
             listener.over.wait(60)
 
     with Listener(serve) as bridge:
-        refused(world, "--proxy", f"ws://127.0.0.1:{bridge.port}", "--timeout", SOON)
+        refuses(world, bridge, codes=("timeout",), seconds=1)
 
 
 # --- words of the command line ---

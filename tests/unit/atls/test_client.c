@@ -26,16 +26,16 @@ static void an_honest_server_is_attested(void **state)
         stage_open(&s, &honest[i], "tee.test");
         if (stage_run(&s) != ATLS_ATTESTED)
             fail_msg("%zu: %s", i, atls_client_error(s.client)->text);
-        assert_true(view_starts(buf_view(&s.request),
+        assert_true(view_starts(buf_view(&s.near.request),
                                 VIEW("POST /tdx_quote HTTP/1.1\r\nHost: tee.test\r\n")));
-        assert_memory_equal(s.request.area, expected, sizeof expected - 1);
+        assert_memory_equal(s.near.request.area, expected, sizeof expected - 1);
         assert_true(atls_client_stapled(s.client));
         assert_true(atls_client_attestation(s.client)->runtime_verified);
         /* Now the connection is the application's. */
         assert_true(atls_client_write(s.client, VIEW("GET"), NULL));
         out = atls_client_output(s.client);
-        assert_int_equal(BIO_write(s.peer.in, out.at, (int)out.len), (int)out.len);
-        assert_int_equal(SSL_read(s.peer.ssl, word, sizeof word), 3);
+        assert_int_equal(BIO_write(s.near.peer.in, out.at, (int)out.len), (int)out.len);
+        assert_int_equal(SSL_read(s.near.peer.ssl, word, sizeof word), 3);
         stage_close(&s);
     }
 }
@@ -64,7 +64,7 @@ static void what_was_attested_makes_a_receipt_that_verifies(void **state)
     assert_true(view_eq(r->server_name, VIEW("tee.test")));
     assert_memory_equal(r->nonce, atls_client_nonce(s.client), 32);
     assert_memory_equal(r->certificate_sha256, s.w.leaf, 32);
-    assert_int_equal(SSL_export_keying_material(s.peer.ssl, exporter, 32,
+    assert_int_equal(SSL_export_keying_material(s.near.peer.ssl, exporter, 32,
                                                 "EXPORTER-Channel-Binding", 24, NULL, 0, 0),
                      1);
     assert_true(secret_sha256(exporter, 32, hash));
@@ -81,7 +81,6 @@ static void collateral_is_asked_for_when_none_is_stapled_or_it_is_old(void **sta
 
     (void)state;
     for (size_t i = 0; i < COUNT(lies); i++) {
-        struct collateral *fetched;
         struct stage s;
         struct buf json;
 
@@ -92,8 +91,7 @@ static void collateral_is_asked_for_when_none_is_stapled_or_it_is_old(void **sta
         assert_false(atls_client_write(s.client, VIEW("GET"), NULL));
         buf_init(&json, 1 << 20, "json");
         assert_true(sim_collateral(s.w.platform, &json, NULL));
-        assert_true(collateral_parse(buf_view(&json), &fetched, &s.w.err));
-        atls_client_give_collateral(s.client, fetched);
+        stage_give(&s, buf_view(&json));
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
         assert_string_equal(s.phases, lies[i].no_staple ? "QCVD" : "QVCVD");
         assert_false(atls_client_stapled(s.client));
@@ -177,11 +175,9 @@ static void a_proof_grows_old_as_the_policy_says(void **state)
 
 static void attest_again(struct stage *s)
 {
-    assert_true(atls_client_reattest(s->client));
+    stage_again(s);
     assert_null(atls_client_attestation(s->client));
     assert_false(atls_client_write(s->client, VIEW("GET"), NULL));
-    s->answered = false;
-    buf_reset(&s->request);
 }
 
 static void a_connection_can_be_attested_again(void **state)
@@ -292,8 +288,7 @@ static void the_end_is_an_end_in_every_state(void **state)
         stage_open(&s, &slow, "tee.test");
         step = stage_turns(&s, turns++);
         if (step == ATLS_WANT_READ) {
-            atls_client_feed_end(s.client); /* no close_notify before */
-            assert_int_equal(atls_client_step(s.client, s.w.now_s, 1000), ATLS_FAILED);
+            assert_int_equal(stage_ends(&s), ATLS_FAILED);
             code = atls_client_error(s.client)->code;
             assert_true(code == ATTEST_TLS_HANDSHAKE || code == ATTEST_CLOSED);
             assert_int_equal(atls_client_step(s.client, s.w.now_s, 1000), ATLS_FAILED);

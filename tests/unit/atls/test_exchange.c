@@ -1,7 +1,8 @@
 /* The answer's bytes: heads, bodies and JSON, by the reader alone. What a whole server may say stands in test_lies. */
-#include "../attest/world.h"
+#include "stage.h"
 
 #include "atls/quote_exchange.h"
+#include "support/corpus.h"
 
 #define QUOTE "\"quote\":{\"quote\":\"00\",\"event_log\":\"[]\"}"
 
@@ -57,9 +58,23 @@ static void a_good_answer_is_read_in_pieces_of_any_size(void **state)
 /* --- each body that is none is a test of its own --- */
 
 struct body_fault {
+    const char *name;
     struct view body;
     enum attest_code code;
 };
+
+/* By a server that says so, to clients. */
+static void said_by_a_server(const char *test, const struct lie *lie, const struct attest_err *want)
+{
+    struct stage s;
+
+    stage_open_as(&s, lie, "tee.test", test);
+    if (stage_run(&s) != ATLS_FAILED)
+        fail_msg("%s: attested", test);
+    if (want)
+        assert_string_equal(atls_client_error(s.client)->text, want->text);
+    stage_close(&s);
+}
 
 static void body_fault_test(void **state)
 {
@@ -70,13 +85,14 @@ static void body_fault_test(void **state)
     if (read_answer(NULL, f->body, SIZE_MAX, &a, &err) || err.code != f->code)
         fail_msg("wanted %s, got %s: %s", attest_code_name(f->code), attest_code_name(err.code),
                  err.text);
+    said_by_a_server(f->name, &(struct lie){.raw = f->body}, &err);
 }
 
 #define BODY_FAULT(f, error, text)                                                      \
     {                                                                                   \
         .name = #f, .test_func = body_fault_test, .initial_state = &(struct body_fault) \
         {                                                                               \
-            .body = VIEW(text), .code = ATTEST_##error                                  \
+            .name = #f, .body = VIEW(text), .code = ATTEST_##error                      \
         }                                                                               \
     }
 
@@ -168,6 +184,19 @@ static void a_head_without_end_is_refused(void **state)
     exchange_reader_done(&r);
 }
 
+/* What fuzzing starts from, said by a server: none of it is for this session. The first byte of each says how it was cut there. */
+static void answers_of_the_corpus_are_refused(void **state)
+{
+    struct corpus answers;
+
+    (void)state;
+    corpus_open(&answers, "quote_answer");
+    for (unsigned i = 0; i < answers.count; i++)
+        said_by_a_server(__func__,
+                         &(struct lie){.raw = view_skip(answers.files[i], 1), .whole = true}, NULL);
+    corpus_close(&answers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +242,7 @@ int main(void)
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(a_body_without_end_is_refused),
         cmocka_unit_test(a_head_without_end_is_refused),
+        cmocka_unit_test(answers_of_the_corpus_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

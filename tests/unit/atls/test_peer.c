@@ -88,6 +88,45 @@ static void with_an_unknown_critical_extension(X509 *x)
     ASN1_OBJECT_free(oid);
 }
 
+/* --- what is no TLS, or too little of it --- */
+
+#define BABBLE_FAULT(f, error, text) \
+    LIE_FAULT(f, error, .babble = {(const uint8_t *)(text), sizeof(text) - 1})
+
+/* Fatal ones, each number. */
+static void alerts_are_told_by_name(void **state)
+{
+    static const struct {
+        unsigned number;
+        const char *words;
+    } names[] = {
+        {40, "TLS handshake failed: TLS handshake: the other end sent the alert handshake_failure "
+             "(40)"},
+        {70,
+         "TLS handshake failed: TLS handshake: the other end sent the alert protocol_version (70)"},
+        {112, "TLS handshake failed: TLS handshake: the other end sent the alert unrecognized_name "
+              "(112)"},
+        {255, "TLS handshake failed: TLS handshake: the other end sent the alert of no name (255)"},
+    };
+
+    static uint8_t record[] = {0x15, 3, 3, 0, 2, 2, 0};
+    static const struct lie tells = {.babble = {record, sizeof record}};
+    struct stage s;
+
+    (void)state;
+    stage_open(&s, &tells, "tee.test");
+    for (unsigned number = 1; number < 256; number++) {
+        record[sizeof record - 1] = (uint8_t)number;
+        stage_connect(&s, "tee.test");
+        assert_int_equal(stage_run(&s), ATLS_FAILED);
+        assert_int_equal(atls_client_error(s.client)->code, ATTEST_TLS_HANDSHAKE);
+        for (size_t i = 0; i < COUNT(names); i++)
+            if (names[i].number == number)
+                assert_string_equal(atls_client_error(s.client)->text, names[i].words);
+    }
+    stage_close(&s);
+}
+
 /* --- what a server chooses --- */
 
 static const struct lie offers_more = {.tickets = true};
@@ -102,8 +141,8 @@ static void nothing_is_resumed(void **state)
     for (int i = 0; i < 3; i++) {
         if (stage_run(&s) != ATLS_ATTESTED)
             fail_msg("%s", atls_client_error(s.client)->text);
-        assert_int_equal(SSL_session_reused(s.peer.ssl), 0);
-        assert_int_equal(SSL_get_early_data_status(s.peer.ssl), SSL_EARLY_DATA_NOT_SENT);
+        assert_int_equal(SSL_session_reused(s.near.peer.ssl), 0);
+        assert_int_equal(SSL_get_early_data_status(s.near.peer.ssl), SSL_EARLY_DATA_NOT_SENT);
         stage_connect(&s, "tee.test");
     }
     stage_close(&s);
@@ -150,7 +189,7 @@ static void the_hello_leaves_no_choice(void **state)
         struct stage s;
 
         stage_open(&s, &offers_more, names[i]);
-        SSL_CTX_set_client_hello_cb(s.peer.context, look_at_hello, &h);
+        SSL_CTX_set_client_hello_cb(s.server_context, look_at_hello, &h);
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
         stage_connect(&s, names[i]); /* tickets have come */
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
@@ -173,7 +212,7 @@ static void there_is_no_early_exporter(void **state)
     (void)state;
     stage_open(&s, &offers_more, "tee.test");
     assert_int_equal(stage_run(&s), ATLS_ATTESTED);
-    assert_int_equal(SSL_export_keying_material_early(s.peer.ssl, out, sizeof out,
+    assert_int_equal(SSL_export_keying_material_early(s.near.peer.ssl, out, sizeof out,
                                                       "EXPORTER-Channel-Binding", 24, NULL, 0),
                      0);
     ERR_clear_error();
@@ -276,6 +315,7 @@ static void names_that_are_none_are_refused(void **state)
         if (atls_client_new(&o, &client, &err))
             fail_msg("\"%s\" passed for a name", bad[i]);
         assert_int_equal(err.code, ATTEST_SERVER_NAME);
+        far_name(__func__, bad[i], &err);
     }
     policy_free(policy);
     session_context_unref(context);
@@ -323,7 +363,7 @@ static void do_it(struct stage *s, struct view record, struct buf *out)
         put(out, record);
         break;
     case SWAP:
-        put(&s->held, record);
+        put(&s->here->held, record);
         break;
     case DROP:
         break;
@@ -335,8 +375,8 @@ static void do_it(struct stage *s, struct view record, struct buf *out)
         put(out, VIEW("\x15\x03\x03\x00\x02\x01\x00"));
         put(out, record);
         break;
-    case CUT_SHORT:
-        put(out, view_first(record, record.len - 1));
+    case CUT_SHORT: /* by so many bytes that those behind are not, by chance, the same */
+        put(out, view_first(record, record.len - 8));
         break;
     }
 }
@@ -350,14 +390,14 @@ static void meddle(struct stage *s, struct buf *to_client)
     while (rest.len >= RECORD_HEAD) {
         struct view record = view_first(rest, RECORD_HEAD + ((size_t)rest.at[3] << 8 | rest.at[4]));
 
-        if (s->records < COUNT(types))
-            types[s->records] = rest.at[0];
-        if (s->records++ == plan.record) {
+        if (s->here->records < COUNT(types))
+            types[s->here->records] = rest.at[0];
+        if (s->here->records++ == plan.record) {
             do_it(s, record, &out);
         } else {
             put(&out, record);
-            put(&out, buf_view(&s->held)); /* what was held comes behind the next */
-            buf_reset(&s->held);
+            put(&out, buf_view(&s->here->held)); /* what was held comes behind the next */
+            buf_reset(&s->here->held);
         }
         rest = view_skip(rest, record.len);
     }
@@ -378,7 +418,7 @@ static void no_record_can_be_tampered_with(void **state)
 
         stage_open(&s, &meddled, "tee.test");
         assert_int_equal(stage_run(&s), ATLS_ATTESTED);
-        records = s.records;
+        records = s.near.records;
         assert_true(records >= 6 && records < COUNT(types));
         stage_close(&s);
     }
@@ -407,6 +447,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LIE_FAULT(tls_1_2, TLS_HANDSHAKE, .version = TLS1_2_VERSION),
+        BABBLE_FAULT(speaks_http, TLS_HANDSHAKE,
+                     "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        BABBLE_FAULT(speaks_ssh, TLS_HANDSHAKE, "SSH-2.0-OpenSSH_9.2\r\n"),
+        BABBLE_FAULT(speaks_smtp, TLS_HANDSHAKE, "220 mail.test ESMTP\r\n"),
+        BABBLE_FAULT(speaks_of_postgresql, TLS_HANDSHAKE, "N"),
+        BABBLE_FAULT(sends_zeros, TLS_HANDSHAKE, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        BABBLE_FAULT(sends_part_of_a_head, TLS_HANDSHAKE, "\x16\x03\x03"),
+        BABBLE_FAULT(sends_a_record_of_nothing, TLS_HANDSHAKE, "\x16\x03\x03\0\0"),
+        BABBLE_FAULT(sends_a_record_of_32_kib, TLS_HANDSHAKE, "\x16\x03\x03\x80\0\x02\0\0"),
+        BABBLE_FAULT(sends_a_record_of_65535_bytes, TLS_HANDSHAKE, "\x16\x03\x03\xff\xff"),
+        BABBLE_FAULT(sends_a_record_of_ssl_2, TLS_HANDSHAKE,
+                     "\x80\x2e\x01\0\x02\0\x15\0\0\0\x10\x01\0\x80"),
+        BABBLE_FAULT(sends_a_record_of_version_2, TLS_HANDSHAKE, "\x16\x02\0\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_record_of_version_4, TLS_HANDSHAKE, "\x16\x04\0\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_record_of_no_type, TLS_HANDSHAKE, "\x63\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_data_at_once, TLS_HANDSHAKE, "\x17\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_hello_of_a_client, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x01\0\0\0"),
+        BABBLE_FAULT(sends_an_empty_hello, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x02\0\0\0"),
+        BABBLE_FAULT(sends_a_hello_of_16_mib, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x02\xff\xff\xff"),
+        BABBLE_FAULT(sends_a_finished_first, TLS_HANDSHAKE, "\x16\x03\x03\0\x04\x14\0\0\0"),
+        BABBLE_FAULT(alert_of_one_byte, TLS_HANDSHAKE, "\x15\x03\x03\0\x01\x02"),
+        BABBLE_FAULT(alert_of_three_bytes, TLS_HANDSHAKE, "\x15\x03\x03\0\x03\x02\x28\x28"),
+        BABBLE_FAULT(alert_of_no_level, TLS_HANDSHAKE, "\x15\x03\x03\0\x02\x07\x28"),
+        BABBLE_FAULT(alert_that_warns, TLS_HANDSHAKE, "\x15\x03\x03\0\x02\x01\x70"),
+        cmocka_unit_test(alerts_are_told_by_name),
         LIE_FAULT(protocol_h2, TLS_HANDSHAKE, .protocol = "h2"),
         LIE_FAULT(protocol_http_1_0, TLS_HANDSHAKE, .protocol = "http/1.0"),
         LIE_FAULT(protocol_longer_than_ours, TLS_HANDSHAKE, .protocol = "http/1.1x"),

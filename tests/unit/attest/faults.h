@@ -12,6 +12,7 @@
 #include "world.h"
 
 struct fault {
+    const char *name;
     void (*spoil)(struct world *w);
     void (*spoil_by)(struct world *w, const struct fault *f); /* or this */
     bool (*judge)(struct world *w);
@@ -34,7 +35,7 @@ static inline void fault_test(void **state)
     const struct fault *f = *state;
     struct world w;
 
-    world_open(&w, 4);
+    world_open_as(&w, 4, f->name);
     if (f->spoil)
         f->spoil(&w);
     else
@@ -83,7 +84,7 @@ static inline void fault_qe_text(struct world *w, const struct fault *f)
     {                                                                           \
         .name = text, .test_func = fault_test, .initial_state = &(struct fault) \
         {                                                                       \
-            .code = error, .judge = by, __VA_ARGS__                             \
+            .name = text, .code = error, .judge = by, __VA_ARGS__               \
         }                                                                       \
     }
 #define DCAP_FAULT(f, error)   FAULT_ROW(#f, ATTEST_##error, fault_dcap, .spoil = f)

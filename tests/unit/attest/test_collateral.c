@@ -11,6 +11,23 @@ static void collateral_text(struct world *w, struct buf *json)
     assert_true(json_end(&writer, NULL));
 }
 
+/* The same of a good quote with this beside it. */
+static void ask_with(struct world *w, const struct buf *json)
+{
+    struct atls_error error;
+    struct buf policy;
+
+    if (!verdicts_on())
+        return;
+    world_hardware_policy(w, TCB_MATCHING_STRICT, &policy);
+    (void)!verdicts_evidence(&(struct verdicts_evidence){.quote = buf_view(&w->quote),
+                                                         .collateral = buf_view(json),
+                                                         .policy = buf_view(&policy),
+                                                         .now_s = w->now_s},
+                             &error);
+    buf_done(&policy);
+}
+
 static void collateral_survives_being_written_and_read(void **state)
 {
     struct collateral *read;
@@ -23,6 +40,7 @@ static void collateral_survives_being_written_and_read(void **state)
     assert_true(collateral_parse(buf_view(&json), &read, &w.err));
     w.collateral = *read;
     assert_true(fault_dcap(&w));
+    ask_with(&w, &json);
     collateral_free(read);
     buf_done(&json);
     world_close(&w);
@@ -64,6 +82,7 @@ static void signatures_have_128_digits_of_either_case(void **state)
             w.err.code = ATTEST_OK;
             assert_int_equal(collateral_parse(buf_view(&json), &read, &w.err), cases[i].good);
             assert_int_equal(w.err.code, cases[i].good ? ATTEST_OK : ATTEST_COLLATERAL_SYNTAX);
+            ask_with(&w, &json);
             collateral_free(read);
             buf_done(&json);
             world_close(&w);
@@ -88,6 +107,7 @@ static void upper_case_signs_as_well(void **state)
     assert_true(collateral_parse(buf_view(&json), &read, &w.err));
     w.collateral = *read;
     assert_true(fault_dcap(&w));
+    ask_with(&w, &json);
     collateral_free(read);
     buf_done(&json);
     world_close(&w);
@@ -117,6 +137,7 @@ static void what_is_no_collateral_is_refused(void **state)
         buf_replace(&json, pieces[i][0], pieces[i][1]);
         assert_false(collateral_parse(buf_view(&json), &read, &w.err));
         assert_int_equal(w.err.code, ATTEST_COLLATERAL_SYNTAX);
+        ask_with(&w, &json);
         buf_done(&json);
         world_close(&w);
     }

@@ -7,11 +7,14 @@
 static void canonical(const char *json, const char *want)
 {
     struct json_tree tree;
+    struct atls_error error;
     struct attest_err err;
     struct buf out;
 
     buf_init(&out, 1 << 20, "canonical");
     assert_true(json_load(view_str(json), 4096, &tree, NULL));
+    if (verdicts_on())
+        assert_int_equal(verdicts_compose(view_str(json), &error), ATLS_OK);
     if (!compose_canonical(&tree.doc, 0, &out, &err))
         fail_msg("%s: %s", json, err.text);
     if (!view_eq(buf_view(&out), view_str(want)))
@@ -48,6 +51,7 @@ static void values_have_one_text(void **state)
     };
 
     (void)state;
+    verdicts_of(__func__);
     for (size_t i = 0; i < COUNT(table); i++)
         canonical(table[i][0], table[i][1]);
 }
@@ -66,8 +70,13 @@ static void hashes_are_of_that_text(void **state)
     char hex[65];
 
     (void)state;
+    verdicts_of(__func__);
     for (size_t i = 0; i < COUNT(same); i++) {
+        struct atls_error error;
         struct json_tree tree;
+
+        if (verdicts_on())
+            assert_int_equal(verdicts_compose(view_str(same[i]), &error), ATLS_OK);
 
         assert_true(json_load(view_str(same[i]), 64, &tree, NULL));
         assert_true(compose_hash(&tree.doc, 0, hash, NULL));
@@ -78,17 +87,40 @@ static void hashes_are_of_that_text(void **state)
     }
 }
 
+static void what_is_no_json_is_refused(void **state)
+{
+    static const char *const bad[] = {"", "{", "{}}", "{\"a\":1,\"a\":2}", "[1,]", "\xff"};
+
+    (void)state;
+    verdicts_of(__func__);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct atls_error error;
+        struct attest_err err;
+        uint8_t hash[32];
+
+        assert_false(compose_hash_text(view_str(bad[i]), hash, &err));
+        assert_int_equal(err.code, ATTEST_POLICY);
+        assert_non_null(strstr(err.text, "invalid app_compose: JSON: "));
+        if (verdicts_on())
+            assert_int_equal(verdicts_compose(view_str(bad[i]), &error), ATTEST_POLICY);
+    }
+}
+
 static void what_has_no_text_is_refused(void **state)
 {
     static const char *const bad[] = {"\"\\ud800\"", "\"\\u0000\"", "1e999", "{\"\\udc00\":1}"};
 
     (void)state;
+    verdicts_of(__func__);
     for (size_t i = 0; i < COUNT(bad); i++) {
+        struct atls_error error;
         struct json_tree tree;
         uint8_t hash[32];
 
         assert_true(json_load(view_str(bad[i]), 64, &tree, NULL));
         assert_false(compose_hash(&tree.doc, 0, hash, NULL));
+        if (verdicts_on())
+            assert_int_equal(verdicts_compose(view_str(bad[i]), &error), ATTEST_POLICY);
         json_unload(&tree);
     }
 }
@@ -104,13 +136,17 @@ static void merging_keeps_places(void **state)
     };
 
     (void)state;
+    verdicts_of(__func__);
     for (size_t i = 0; i < COUNT(table); i++) {
+        struct atls_error error;
         struct buf out;
 
         buf_init(&out, 4096, "merged");
         assert_true(compose_merge(view_str(table[i][0]), view_str(table[i][1]), &out, NULL));
         if (!view_eq(buf_view(&out), view_str(table[i][2])))
             fail_msg("%.*s", VIEW_ARG(buf_view(&out)));
+        if (verdicts_on())
+            assert_int_equal(verdicts_merge(table[i][0], table[i][1], &error), ATLS_OK);
         buf_done(&out);
     }
 }
@@ -118,9 +154,8 @@ static void merging_keeps_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_have_one_text),
-        cmocka_unit_test(hashes_are_of_that_text),
-        cmocka_unit_test(what_has_no_text_is_refused),
+        cmocka_unit_test(values_have_one_text),       cmocka_unit_test(hashes_are_of_that_text),
+        cmocka_unit_test(what_is_no_json_is_refused), cmocka_unit_test(what_has_no_text_is_refused),
         cmocka_unit_test(merging_keeps_places),
     };
 

@@ -1,5 +1,5 @@
 /* The extension of a PCK certificate: DER in its one form, each element once, of its type and length. */
-#include "faults.h"
+#include "remake.h"
 
 #include "attest/pck.h"
 
@@ -134,9 +134,29 @@ static bool parses(const struct extension *e, struct pck *pck, struct attest_err
 /* --- what is wrong --- */
 
 struct pck_fault {
+    const char *name;
     void (*spoil)(struct extension *e);
     enum attest_code code;
 };
+
+/* In a certificate of a platform whose quote is good. */
+static void ask_with(const struct extension *e, const struct pck_fault *f)
+{
+    struct world open, *w = &open;
+    struct dcap_report report;
+    struct buf der;
+
+    if (!verdicts_on())
+        return;
+    world_open_as(w, 4, f->name);
+    buf_init(&der, 1 << 16, "DER");
+    encode(e, &der);
+    REMAKE(pck, .name = PCK_NAME, .other_extension = true, .extension = buf_view(&der));
+    assert_false(world_dcap(w, TCB_MATCHING_STRICT, &report));
+    assert_int_equal(w->err.code, f->code);
+    buf_done(&der);
+    world_close(w);
+}
 
 static void pck_fault_test(void **state)
 {
@@ -149,13 +169,14 @@ static void pck_fault_test(void **state)
     f->spoil(&e);
     assert_false(parses(&e, &pck, &err));
     assert_int_equal(err.code, f->code);
+    ask_with(&e, f);
 }
 
 #define PCK_FAULT(f, error)                                                           \
     {                                                                                 \
         .name = #f, .test_func = pck_fault_test, .initial_state = &(struct pck_fault) \
         {                                                                             \
-            .spoil = f, .code = ATTEST_##error                                        \
+            .name = #f, .spoil = f, .code = ATTEST_##error                            \
         }                                                                             \
     }
 

@@ -10,13 +10,28 @@
     T ",\"expected_bootchain\":" BOOT ",\"app_compose\":{\"a\":1},\"os_image_hash\":\"" H32 "\""
 #define OFF ",\"disable_runtime_verification\":true"
 
+/* policy_parse; as the library says it, too. */
+static bool parse(const char *test, struct view json, struct policy **out, struct attest_err *err)
+{
+    bool good = policy_parse(json, out, err);
+    struct atls_error error;
+
+    verdicts_of(test);
+    if (verdicts_on()) {
+        assert_int_equal(verdicts_policy(json, &error) == ATLS_OK, good);
+        if (!good)
+            assert_string_equal(error.message, err->text);
+    }
+    return good;
+}
+
 static void defaults_are_the_references(void **state)
 {
     struct policy *p = NULL;
     struct attest_err err;
 
     (void)state;
-    if (!policy_parse(VIEW(FULL "}"), &p, &err))
+    if (!parse(__func__, VIEW(FULL "}"), &p, &err))
         fail_msg("%s", err.text);
     assert_true(p->allowed[TCB_STATUS_UP_TO_DATE]);
     assert_false(p->allowed[TCB_STATUS_OUT_OF_DATE]);
@@ -61,7 +76,7 @@ static void good_ones(void **state)
         struct policy *p = NULL;
         struct attest_err err;
 
-        if (!policy_parse(view_str(good[i]), &p, &err))
+        if (!parse(__func__, view_str(good[i]), &p, &err))
             fail_msg("%s: %s", good[i], err.text);
         policy_free(p);
     }
@@ -116,18 +131,18 @@ static void bad_ones_are_told_what_is_wrong(void **state)
         struct policy *p = NULL;
         struct attest_err err = {.code = ATTEST_OK};
 
-        if (policy_parse(view_str(bad[i].json), &p, &err) || !strstr(err.text, bad[i].words) ||
+        if (parse(__func__, view_str(bad[i].json), &p, &err) || !strstr(err.text, bad[i].words) ||
             err.code != ATTEST_POLICY)
             fail_msg("%s: wanted \"%s\", got \"%s\"", bad[i].json, bad[i].words, err.text);
     }
 }
 
-static void bad_policy(const char *json)
+static void bad_policy(const char *test, const char *json)
 {
     struct attest_err err = {.code = ATTEST_OK};
     struct policy *p = NULL;
 
-    if (policy_parse(view_str(json), &p, &err) || err.code != ATTEST_POLICY)
+    if (parse(test, view_str(json), &p, &err) || err.code != ATTEST_POLICY)
         fail_msg("%s: %s, %s", json, attest_code_name(err.code), err.text);
 }
 
@@ -164,7 +179,7 @@ static void each_member_has_its_type(void **state)
             if (k < 10 && strchr(members[m].takes, (char)('0' + k)) && *members[m].takes)
                 continue;
             (void)snprintf(json, sizeof json, T OFF ",\"%s\":%s}", members[m].member, kinds[k]);
-            bad_policy(json);
+            bad_policy(__func__, json);
         }
 }
 
@@ -201,26 +216,27 @@ static void hex_has_its_length(void **state)
                              (int)places[i].digits + 1,
                              (int)places[i].digits + 2};
         const char *last[] = {"g", " ", "\\u0061", "-"};
+        struct attest_err err;
         struct policy *p = NULL;
         char json[1024];
 
         (void)snprintf(json, sizeof json, "%s%.*s%s", places[i].before, (int)places[i].digits,
                        digits, places[i].after);
-        assert_true(policy_parse(view_str(json), &p, NULL));
+        assert_true(parse(__func__, view_str(json), &p, &err));
         policy_free(p);
         (void)snprintf(json, sizeof json, "%s%.*sAB%s", places[i].before, (int)places[i].digits - 2,
                        digits, places[i].after); /* upper case says the same */
-        assert_true(policy_parse(view_str(json), &p, NULL));
+        assert_true(parse(__func__, view_str(json), &p, &err));
         policy_free(p);
         for (size_t k = 0; k < COUNT(wrong); k++) {
             (void)snprintf(json, sizeof json, "%s%.*s%s", places[i].before, wrong[k], digits,
                            places[i].after);
-            bad_policy(json);
+            bad_policy(__func__, json);
         }
         for (size_t k = 0; k < COUNT(last); k++) {
             (void)snprintf(json, sizeof json, "%s%.*s%s%s", places[i].before,
                            (int)places[i].digits - 1, digits, last[k], places[i].after);
-            bad_policy(json);
+            bad_policy(__func__, json);
         }
     }
 }
@@ -253,15 +269,15 @@ static void misspelt_members_are_refused(void **state)
         char json[256];
 
         (void)snprintf(json, sizeof json, T OFF ",\"%ss\":null}", members[i]);
-        bad_policy(json);
+        bad_policy(__func__, json);
         (void)snprintf(json, sizeof json, T OFF ",\"%.*s\":null}", (int)strlen(members[i]) - 1,
                        members[i]);
-        bad_policy(json);
+        bad_policy(__func__, json);
         (void)snprintf(json, sizeof json, T OFF ",\"%c%s\":null}", members[i][0] - 'a' + 'A',
                        members[i] + 1);
-        bad_policy(json);
+        bad_policy(__func__, json);
         (void)snprintf(json, sizeof json, T OFF ",\"X_%s\":null}", members[i]);
-        bad_policy(json);
+        bad_policy(__func__, json);
     }
 }
 
@@ -305,18 +321,19 @@ static void collateral_comes_by_https_or_from_this_machine(void **state)
         char json[256];
 
         (void)snprintf(json, sizeof json, T OFF ",\"pccs_url\":\"%s\"}", bad[i]);
-        bad_policy(json);
+        bad_policy(__func__, json);
         assert_false(policy_url_good(bad[i]));
     }
 }
 
 static void connections_are_shared_by_the_bytes_of_the_policy(void **state)
 {
+    struct attest_err err;
     struct policy *a, *b;
 
     (void)state;
-    assert_true(policy_parse(VIEW(T OFF "}"), &a, NULL));
-    assert_true(policy_parse(VIEW(T OFF " }"), &b, NULL));
+    assert_true(parse(__func__, VIEW(T OFF "}"), &a, &err));
+    assert_true(parse(__func__, VIEW(T OFF " }"), &b, &err));
     assert_memory_not_equal(a->digest, b->digest, HASH_BYTES);
     policy_free(a);
     policy_free(b);

@@ -12,9 +12,11 @@
 #include <cmocka.h>
 
 #include "attest/verify.h"
+#include "base/codec.h"
 #include "base/p256.h"
 #include "base/secret.h"
 #include "sim/guest.h"
+#include "support/verdicts.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -38,6 +40,7 @@ enum {
 };
 
 struct world {
+    const char *test;
     struct sim_platform *platform;
     struct sim_guest *guest;
     unsigned version;
@@ -136,12 +139,14 @@ static inline void world_policy(struct world *w, bool strict)
 
 #define WORLD_COMPOSE "{\"docker_compose_file\":\"services: {}\",\"runner\":\"docker-compose\"}"
 
-static inline void world_open(struct world *w, unsigned version)
+/* test: whose world it is, for the book of verdicts. */
+static inline void world_open_as(struct world *w, unsigned version, const char *test)
 {
     struct sim_recipe recipe;
     struct buf der;
 
-    *w = (struct world){.version = version, .now_s = WORLD_NOW_S, .connected = true};
+    verdicts_of(test);
+    *w = (struct world){.test = test, .version = version, .now_s = WORLD_NOW_S, .connected = true};
     sim_recipe_default(&recipe, WORLD_NOW_S);
     assert_true(sim_platform_new(&recipe, &w->platform, NULL));
     assert_true(sim_guest_boot(VIEW(WORLD_COMPOSE), &w->guest, NULL));
@@ -165,6 +170,8 @@ static inline void world_open(struct world *w, unsigned version)
     world_policy(w, true);
 }
 
+#define world_open(w, version) world_open_as(w, version, __func__)
+
 static inline void world_close(struct world *w)
 {
     attestation_free(w->attestation);
@@ -176,6 +183,102 @@ static inline void world_close(struct world *w)
     buf_done(&w->policy);
     sim_guest_free(w->guest);
     sim_platform_free(w->platform);
+}
+
+/* --- the book of verdicts (support/verdicts.h) --- */
+
+/* Documents that are no text cannot be handed on: collateral is JSON. */
+static inline bool world_is_text(const struct world *w)
+{
+    const struct collateral *c = &w->collateral;
+    const struct view texts[] = {
+        c->pck_crl_issuer_chain, c->tcb_info_issuer_chain,    c->tcb_info,
+        c->qe_identity,          c->qe_identity_issuer_chain, c->pck_certificate_chain};
+
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (!utf8_valid(texts[i]) || (texts[i].len && memchr(texts[i].at, 0, texts[i].len)))
+            return false;
+    return true;
+}
+
+/* The same question to the library as others use it: it must say what was said here, or that JSON cannot hold an empty CRL. */
+static inline void world_ask(const struct world *w, struct verdicts_evidence e)
+{
+    struct atls_error error = {.code = ATLS_OK};
+    struct json_writer writer;
+    struct buf json;
+
+    if (!verdicts_on() || !world_is_text(w))
+        return;
+    buf_init(&json, 1 << 22, "collateral");
+    json_begin(&writer, &json);
+    collateral_write(&w->collateral, &writer);
+    assert_true(json_end(&writer, NULL));
+    e.collateral = buf_view(&json);
+    e.now_s = w->now_s;
+    if (verdicts_evidence(&e, &error) == ATTEST_COLLATERAL_SYNTAX) {
+        assert_true(!w->collateral.root_ca_crl.len || !w->collateral.pck_crl.len);
+    } else {
+        assert_int_equal(error.code, w->err.code);
+        if (error.code != ATLS_OK)
+            assert_string_equal(error.message, w->err.text);
+    }
+    buf_done(&json);
+}
+
+/* A policy that asks for genuine hardware below the world's root, and nothing more. */
+static inline void world_hardware_policy(const struct world *w, enum tcb_matching matching,
+                                         struct buf *out)
+{
+    struct json_writer writer;
+    struct buf pem;
+
+    buf_init(out, 1 << 16, "policy");
+    buf_init(&pem, 1 << 16, "root");
+    json_begin(&writer, out);
+    json_object(&writer);
+    json_key(&writer, "type");
+    json_text(&writer, VIEW("dstack_tdx"));
+    json_key(&writer, "disable_runtime_verification");
+    json_bool(&writer, true);
+    json_key(&writer, "tcb_matching");
+    json_text(&writer, matching == TCB_MATCHING_INTEL ? VIEW("intel") : VIEW("strict"));
+    json_key(&writer, "allowed_tcb_status");
+    json_array(&writer);
+    for (int i = 0; i < TCB_STATUS_COUNT; i++)
+        json_text(&writer, view_str(tcb_status_name((enum tcb_status)i)));
+    json_array_end(&writer);
+    if (!w->trust->intel) {
+        json_key(&writer, "allow_simulated");
+        json_bool(&writer, true);
+        json_key(&writer, "trusted_roots");
+        json_array(&writer);
+        assert_true(sim_pem(w->trust->root, &pem, NULL));
+        json_text(&writer, buf_view(&pem));
+        json_array_end(&writer);
+    }
+    json_object_end(&writer);
+    assert_true(json_end(&writer, NULL));
+    buf_done(&pem);
+}
+
+/* What dcap_verify was asked, as a policy can. None takes an enclave, whatever else is to be said of it. */
+static inline void world_ask_dcap(const struct world *w, struct view quote_bytes,
+                                  enum tcb_matching matching)
+{
+    struct world asked = *w;
+    struct quote quote;
+    struct buf policy;
+
+    if (!verdicts_on())
+        return;
+    if (quote_parse(quote_bytes, &quote, NULL) && quote.tee != TEE_TDX)
+        attest_fail_plain(&asked.err, ATTEST_TEE_MISMATCH,
+                          "TEE type mismatch: expected TDX report but got SGX enclave report");
+    world_hardware_policy(w, matching, &policy);
+    world_ask(&asked,
+              (struct verdicts_evidence){.quote = quote_bytes, .policy = buf_view(&policy)});
+    buf_done(&policy);
 }
 
 /* With the policy. */
@@ -200,6 +303,11 @@ static inline bool world_verify(struct world *w)
     policy_free(policy);
     assert_int_equal(good, w->attestation != NULL);
     assert_int_equal(good, w->err.code == ATTEST_OK);
+    world_ask(w, (struct verdicts_evidence){.quote = in.quote,
+                                            .log = in.event_log,
+                                            .policy = buf_view(&w->policy),
+                                            .leaf = in.leaf_sha256,
+                                            .report_data = in.report_data});
     return good;
 }
 
@@ -238,10 +346,13 @@ static inline bool world_dcap(struct world *w, enum tcb_matching matching, struc
     bool good;
 
     w->err = (struct attest_err){.code = ATTEST_OK};
-    if (!quote_parse(buf_view(&w->quote), &quote, &w->err))
-        return false;
-    good = dcap_verify(&quote, &w->collateral, w->now_s, w->trust, &options, out, &w->err);
-    world_same_with_cache(w, &quote, matching, good);
+    good = quote_parse(buf_view(&w->quote), &quote, &w->err);
+    if (good) {
+        good = dcap_verify(&quote, &w->collateral, w->now_s, w->trust, &options, out, &w->err);
+        if (!verdicts_on()) /* which asks with a cache, too */
+            world_same_with_cache(w, &quote, matching, good);
+    }
+    world_ask_dcap(w, buf_view(&w->quote), matching);
     return good;
 }
 

@@ -736,7 +736,7 @@ static void what_is_no_tls_fails_the_handshake(void **state)
 {
     static const char *const rows[][2] = {
         {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http request"},
-        {"\x05\x01\x00 and so on and so on", "wrong version number"},
+        {"\x05\x01\x00 and so on and so on", "what came is no TLS record"},
         {"\x16\x03\x01\x02\x00\x02garbage garbage", "TLS handshake: "},
     };
     struct tls_config *c = load(&(struct tls_options){.certificates = files.pair_a});
