@@ -6,7 +6,7 @@
  * POSTERN_WIRE is the number of a descriptor, both ways; without it there is nobody. Frames each way: a letter, 4 bytes of length
  * (little-endian), so many bytes. A turn is a frame there and one back, so nothing depends on time.
  *
- *   there  O  {"test", "server_name", "policy": null: any genuine machine, "roots": PEM, "now_s", "now_ms"}
+ *   there  O  {"test", "server_name", "policy", "roots": PEM, "now_s", "now_ms"}
  *          S  ciphertext to take (maybe none), and a step to make       E  the same, and behind it the end
  *          C  collateral that it wanted, in JSON                        G  nothing: it is to be attested again
  *          V  {"step", "error": null or one of libatls, "report": null or one}: what the client at hand came to

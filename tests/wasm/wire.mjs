@@ -30,7 +30,7 @@ function leave() {
 function enter({ test, server_name, policy, roots, now_s, now_ms }) {
   leave();
   stage = { test, now_s, now_ms, step: STEP.READ, error: null, policy: 0, context: 0, connection: 0 };
-  stage.policy = policy ? call('policy_new', policy) : call('policy_new_dev');
+  stage.policy = call('policy_new', policy);
   if (stage.policy) stage.context = call('context_new', stage.policy, roots, 0);
   if (stage.context) stage.connection = call('connection_new', stage.context, verifier, server_name, server_name);
   if (!stage.connection) [stage.step, stage.error] = [STEP.FAILED, object()];

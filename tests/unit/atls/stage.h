@@ -620,7 +620,7 @@ static inline bool stage_has_far(const struct stage *s)
     return wire_on() && !s->known->count;
 }
 
-/* policy, roots: empty: any genuine machine, nobody. */
+/* roots: empty: nobody. */
 static inline void far_hears(const char *test, const char *name, struct view policy,
                              struct view roots, int64_t now_s, struct buf *out)
 {
@@ -712,14 +712,15 @@ static inline void far_turns(struct stage *s, unsigned turns, enum atls_step ste
 }
 
 /* A name that the client at hand does not take, and what it said. */
-static inline void far_name(const char *test, const char *name, const struct attest_err *error)
+static inline void far_name(const char *test, const char *name, const struct policy *policy,
+                            const struct attest_err *error)
 {
     struct buf out;
 
     if (!wire_on())
         return;
     buf_init(&out, 1 << 20, "nothing");
-    far_hears(test, name, VIEW(""), VIEW(""), WORLD_NOW_S, &out);
+    far_hears(test, name, buf_view(&policy->text), VIEW(""), WORLD_NOW_S, &out);
     (void)wire_step(VIEW(""), false, &out);
     far_told(ATLS_FAILED, error, NULL, &out);
     assert_int_equal(buf_len(&out), 0);

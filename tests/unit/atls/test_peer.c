@@ -315,7 +315,7 @@ static void names_that_are_none_are_refused(void **state)
         if (atls_client_new(&o, &client, &err))
             fail_msg("\"%s\" passed for a name", bad[i]);
         assert_int_equal(err.code, ATTEST_SERVER_NAME);
-        far_name(__func__, bad[i], &err);
+        far_name(__func__, bad[i], policy, &err);
     }
     policy_free(policy);
     session_context_unref(context);
