@@ -1,6 +1,6 @@
 // Abort in every phase: the caller's own reason, and nothing left behind.
 import { equal, ok, rejects, settled, until } from '../check.mjs';
-import { bytes, collect } from '../world.mjs';
+import { bytes } from '../world.mjs';
 
 class Reason extends Error {}
 
@@ -188,7 +188,7 @@ export const cases = [
       ending.abort(new Reason('unread'));
       await world.wait('gone');
       await nothingLeft(world);
-      await rejects(collect(answer.body), { is: Reason, message: 'unread' });
+      await rejects(answer.text(), { is: Reason, message: 'unread' });
     },
   },
   {

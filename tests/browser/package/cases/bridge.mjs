@@ -48,6 +48,7 @@ export const cases = [
   {
     name: 'a bridge that the page must not reach',
     only: 'browser',
+    worker: false,
     violates: true,
     async run(api, world) {
       const error = await refused(api, world, { proxyUrl: world.bridge.replace('127.0.0.1', 'localhost') });

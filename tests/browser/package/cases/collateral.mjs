@@ -75,9 +75,11 @@ export const cases = [
     name: 'that was fetched serves the next connection',
     async run(api, world) {
       const port = await bare(world);
-      const fetch = world.at(port, { collateral: { cache: 'memory' } });
+      // In other words: a service that nothing is kept of.
+      const fetch = world.at(port, { collateral: { cache: 'memory', url: `${world.pccs}/sgx/certification/v4` } });
       await get(fetch, world);
       const first = await asked(world);
+      equal(first, 4, 'requests of the first connection');
       fetch.close();
       await get(fetch, world);
       equal(await asked(world), first, 'requests after the second connection');
@@ -91,7 +93,7 @@ export const cases = [
     name: 'is fetched once for many connections at a time',
     async run(api, world) {
       const port = await bare(world);
-      const fetch = world.at(port, { collateral: { cache: 'memory', url: `${world.pccs}/` } });
+      const fetch = world.at(port, { collateral: { cache: 'memory', url: `${world.pccs}/tdx/certification/v4` } });
       await world.control('service', { held: true });
       const all = [1, 2, 3].map(() => get(fetch, world));
       await world.control('asked', { least: 1 });

@@ -1,6 +1,7 @@
 // What breaks while it is used: bridge, endpoint, application, certificates.
 import { equal, ok, rejects, until } from '../check.mjs';
 import { collect } from '../world.mjs';
+import { stops } from './streaming.mjs';
 
 export const cases = [
   {
@@ -27,11 +28,35 @@ export const cases = [
       const fetch = world.fetcher();
       const answer = fetch(world.path('/digest'), { method: 'POST', body, duplex: 'half' });
       await world.wait('received', 1000);
+      answer.catch(() => {});
       await world.control('bridge_kill');
       await rejects(answer, { is: api.AtlsError, category: /^(closed|proxy_connection)$/ });
       await world.control('bridge_start');
       equal((await fetch(world.path('/tell'))).status, 200);
       equal((await world.note()).seen.length, 2, 'the first was not sent again');
+    },
+  },
+  {
+    name: 'the bridge dies within a large upload',
+    essential: true,
+    async run(api, world) {
+      // Much of it waits in the socket: no reason for a page to crash.
+      let pulled = 0;
+      const body = new ReadableStream({
+        pull(controller) {
+          pulled += 1 << 16;
+          controller.enqueue(new Uint8Array(1 << 16));
+        },
+      }, { highWaterMark: 0 });
+      const fetch = world.fetcher();
+      const answer = fetch(world.path('/slow-read'), { method: 'POST', body, duplex: 'half' });
+      answer.catch(() => {});
+      await world.wait('seen');
+      await stops(world, fetch, () => pulled);
+      await world.control('bridge_kill');
+      await rejects(answer, { is: api.AtlsError, category: /^(closed|proxy_connection)$/ });
+      await world.control('bridge_start');
+      equal((await fetch(world.path('/tell'))).status, 200);
     },
   },
   {

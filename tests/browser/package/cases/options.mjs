@@ -192,6 +192,40 @@ export const cases = [
     },
   },
   {
+    name: 'transport chooses by what is sent',
+    only: 'browser',
+    worker: false,
+    async run(api, world) {
+      const made = [];
+      const originals = { WebSocket, WebSocketStream };
+      for (const [name, Original] of Object.entries(originals)) {
+        globalThis[name] = class extends Original {
+          constructor(...given) {
+            super(...given);
+            made.push(name);
+          }
+        };
+      }
+      try {
+        const post = async (body, transport) => {
+          const answer = await world.fetcher(transport ? { transport } : {})(world.path('/digest'), { method: 'POST', body, ...(body instanceof ReadableStream ? { duplex: 'half' } : {}) });
+          await answer.text();
+          api.closeAllConnections();
+          return made.splice(0);
+        };
+        const stream = () => new ReadableStream({ start(controller) { controller.close(); } });
+        equal(await post('small'), ['WebSocketStream']);
+        equal(await post(new Uint8Array(40_000)), ['WebSocket']);
+        equal(await post(new Blob([new Uint8Array(40_000)])), ['WebSocket']);
+        equal(await post(stream()), ['WebSocket']);
+        equal(await post('small', 'websocket'), ['WebSocket']);
+        equal(await post(new Uint8Array(40_000), 'websocketstream'), ['WebSocketStream']);
+      } finally {
+        Object.assign(globalThis, originals);
+      }
+    },
+  },
+  {
     name: 'WebSocket is found where ws is installed',
     only: 'node',
     fresh: true,

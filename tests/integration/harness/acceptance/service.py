@@ -11,9 +11,9 @@ HOP = ("content-length", "connection", "transfer-encoding", "date", "server")
 
 
 def flip(body):
-    """One bit, late: in the signature of a document, in that of a CRL, in a chain's last certificate."""
+    """One place, late: in the signature of a document, which is hex, or in that of a CRL."""
     at = len(body) - 10
-    return body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+    return body[:at] + bytes([body[at] ^ 1 if body[0] != ord("{") else ord("1" if body[at] == ord("0") else "0")]) + body[at + 1:]
 
 
 LIES = {

@@ -33,6 +33,16 @@ def leaves(peer):
     peer.recv()
 
 
+def closed(code, reason):
+    """A bridge that opens, and closes when it is answered."""
+    def serve(peer):
+        lies.upgrade(peer.sock)
+        peer.sock.sendall(frame(8, close_payload(code, reason), masked=False))
+        while peer.recv() and peer.received.find(b"\x88") < 0:
+            pass
+    return serve
+
+
 def upgraded(*frames, wait=0):
     """A bridge that opens, says this once so many bytes have come, and no more."""
     def serve(peer):
@@ -49,7 +59,7 @@ def raw_server(how):
     kind, data = how["kind"], raw(how.get("data", ""))
     serve = {
         "silent": sink, "leaves": leaves, "resets": reset_after(b"", gated=False), "says": says(data), "opens": upgraded(),
-        "closes": upgraded(frame(8, close_payload(how.get("code", 1000), how.get("reason", "")), masked=False)),
+        "closes": closed(how.get("code", 1000), how.get("reason", "")),
         "text": upgraded(frame(TEXT, b"hello", masked=False)),
         "babbles": upgraded(frame(BINARY, data, masked=False), wait=1),
     }[kind]
