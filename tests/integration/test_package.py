@@ -1,6 +1,7 @@
 """packages/atlas-wasm, as npm would install it, against bridge and endpoint: in Node.js, in a page in Chromium, in a worker of it.
 
 The cases are in tests/browser/package/cases; here is the world that they run in. One failed case does not spoil the next.
+Some of them: -k "browser: and pool". After a change of the package: make package.
 """
 
 import contextlib
