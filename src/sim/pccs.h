@@ -13,6 +13,12 @@ struct sim_pccs_answer {
     const struct sim_platform *platform;
 };
 
+/* Fields of every answer: pages may read it, and the fields in which issuer chains and a TCB come. */
+#define SIM_PCCS_CORS                                                                  \
+    "Access-Control-Allow-Origin: *\r\n"                                               \
+    "Access-Control-Expose-Headers: SGX-PCK-CRL-Issuer-Chain, TCB-Info-Issuer-Chain, " \
+    "SGX-Enclave-Identity-Issuer-Chain, SGX-PCK-Certificate-Issuer-Chain, SGX-TCBm\r\n"
+
 /* path, query: of a GET. ERR_NOT_FOUND: another platform, CA or path; ERR_SYNTAX: a wrong query. */
 MUST_USE bool sim_pccs_call(const struct sim_platform *p, struct view path, struct view query,
                             struct sim_pccs_answer *out, struct err *err);

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -77,12 +78,10 @@ static bool answer_pccs(void *context, const struct serve_request *request,
     if (!sim_pccs_call(s->state.platform, request->path, request->query, &a, err))
         return false;
     answer->content_type = a.content_type;
-    if (a.chain_field) {
-        if (!sim_pccs_field(&a, s->fields, sizeof s->fields, err))
-            return false;
-        answer->extra = s->fields;
-    }
-    return true;
+    answer->extra = s->fields;
+    memcpy(s->fields, SIM_PCCS_CORS, sizeof SIM_PCCS_CORS);
+    return !a.chain_field || sim_pccs_field(&a, s->fields + sizeof SIM_PCCS_CORS - 1,
+                                            sizeof s->fields - (sizeof SIM_PCCS_CORS - 1), err);
 }
 
 static bool answer_agent(void *context, const struct serve_request *request,

@@ -15,6 +15,7 @@ import pytest
 
 from harness.attested import listening
 from harness.base import BIN, eventually, free_port
+from harness.bridge import http_get
 
 
 def test_get_and_post(world):
@@ -92,6 +93,22 @@ def test_collateral_is_fetched_and_kept_when_none_is_stapled(world):
     done = world.run("atls", "get", f"https://localhost:{world.port}/x", "--policy", world.sim / "policy.json", "--cacert",
                      world.sim / "tls-ca.pem", "--fetch-anew", expect=10)
     assert b"io]" in done.stderr or b"http_status]" in done.stderr or b"collateral_fetch]" in done.stderr
+
+
+@pytest.mark.parametrize("path, chain", [
+    ("/sgx/certification/v4/pckcrl?ca=platform&encoding=der", "SGX-PCK-CRL-Issuer-Chain"),
+    ("/sgx/certification/v4/rootcacrl", None),
+    ("/tdx/certification/v4/tcb?fmspc={fmspc}", "TCB-Info-Issuer-Chain"),
+    ("/tdx/certification/v4/qe/identity?update=standard", "SGX-Enclave-Identity-Issuer-Chain"),
+    ("/collateral.json", None),
+])
+def test_pages_may_read_what_the_simulator_says_for_intel(world, path, chain):
+    """CORS: the answer, and the fields in which its issuers come."""
+    fmspc = json.loads(json.loads((world.sim / "collateral.json").read_text())["tcb_info"])["fmspc"]
+    status, headers, body = http_get(("127.0.0.1", world.pccs), path.format(fmspc=fmspc), ["Origin: https://app.test"])
+    assert status == 200 and body and headers.get_all("Access-Control-Allow-Origin") == ["*"]
+    exposed, = headers.get_all("Access-Control-Expose-Headers")
+    assert chain is None or (chain in exposed.split(", ") and headers[chain].startswith("-----BEGIN%20CERTIFICATE-----%0A"))
 
 
 @pytest.mark.parametrize("change, status, code", [

@@ -16,6 +16,8 @@ export interface CollateralNeed {
 export interface Collateral {
   /** A QuoteCollateralV3. */
   json: string;
+  /** It was kept from an earlier time. */
+  old: boolean;
   /** With it the verdict was no: nobody shall keep it. */
   refused(): void;
 }

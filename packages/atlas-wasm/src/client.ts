@@ -1,12 +1,13 @@
 // Requests over attested connections. One job: a connection that has proved itself and that its user has seen, a request on it, and
 // another try only where nothing can have happened twice.
 import { connect, type Connection, type Endpoint } from "./connection.js";
-import { AtlsError, timeoutError } from "./errors.js";
+import { AtlsError, closedError, timeoutError } from "./errors.js";
 import { exchange, type AnswerHead, type Progress, type RequestHead } from "./exchange.js";
 import type { Incoming } from "./incoming.js";
 import { restOn } from "./idle.js";
 import { createPool, type Lease, type Pooled } from "./pool.js";
 import type { Proof } from "./proof.js";
+import { forBulk } from "./transport.js";
 import type { PoolStats } from "./types.js";
 import { repeatable, uploadOf, type UploadBody } from "./upload.js";
 
@@ -49,20 +50,25 @@ export const watchPool = (watcher: () => void): void => void (changed = watcher)
 export const poolStats = (): PoolStats => pool.stats();
 export const closePool = (): void => pool.closeAll();
 
+/* What a socket takes at once, whatever the network does. */
+const AT_ONCE = 32 * 1024;
+
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
 export class Client {
   readonly #options: ClientOptions;
-  readonly #key: string;
+  readonly #usual: Lane;
+  readonly #bulk: Lane;
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.#key = keyOf(options.endpoint);
+    this.#usual = laneOf(options.endpoint);
+    this.#bulk = laneOf(forBulk(options.endpoint));
   }
 
   async send(request: ClientRequest): Promise<ClientAnswer> {
     for (let tries = 1; ; tries++) {
-      const lease = await this.#lease(request.signal);
+      const lease = await this.#lease(isSmall(request.body) ? this.#usual : this.#bulk, request.signal);
       const progress = { sent: false, answered: false };
       try {
         return await this.#run(lease, request, progress);
@@ -75,7 +81,7 @@ export class Client {
 
   /** Connects, if need be, and asks for nothing. */
   async warmup(signal?: AbortSignal): Promise<Proof> {
-    const lease = await this.#lease(signal);
+    const lease = await this.#lease(this.#usual, signal);
     const { proof } = lease.connection.connection;
     this.#release(lease);
     return proof;
@@ -90,10 +96,10 @@ export class Client {
   }
 
   /** One that is proved, and known to its user. */
-  async #lease(signal: AbortSignal | undefined): Promise<Lease<PooledConnection>> {
+  async #lease({ key, endpoint }: Lane, signal: AbortSignal | undefined): Promise<Lease<PooledConnection>> {
     for (;;) {
-      const lease = await pool.acquire(this.#key, {
-        open: cancelled => open(this.#options.endpoint, cancelled), owner: this, limit: this.#options.maxConnections, signal,
+      const lease = await pool.acquire(key, {
+        open: cancelled => open(endpoint, cancelled), owner: this, limit: this.#options.maxConnections, signal,
       });
       const { connection, shown } = lease.connection;
       const { pipe } = connection;
@@ -168,9 +174,20 @@ async function open(endpoint: Endpoint, cancelled: AbortSignal): Promise<PooledC
     connection,
     shown: new WeakMap(),
     rest: onGone => restOn(pipe, onGone),
-    close: () => pipe.close(),
+    close: busy => (busy ? pipe.fail(closedError("connection closed")) : pipe.close()),
   };
 }
+
+const isSmall = (body: UploadBody | undefined): boolean =>
+  !body || (body.kind === "bytes" && body.bytes.length <= AT_ONCE) || (body.kind === "blob" && body.blob.size <= AT_ONCE);
+
+/** Where requests go, and with whom they share connections. */
+interface Lane {
+  endpoint: Endpoint;
+  key: string;
+}
+
+const laneOf = (endpoint: Endpoint): Lane => ({ endpoint, key: keyOf(endpoint) });
 
 /* Who shares a connection: those for whom the same verdict was reached in the same way. */
 const identities = new WeakMap<object, number>();

@@ -10,11 +10,7 @@ import type { CollateralOptions } from "./types.js";
 const FRESH_S = 8 * 3600;
 /* Fetched this long before it ends. */
 const MARGIN_S = 60;
-/* A failure is everybody's for so long. */
-const FAILURE_MS = 10_000;
-
 const underWay = new Map<string, Promise<string>>();
-const failures = new Map<string, { error: unknown; until: number }>();
 
 export async function getCollateral(
   engine: Engine, need: CollateralNeed, policyUrl: string, options: CollateralOptions = {}, timeoutMs = 30_000,
@@ -25,8 +21,8 @@ export async function getCollateral(
   const nowS = Date.now() / 1000;
   const found = need.anew ? undefined : await store.get(key);
   const kept = found && expiryOf(engine, found.json) === undefined ? undefined : found;
-  const given = (json: string): Collateral => ({ json, refused: () => void store.forget(key) });
-  if (kept && nowS < kept.fetched + FRESH_S && kept.fetched <= nowS && nowS < kept.expires - MARGIN_S) return given(kept.json);
+  const given = (json: string, old = false): Collateral => ({ json, old, refused: () => void store.forget(key) });
+  if (kept && nowS < kept.fetched + FRESH_S && kept.fetched <= nowS && nowS < kept.expires - MARGIN_S) return given(kept.json, true);
 
   const fetchIt = async (): Promise<string> => {
     const json = await fetchCollateral(engine, need, {
@@ -39,21 +35,15 @@ export async function getCollateral(
   try {
     return given(await once(`${need.anew} ${key}`, fetchIt));
   } catch (error) {
-    if (kept && nowS < kept.expires) return given(kept.json);
+    if (kept && nowS < kept.expires) return given(kept.json, true);
     throw error;
   }
 }
 
-async function once(key: string, work: () => Promise<string>): Promise<string> {
-  const failure = failures.get(key);
-  if (failure && performance.now() < failure.until) throw failure.error;
-  failures.delete(key);
+/* A failure is not remembered: who tries again means it, and those who ask together have asked once. */
+function once(key: string, work: () => Promise<string>): Promise<string> {
   let running = underWay.get(key);
-  if (!running) {
-    running = work().finally(() => underWay.delete(key));
-    underWay.set(key, running);
-    running.catch((error: unknown) => failures.set(key, { error, until: performance.now() + FAILURE_MS }));
-  }
+  if (!running) underWay.set(key, (running = work().finally(() => underWay.delete(key))));
   return running;
 }
 

@@ -2,6 +2,7 @@
 import { attest } from "./attest.js";
 import { getCollateral } from "./collateral.js";
 import { borrowContext, type Trust } from "./contexts.js";
+import { AtlsError } from "./errors.js";
 import { theEngine } from "./init.js";
 import { Pipe } from "./pipe.js";
 import { proofOf, type Proof } from "./proof.js";
@@ -35,6 +36,18 @@ export interface Connection {
 
 /** cancelled: gives up when it rejects. */
 export async function connect(endpoint: Endpoint, cancelled: AbortSignal): Promise<Connection> {
+  const collateral = { old: false };
+  try {
+    return await connectOnce(endpoint, cancelled, collateral);
+  } catch (error) {
+    // What was kept may have been spoilt where it lay: by now it is forgotten.
+    if (!collateral.old || !(error instanceof AtlsError) || error.category !== "attestation") throw error;
+    return connectOnce(endpoint, cancelled, collateral);
+  }
+}
+
+/** collateral.old: whether the verdict hung on what was kept. */
+async function connectOnce(endpoint: Endpoint, cancelled: AbortSignal, collateral: { old: boolean }): Promise<Connection> {
   const [engine, open] = await Promise.all([theEngine(), chooseTransport(endpoint)]);
   cancelled.throwIfAborted();
   const context = borrowContext(engine, endpoint);
@@ -60,8 +73,11 @@ export async function connect(endpoint: Endpoint, cancelled: AbortSignal): Promi
     url: endpoint.wsUrl,
     connectMs: endpoint.connectMs,
     attestMs: endpoint.attestMs,
-    collateral: (need: Parameters<typeof getCollateral>[1]) =>
-      getCollateral(engine, need, context.about.pccs_url, endpoint.collateral, endpoint.collateralMs),
+    collateral: async (need: Parameters<typeof getCollateral>[1]) => {
+      const given = await getCollateral(engine, need, context.about.pccs_url, endpoint.collateral, endpoint.collateralMs);
+      collateral.old = given.old;
+      return given;
+    },
   };
   const prove = async (): Promise<{ proof: Proof; attestedAt: number; due: number }> => {
     try {

@@ -15,6 +15,8 @@ export function endpointOf(
     throw new TypeError("policy is required for aTLS verification. See docs for policy format.");
   }
   const { timeouts = {} } = options;
+  oneOf(options.transport, ["auto", "websocket", "websocketstream"], "transport");
+  oneOf(options.collateral?.cache, ["indexeddb", "memory", "none"], "collateral.cache");
   return {
     ...where,
     policy: jsonText(policy),
@@ -32,11 +34,16 @@ export function endpointOf(
   };
 }
 
+function oneOf(given: string | undefined, known: string[], what: string): void {
+  if (given === undefined || known.includes(given)) return;
+  throw new TypeError(`${what} must be one of ${known.map(word => JSON.stringify(word)).join(", ")}, not ${JSON.stringify(given)}`);
+}
+
 /** Milliseconds or a number of things. */
-export function limit(given: number | undefined, otherwise: number, what: string): number {
+export function limit(given: number | undefined, otherwise: number, what: string, least = 0): number {
   if (given === undefined) return otherwise;
-  if (typeof given !== "number" || Number.isNaN(given) || given < 0) throw new TypeError(`${what} must be a number that is not negative`);
-  return given;
+  if (typeof given === "number" && given >= least) return given;
+  throw new TypeError(`${what} must be a number, ${least} at least`);
 }
 
 function pem(given: string | undefined, what: string): string | undefined {

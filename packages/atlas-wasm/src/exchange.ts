@@ -1,5 +1,6 @@
 // One request and its answer on an attested connection. One job: the request out, the head of the answer in; both ways side by side, for
 // an answer may come before the request is whole.
+import { closedMidway } from "./ending.js";
 import { AtlsError, requestError } from "./errors.js";
 import { Incoming } from "./incoming.js";
 import { READ_BROKEN, READ_WAIT, ROOM } from "./module.js";
@@ -128,6 +129,11 @@ class Sending {
   async #run(): Promise<void> {
     const { pipe, upload } = this;
     for (;;) {
+      if (pipe.ended) {
+        // Whatever comes now can only be what was said before.
+        this.#stopped = true;
+        return upload.cancel(closedMidway(pipe.ended));
+      }
       // What is there at once goes out at once: head and body of a small request are one message.
       const given = upload.next();
       const piece = given instanceof Promise ? await this.#flushFirst(given) : given;

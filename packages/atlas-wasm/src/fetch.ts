@@ -27,11 +27,13 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export function createAtlsFetch(options: AtlsFetchOptions): AtlsFetch {
   const { base, ...where } = addressOf(options?.proxyUrl, options?.targetHost, options?.serverName, { production: isProduction(), pageUrl: pageUrl() });
   const { defaultHeaders, onAttestation } = options;
+  new Headers(defaultHeaders); // throws where they are none
+  if (onAttestation !== undefined && typeof onAttestation !== "function") throw new TypeError("onAttestation must be a function");
   const clientOptions = {
     endpoint: endpointOf(where, options.policy, options),
     gate: onAttestation && ((proof: Proof) => onAttestation(proof.summary, { report: () => proof.report(), receipt: () => proof.receipt() })),
-    maxConnections: limit(options.maxConnections, MAX_CONNECTIONS, "maxConnections"),
-    maxRequestsPerConnection: limit(options.maxRequestsPerConnection, MAX_REQUESTS, "maxRequestsPerConnection"),
+    maxConnections: limit(options.maxConnections, MAX_CONNECTIONS, "maxConnections", 1),
+    maxRequestsPerConnection: limit(options.maxRequestsPerConnection, MAX_REQUESTS, "maxRequestsPerConnection", 1),
     idleMs: limit(options.idleTimeout, IDLE_MS, "idleTimeout"),
     ttlMs: limit(options.attestationTtl, Infinity, "attestationTtl"),
     responseMs: limit(options.timeouts?.response, 0, "timeouts.response"),

@@ -3,10 +3,12 @@ import { proxyOf } from "./address.js";
 import { connect, type Connection } from "./connection.js";
 import { endpointOf } from "./endpoint.js";
 import { isProduction, pageUrl } from "./environment.js";
-import { closedError, requestError } from "./errors.js";
+import { AtlsError, closedError, requestError } from "./errors.js";
 import { exchange, type Field } from "./exchange.js";
 import { restOn } from "./idle.js";
+import type { ByteSource } from "./incoming.js";
 import { streamOf } from "./readable.js";
+import { forBulk } from "./transport.js";
 import type { AtlsHttpResponse, AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
 import { uploadOf } from "./upload.js";
 
@@ -50,7 +52,9 @@ export class AtlsHttp {
 
   /** At once; an answer under way fails. */
   close(): void {
-    this.#connection.pipe.close();
+    const { pipe } = this.#connection;
+    if (this.#busy) pipe.fail(closedError("connection closed"));
+    else pipe.close();
   }
 
   /** One request at a time: the next when the body of the last was read to its end. */
@@ -62,18 +66,24 @@ export class AtlsHttp {
     if (this.#busy) throw requestError("connection busy - wait for previous response to complete");
     const request = { method, target: path || "/", fields: fieldsOf(host, headers) };
     const upload = body?.length ? uploadOf({ kind: "bytes", bytes: body }) : undefined;
+    const progress = { sent: false, answered: false };
     this.#busy = true;
     this.#wake?.();
     try {
-      const answer = await exchange(pipe, request, upload, { sent: false, answered: false }, keeps => {
+      const answer = await exchange(pipe, request, upload, progress, keeps => {
         this.#busy = false;
         if (keeps) this.#rest();
         else pipe.close();
       });
       const { status, reason, fields } = answer.head;
-      return { status, statusText: reason, headers: Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value])), rawHeaders: fields, body: streamOf(answer.body) };
+      return { status, statusText: reason, headers: Object.fromEntries(fields.map(([name, value]) => [name.toLowerCase(), value])), rawHeaders: fields, body: streamOf(named(answer.body)) };
     } catch (error) {
-      pipe.fail(error);
+      if (progress.sent) {
+        pipe.fail(error);
+      } else {
+        this.#busy = false;
+        this.#rest();
+      }
       throw error;
     }
   }
@@ -86,14 +96,47 @@ export class AtlsHttp {
 export async function connectTo(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions): Promise<Connection> {
   const proxy = proxyOf(wsUrl, { production: isProduction(), pageUrl: pageUrl() });
   if (!serverName) throw new TypeError("serverName is required");
-  return connect(endpointOf({ wsUrl: proxy.href, serverName, host: serverName }, policy, options), new AbortController().signal);
+  const endpoint = endpointOf({ wsUrl: proxy.href, serverName, host: serverName }, policy, options);
+  return connect(forBulk(endpoint), new AbortController().signal); // nobody knows how much will be sent
+}
+
+/** Its errors say that they are of a body, as the reference client's do. */
+function named(body: ByteSource): ByteSource {
+  const say = (why: unknown): unknown => {
+    if (!(why instanceof AtlsError)) return why;
+    const { category, code, number, retryable } = why;
+    return new AtlsError(`Body read error: ${why.message}`, { category, code, number, retryable, cause: why });
+  };
+  const guarded = <T>(work: () => T | Promise<T>): T | Promise<T> => {
+    const fail = (why: unknown): never => {
+      throw say(why);
+    };
+    try {
+      const result = work();
+      return result instanceof Promise ? result.catch(fail) : result;
+    } catch (why) {
+      return fail(why);
+    }
+  };
+  return {
+    read: () => guarded(() => body.read()),
+    readInto: place => guarded(() => body.readInto(place)),
+    cancel: why => body.cancel(why),
+    get whenFailed() {
+      return body.whenFailed;
+    },
+    set whenFailed(tell) {
+      body.whenFailed = tell && (why => tell(say(why)));
+    },
+  };
 }
 
 function fieldsOf(host: string, headers: readonly (readonly [string, string])[] | null): Field[] {
   const fields: Field[] = [["Host", host]];
-  for (const [name, value] of headers ?? []) {
+  if (headers && !(Array.isArray(headers) && headers.every(pair => Array.isArray(pair)))) throw requestError("Invalid headers: a list of [name, value] is wanted");
+  for (const [name, value, ...more] of headers ?? []) {
     try {
-      new Headers([[name, value]]);
+      new Headers([[name, value, ...more].filter(word => word !== undefined) as [string, string]]);
     } catch (cause) {
       throw Object.assign(requestError(`Invalid headers: ${cause instanceof Error ? cause.message : name}`), { cause });
     }

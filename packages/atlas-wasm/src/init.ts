@@ -22,7 +22,7 @@ let engine: Engine | undefined;
 export async function init(source?: InitInput | InitOptions): Promise<void> {
   const given = source === undefined ? {} : isOptions(source) ? source : { wasm: source };
   if (given.simulation !== undefined) simulation = given.simulation;
-  if (!assets) options = { ...options, ...given };
+  if (!assets) options = given;
   await theEngine();
 }
 

@@ -18,14 +18,24 @@ export async function loadModule(input: InitInput, integrity?: string): Promise<
     return input;
   }
   if (input instanceof Uint8Array || input instanceof ArrayBuffer || (integrity && input instanceof Response)) {
-    return WebAssembly.compile((await loadBytes(input, what, integrity)) as Uint8Array<ArrayBuffer>);
+    return compiled((await loadBytes(input, what, integrity)) as Uint8Array<ArrayBuffer>);
   }
   const file = await asFile(input);
-  if (file) return WebAssembly.compile((await verified(file, what, integrity)) as Uint8Array<ArrayBuffer>);
+  if (file) return compiled((await verified(file, what, integrity)) as Uint8Array<ArrayBuffer>);
   const response = await asResponse(input, what, integrity);
   const type = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-  if (type === "application/wasm" && "compileStreaming" in WebAssembly) return WebAssembly.compileStreaming(response);
-  return WebAssembly.compile(await response.arrayBuffer());
+  const streamed = type === "application/wasm" && "compileStreaming" in WebAssembly;
+  return compiled(streamed ? response : new Uint8Array(await response.arrayBuffer()));
+}
+
+async function compiled(from: Response | Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
+  try {
+    return await (from instanceof Response ? WebAssembly.compileStreaming(from) : WebAssembly.compile(from));
+  } catch (cause) {
+    // What browsers recommend in this case, 'unsafe-eval', is far more than is needed.
+    if (!(cause instanceof Error) || !/Content.Security.Policy|\bCSP\b/i.test(cause.message)) throw cause;
+    throw new Error("the page's Content-Security-Policy forbids WebAssembly: script-src needs 'wasm-unsafe-eval' (and no 'unsafe-eval')", { cause });
+  }
 }
 
 async function asResponse(input: URL | string | Request | Response, what: string, integrity?: string): Promise<Response> {

@@ -12,7 +12,8 @@ const LONGEST_MS = 2 ** 31 - 1;
 export interface Pooled {
   /** From now on nobody uses it: onGone, when it ends by itself or speaks unasked. Returns how to stop watching. */
   rest(onGone: () => void): () => void;
-  close(): void;
+  /** busy: something is under way on it, which fails. */
+  close(busy: boolean): void;
 }
 
 export interface Wish<C extends Pooled> {
@@ -69,11 +70,11 @@ export interface Pool<C extends Pooled> {
 export function createPool<C extends Pooled>(changed: () => void = () => {}): Pool<C> {
   const lanes = new Map<string, Lane<C>>();
 
-  const drop = (lane: Lane<C>, member: Member<C>): void => {
+  const drop = (lane: Lane<C>, member: Member<C>, busy = false): void => {
     if (!lane.members.delete(member)) return;
     member.wake?.();
     lane.idle = lane.idle.filter(one => one !== member);
-    member.connection.close();
+    member.connection.close(busy);
     advance(lane);
   };
 
@@ -116,7 +117,7 @@ export function createPool<C extends Pooled>(changed: () => void = () => {}): Po
     lane.opening.set(control, wish.owner);
     wish.open(control.signal).then(
       connection => {
-        if (!lane.opening.delete(control)) return connection.close();
+        if (!lane.opening.delete(control)) return connection.close(false);
         const member: Member<C> = { connection, owner: wish.owner, uses: 0, last: false, wake: undefined };
         lane.members.add(member);
         const first = lane.queue.shift();
@@ -196,7 +197,7 @@ export function createPool<C extends Pooled>(changed: () => void = () => {}): Po
         const { queue } = lane;
         lane.queue = [];
         queue.forEach(one => one.refuse(why));
-        [...lane.members].forEach(member => drop(lane, member));
+        [...lane.members].forEach(member => drop(lane, member, !member.wake));
         advance(lane);
       }
     },

@@ -7,20 +7,34 @@ import type { ByteSource } from "./incoming.js";
 
 type Controller = ReadableByteStreamController | ReadableStreamDefaultController<Uint8Array>;
 
+/** Why a stream failed, once it has. */
+export interface Failure {
+  failed: boolean;
+  why: unknown;
+}
+
+const failures = new WeakMap<ReadableStream, Failure>();
+export const failureOf = (stream: ReadableStream): Failure | undefined => failures.get(stream);
+
 export function streamOf(body: ByteSource): ReadableStream<Uint8Array> {
-  const source = new Underlying(body);
-  body.whenFailed = tellThrough(new WeakRef(source));
+  const failure: Failure = { failed: false, why: undefined };
+  const source = new Underlying(body, failure);
+  body.whenFailed = tellThrough(new WeakRef(source), failure);
   abandoned?.register(source, body);
-  return bytesSupported() ? new ReadableStream(source as UnderlyingByteSource) : new ReadableStream(new Plain(source), { highWaterMark: 0 });
+  const stream = bytesSupported() ? new ReadableStream(source as UnderlyingByteSource) : new ReadableStream(new Plain(source), { highWaterMark: 0 });
+  failures.set(stream, failure);
+  return stream;
 }
 
 class Underlying {
   readonly type = "bytes";
   controller: Controller | undefined;
   #body: ByteSource;
+  #failure: Failure;
 
-  constructor(body: ByteSource) {
+  constructor(body: ByteSource, failure: Failure) {
     this.#body = body;
+    this.#failure = failure;
   }
 
   start(controller: Controller): void {
@@ -28,6 +42,20 @@ class Underlying {
   }
 
   pull(controller: Controller): void | Promise<void> {
+    try {
+      const pulled = this.#pull(controller);
+      return pulled instanceof Promise ? pulled.catch((why: unknown) => this.#fail(why)) : pulled;
+    } catch (why) {
+      return this.#fail(why);
+    }
+  }
+
+  #fail(why: unknown): never {
+    note(this.#failure, why);
+    throw why;
+  }
+
+  #pull(controller: Controller): void | Promise<void> {
     const place = "byobRequest" in controller ? controller.byobRequest : undefined;
     if (place?.view) return this.#fill(place as ReadableStreamBYOBRequest & { view: Uint8Array }, controller);
     const piece = this.#body.read();
@@ -76,7 +104,16 @@ function give(controller: Controller, piece: Uint8Array | undefined): void {
 }
 
 /* In a scope of its own: a closure holds all that its neighbours hold. */
-const tellThrough = (source: WeakRef<Underlying>) => (why: unknown): void => source.deref()?.controller?.error(why);
+const tellThrough = (source: WeakRef<Underlying>, failure: Failure) => (why: unknown): void => {
+  note(failure, why);
+  source.deref()?.controller?.error(why);
+};
+
+function note(failure: Failure, why: unknown): void {
+  if (failure.failed) return;
+  failure.failed = true;
+  failure.why = why;
+}
 
 /* A stream that nobody reads to its end would keep its connection busy for ever. */
 const abandoned = typeof FinalizationRegistry === "function" ? new FinalizationRegistry<ByteSource>(body => body.cancel(undefined)) : undefined;

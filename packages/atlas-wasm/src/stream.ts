@@ -1,5 +1,6 @@
 // AttestedStream: the bytes of an attested connection, without HTTP. One job: the reference client's class of that name.
 import type { Connection } from "./connection.js";
+import { closedMidway } from "./ending.js";
 import { closedError } from "./errors.js";
 import { connectTo } from "./http.js";
 import { Incoming } from "./incoming.js";
@@ -46,6 +47,7 @@ export class AttestedStream {
     return this.#inOrder(async () => {
       const { pipe } = this.#connection;
       for (let at = 0; at < bytes.length; at += ROOM) {
+        if (pipe.ended) throw closedMidway(pipe.ended);
         const part = bytes.subarray(at, at + ROOM);
         pipe.engine.check(pipe.engine.exports.connection_write(pipe.handle, pipe.engine.put(part), part.length), "exchange");
         pipe.flush();

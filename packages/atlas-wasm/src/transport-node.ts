@@ -31,6 +31,7 @@ export function openNodeSocket(Socket: WebSocketConstructor, url: string, protoc
   let failure: unknown;
   let unsent = 0;
   let sendable: (() => void) | undefined;
+  let ended = false;
 
   socket.binaryType = "nodebuffer";
   socket.on("upgrade", (answer: Answer) => {
@@ -56,7 +57,7 @@ export function openNodeSocket(Socket: WebSocketConstructor, url: string, protoc
     failure ??= error;
   });
   socket.on("close", (code: number, reason: Uint8Array) => {
-    unsent = 0;
+    ended = true;
     sendable?.();
     events.end({ code, reason: new TextDecoder().decode(reason), ...refusal, cause: refusal ? undefined : failure });
   });
@@ -70,11 +71,11 @@ export function openNodeSocket(Socket: WebSocketConstructor, url: string, protoc
       // ws masks into a buffer of its own before it returns.
       socket.send(bytes, { binary: true, compress: false }, () => {
         unsent -= length;
-        if (unsent <= SEND_HIGH / 2) sendable?.();
+        if (socket.readyState === 1 && unsent <= SEND_HIGH / 2) sendable?.();
       });
     },
     drained() {
-      if (socket.readyState !== 1 || unsent <= SEND_HIGH) return undefined;
+      if (ended || (socket.readyState <= 1 && unsent <= SEND_HIGH)) return undefined;
       return new Promise(resolve => (sendable = resolve));
     },
     pause: () => socket.pause(),

@@ -1,5 +1,5 @@
 // WebSocketStream, where a browser has it. One job: as transport-websocket, but what nobody reads is not taken from the network.
-import { SEND_HIGH, type Transport, type TransportEvents } from "./transport.js";
+import { SEND_HIGH, textInstead, type Transport, type TransportEnd, type TransportEvents } from "./transport.js";
 
 interface Opened {
   readable: ReadableStream<Uint8Array | ArrayBuffer | string>;
@@ -30,12 +30,15 @@ export function openWebSocketStream(url: string, protocols: string[], events: Tr
     ({ closeCode, reason }) => ({ code: closeCode ?? 1005, reason: reason ?? "" }),
     (cause: Closed) => ({ code: cause.closeCode ?? 1006, reason: cause.reason ?? "", cause }),
   );
-  const end = async (cause?: unknown): Promise<void> => {
-    const how = await closed;
+  const over = (how: TransportEnd): void => {
     if (ended) return;
     ended = true;
     sendable?.();
-    events.end(cause ? { ...how, cause } : how);
+    events.end(how);
+  };
+  const end = async (cause?: unknown): Promise<void> => {
+    const how = await closed;
+    over(cause ? { ...how, cause } : how);
   };
 
   const receive = async (readable: Opened["readable"]): Promise<void> => {
@@ -46,8 +49,9 @@ export function openWebSocketStream(url: string, protocols: string[], events: Tr
       const { done, value } = await reader.read();
       if (done) return;
       if (typeof value === "string") {
+        // It may take its time to answer the Close.
         socket.close();
-        throw new Error("the proxy sent text, which no TLS is");
+        return over({ code: 1006, reason: "", cause: textInstead() });
       }
       events.message(value instanceof Uint8Array ? value : new Uint8Array(value));
     }
@@ -75,7 +79,7 @@ export function openWebSocketStream(url: string, protocols: string[], events: Tr
         unsent -= length;
         if (unsent <= SEND_HIGH / 2) sendable?.();
       };
-      writer.write(bytes.slice()).then(left, left); // a copy: it may wait
+      writer.write(bytes.slice()).then(left, () => {}); // a copy: it may wait; what fails never leaves
     },
     drained() {
       if (ended || unsent <= SEND_HIGH) return undefined;

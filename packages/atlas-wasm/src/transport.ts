@@ -26,7 +26,7 @@ export interface TransportEvents {
 export interface Transport {
   /** The bytes are lent for the call. After the end they go nowhere. */
   send(bytes: Uint8Array): void;
-  /** Undefined: send on; else wait first. */
+  /** Undefined: send on; else wait first: for room, or, when the other end is going, for the end. */
   drained(): Promise<void> | undefined;
   /** Whether pause() holds the other end back. */
   readonly pausable: boolean;
@@ -45,15 +45,23 @@ export interface TransportOptions {
   protocols?: string | readonly string[] | undefined;
 }
 
+/**
+ * What carries much. In Chromium (156, say) the page crashes when a WebSocketStream loses its connection while a write waits; so what
+ * may have to wait goes over a plain WebSocket, unless the caller chose.
+ */
+export function forBulk<T extends TransportOptions>(options: T): T {
+  const choice = (options.transport ?? "auto") === "auto" && !options.WebSocket && "WebSocketStream" in globalThis;
+  return choice ? { ...options, transport: "websocket" } : options;
+}
+
 /** Bytes that were sent and have not left: with more, writers wait. */
 export const SEND_HIGH = 4 * 1024 * 1024;
+
+export const textInstead = (): Error => new Error("the proxy sent text, which no TLS is");
 
 export async function chooseTransport(options: TransportOptions): Promise<OpenTransport> {
   const protocols = options.protocols === undefined ? [] : [options.protocols].flat() as string[];
   const kind = options.transport ?? "auto";
-  if (kind !== "auto" && kind !== "websocket" && kind !== "websocketstream") {
-    throw new TypeError(`transport must be "auto", "websocket" or "websocketstream", not ${JSON.stringify(kind)}`);
-  }
   if (kind === "websocketstream" || (kind === "auto" && !options.WebSocket)) {
     if ("WebSocketStream" in globalThis) return (url, events) => openWebSocketStream(url, protocols, events);
     if (kind === "websocketstream") throw new TypeError("this platform has no WebSocketStream: use transport \"auto\"");

@@ -197,7 +197,10 @@ export interface ConnectOptions {
   roots?: string | undefined;
   timeouts?: Timeouts | undefined;
   collateral?: CollateralOptions | undefined;
-  /** Default: "auto": WebSocketStream where there is one, for its backpressure; else WebSocket. */
+  /**
+   * Default: "auto": WebSocketStream where there is one, for its backpressure, but for requests with large bodies; else WebSocket.
+   * With "websocketstream", Chromium's page crashes when the connection is lost within a large body.
+   */
   transport?: TransportKind | undefined;
   /** Default: the platform's; in Node.js 20 that of the package `ws`. */
   WebSocket?: WebSocketConstructor | undefined;

@@ -141,7 +141,6 @@ test('subprotocols are offered', async t => {
   transport.close();
 });
 
-test('unknown transports are refused, and those that this platform has not', async () => {
-  await assert.rejects(chooseTransport({ transport: 'carrier-pigeon' }), TypeError);
+test('transports that this platform has not are refused', async () => {
   await assert.rejects(chooseTransport({ transport: 'websocketstream' }), /no WebSocketStream/);
 });

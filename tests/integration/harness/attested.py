@@ -93,7 +93,7 @@ class Program:
     """One of ours, until it is told to stop; its log must hold no sanitizer's report."""
 
     def __init__(self, log, *words, env=None):
-        self.log = log
+        self.log, self.killed = log, False
         with open(log, "wb") as out:
             self.process = subprocess.Popen([str(w) for w in words], stdout=out, stderr=out,
                                             env={**os.environ, **(env or {})})
@@ -114,7 +114,14 @@ class Program:
         self.process.send_signal(signal.SIGHUP)
         return self.wait(expect, count)
 
+    def kill(self):
+        self.killed = True
+        self.process.kill()
+        self.process.wait()
+
     def stop(self, expect=0):
+        if self.killed:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(30)
@@ -234,12 +241,12 @@ class Agent(http.server.ThreadingHTTPServer):
 class World:
     """A simulated machine with everything that runs on it and in front of it."""
 
-    def __init__(self, folder, stack):
+    def __init__(self, folder, stack, server=None):
         self.folder, self.stack = folder, stack
         self.pccs, self.port = free_port(), free_port()
         self.sim = folder / "platform"
         self.run("atlas-sim", "init", self.sim, "--pccs-url", f"http://127.0.0.1:{self.pccs}")
-        self.server = Server()
+        self.server = server or Server()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         stack.callback(self.server.shutdown)
         self.simulator = self.start("simulator", BIN / "atlas-sim", "serve", self.sim, "--listen", f"127.0.0.1:{self.pccs}")

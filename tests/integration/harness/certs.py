@@ -48,6 +48,16 @@ def issued(folder, ca, name, usage="clientAuth"):
     return Certificate(cert, key)
 
 
+def server(folder, ca, name, file=None, sans=("DNS:localhost", "IP:127.0.0.1"), days=30):
+    """A leaf for a server; in the past with negative days. The chain is the leaf alone."""
+    folder, file = pathlib.Path(folder), file or name
+    cert, key, csr, ext = (folder / f"{file}.{end}" for end in ("pem", "key", "csr", "ext"))
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", csr)
+    ext.write_text(f"extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\nsubjectAltName={','.join(sans)}\n")
+    run("openssl", "x509", "-req", "-in", csr, "-CA", ca.cert, "-CAkey", ca.key, "-CAcreateserial", "-days", days, "-extfile", ext, "-out", cert)
+    return Certificate(cert, key)
+
+
 def b64url(data):
     if isinstance(data, str):
         data = data.encode()

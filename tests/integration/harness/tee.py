@@ -60,10 +60,13 @@ class Connection:
         head = "".join(f"{field}\r\n" for field in fields)
         self.tls.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body)
 
+    def report_data(self, body):
+        """What the quote for a request with that body must carry."""
+        return hashlib.sha512(bytes.fromhex(json.loads(body)["nonce_hex"]) + self.exporter).hexdigest()
+
     def quote(self, body):
-        """The protocol's answer to a request with that body."""
-        nonce = bytes.fromhex(json.loads(body)["nonce_hex"])
-        made = self.tee.make_quote(hashlib.sha512(nonce + self.exporter).hexdigest())
+        """The protocol's answer to it."""
+        made = self.tee.make_quote(self.report_data(body))
         self.answer(json.dumps({"success": True, "quote": made, "tcb_info": None, "timestamp": "1", "quote_type": "tdx", "error": None,
                                 "collateral": self.tee.collateral}).encode())
 

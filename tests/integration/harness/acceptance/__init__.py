@@ -1,0 +1,1 @@
+"""What the cases of tests/browser/package run against."""
