@@ -9,6 +9,8 @@ from harness.base import PATIENCE, eventually
 from harness.targets import Target, echo, fin_after, flood, full_backlog, sink, stall, talker
 from harness.wire import BINARY, PING, PONG, Client, Stream, dial, frame, read_answer, request
 
+pytestmark = pytest.mark.patient
+
 
 def test_a_handshake_that_takes_too_long_gets_408(bridge, target):
     """Half a request, then silence."""
