@@ -111,7 +111,7 @@ export function mayBeSimulated(simulated: boolean, allowed: boolean): void {
   if (!simulated) return;
   const why = "the policy trusts another root than Intel's (trusted_roots, allow_simulated), which proves nothing about hardware";
   if (isProduction()) throw policyError("simulation_refused", `${why}: refused in production (NODE_ENV)`);
-  if (allowed) return;
+  if (allowed === true) return; // nothing that only looks true: "false", from a configuration file
   throw policyError("simulation_refused", `${why}: for tests with the simulator say so in code, with init({ simulation: true }) or the option simulation: true`);
 }
 

@@ -1,5 +1,6 @@
 // What a connection needs to know, from what the caller wrote. One job: defaults, and options checked before anything is opened.
 import type { Endpoint } from "./connection.js";
+import { flag } from "./environment.js";
 import { simulationAllowed } from "./init.js";
 import { jsonText } from "./text.js";
 import type { AtlsPolicy, ConnectOptions } from "./types.js";
@@ -22,7 +23,7 @@ export function endpointOf(
     policy: jsonText(policy),
     roots: pem(options.roots, "roots"),
     extraRoots: pem(options.extraRoots, "extraRoots"),
-    simulation: options.simulation ?? simulationAllowed(),
+    simulation: flag(options.simulation, "simulation") ?? simulationAllowed(),
     connectMs: limit(timeouts.connect, CONNECT_MS, "timeouts.connect"),
     attestMs: limit(timeouts.attest, ATTEST_MS, "timeouts.attest"),
     collateralMs: limit(timeouts.collateral, COLLATERAL_MS, "timeouts.collateral"),

@@ -11,5 +11,11 @@ export function isProduction(): boolean {
 
 export const isLoopback = (host: string): boolean => /^(localhost|.*\.localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
 
+/** An option that switches something: a text from a configuration file, "false" say, would seem true. */
+export function flag(given: boolean | undefined, what: string): boolean | undefined {
+  if (given === undefined || typeof given === "boolean") return given;
+  throw new TypeError(`${what} must be true or false, not ${JSON.stringify(given)}`);
+}
+
 /** The page's address, or nothing where there is no page. */
 export const pageUrl = (): string | undefined => (typeof location === "object" ? location.href : undefined);

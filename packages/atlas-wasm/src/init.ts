@@ -1,4 +1,5 @@
 // The module's life. One job: loaded once, whoever asks first; started anew after a trap.
+import { flag } from "./environment.js";
 import { loadBytes, loadModule } from "./load.js";
 import { startEngine, type Engine } from "./module.js";
 import type { InitInput, InitOptions, VersionInfo } from "./types.js";
@@ -17,12 +18,16 @@ let engine: Engine | undefined;
 /**
  * Loads and starts the WebAssembly module. Everything asynchronous does so by itself; call it to say from where, to have it ready
  * early, or before the functions that answer at once (verifyQuote, mergeWithDefaultAppCompose, …).
- * Only the first call says from where; one that failed may be tried again.
+ * Only the first call says from where, and what is to be checked: what comes when something else has loaded the module already throws.
+ * One that failed may be tried again.
  */
 export async function init(source?: InitInput | InitOptions): Promise<void> {
   const given = source === undefined ? {} : isOptions(source) ? source : { wasm: source };
-  if (given.simulation !== undefined) simulation = given.simulation;
-  if (!assets) options = given;
+  const allowed = flag(given.simulation, "simulation") ?? simulation;
+  whole(given.integrity);
+  if (assets) notTooLate(given);
+  else options = given;
+  simulation = allowed;
   await theEngine();
 }
 
@@ -75,6 +80,23 @@ async function load(from: InitOptions): Promise<Assets> {
     loadBytes(from.roots ?? new URL("./roots.bin", import.meta.url), "the list of trust anchors", from.integrity?.roots),
   ]);
   return { module, roots };
+}
+
+function whole(integrity: InitOptions["integrity"]): void {
+  if (integrity === undefined) return;
+  const known = typeof integrity === "object" && integrity !== null && Object.keys(integrity).every(name => name === "wasm" || name === "roots");
+  if (!known) throw new TypeError("integrity must be { wasm, roots }, each sha256-…, sha384-… or sha512-…, or left out");
+}
+
+/** The module is there, or on its way: what was not checked then never will be. */
+function notTooLate(given: InitOptions): void {
+  const differs = (one: unknown, other: unknown): boolean =>
+    one !== undefined && one !== other && !(one instanceof URL && other instanceof URL && one.href === other.href);
+  const late = differs(given.wasm, options.wasm) ? "wasm"
+    : differs(given.roots, options.roots) ? "roots"
+    : differs(given.integrity?.wasm, options.integrity?.wasm) || differs(given.integrity?.roots, options.integrity?.roots) ? "integrity"
+    : undefined;
+  if (late) throw new Error(`init: ${late} comes too late, the module was loaded before: call init first of all`);
 }
 
 function isOptions(source: InitInput | InitOptions): source is InitOptions {

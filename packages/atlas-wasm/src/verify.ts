@@ -1,5 +1,6 @@
 // Evidence without a connection. One job: quotes and receipts judged at once, after init().
 import { mayBeSimulated, withPolicy } from "./contexts.js";
+import { flag } from "./environment.js";
 import { engineNow, simulationAllowed } from "./init.js";
 import { bytesOfHexOr, jsonText } from "./text.js";
 import type { AttestationReport, Evidence, QuoteInfo, ReceiptOptions } from "./types.js";
@@ -10,7 +11,7 @@ export function verifyQuote(evidence: Evidence): AttestationReport {
   const leaf = ofLength(evidence.leafSha256, 32, "leafSha256");
   const reportData = ofLength(evidence.reportData, 64, "reportData");
   const policy = evidence.policy === undefined ? undefined : jsonText(evidence.policy);
-  return withPolicy(engine, policy, evidence.simulation ?? simulationAllowed(), handle =>
+  return withPolicy(engine, policy, flag(evidence.simulation, "simulation") ?? simulationAllowed(), handle =>
     engine.lending(lend => {
       engine.check(engine.exports.evidence_verify(
         engine.verifier, handle, ...lend(bytesOfHexOr(evidence.quote, "quote")), ...lend(evidence.eventLog ?? ""),
@@ -27,7 +28,7 @@ export function verifyQuote(evidence: Evidence): AttestationReport {
 export function verifyReceipt(receipt: string | object, options: ReceiptOptions = {}): AttestationReport {
   const engine = engineNow();
   const policy = options.policy === undefined ? undefined : jsonText(options.policy);
-  const simulation = options.simulation ?? simulationAllowed();
+  const simulation = flag(options.simulation, "simulation") ?? simulationAllowed();
   return withPolicy(engine, policy, simulation, handle =>
     engine.lending(lend => {
       engine.check(engine.exports.receipt_check(handle, ...lend(jsonText(receipt)), seconds(options.at) ?? -1));

@@ -73,6 +73,18 @@ test('a policy is refused in words that name the member', () => {
   assert.throws(judge({ type: 'dstack_tdx', disable_runtime_verification: true, allow_simulated: true }), { code: 'simulation_refused' });
 });
 
+test('simulation is switched on by true alone, not by what looks like it', async () => {
+  const policy = { type: 'dstack_tdx', disable_runtime_verification: true, allow_simulated: true };
+  for (const simulation of ['false', '0', 'true', 1, {}, null]) {
+    await assert.rejects(atlas.init({ simulation }), /^TypeError: simulation must be true or false/);
+    assert.throws(() => atlas.verifyQuote({ quote: '00', collateral: {}, policy, simulation }), TypeError);
+    assert.throws(() => atlas.verifyReceipt('{}', { policy, simulation }), TypeError);
+    assert.throws(() => atlas.createAtlsFetch({ proxyUrl: 'localhost', targetHost: 'localhost', policy, simulation }), TypeError);
+  }
+  assert.throws(() => atlas.verifyQuote({ quote: '00', collateral: {}, policy }), { code: 'simulation_refused' });
+  assert.throws(() => atlas.verifyQuote({ quote: '00', collateral: {}, policy, simulation: true }), { category: 'attestation' });
+});
+
 test('after a trap the module starts anew, and what was of the old one is over', async () => {
   const old = await theEngine();
   assert.throws(() => old.exports.release(0x7ffffff0), error => error.category === 'internal' && /the WebAssembly module stopped/.test(error.message));
