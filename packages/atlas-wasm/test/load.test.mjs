@@ -42,6 +42,24 @@ test('answers of a server', async () => {
   await assert.rejects(loadModule(new Response('', { status: 404 })), /status 404/);
 });
 
+test('with an integrity all is checked here, whatever the server, and what is none is refused before anything is loaded', async t => {
+  const served = 'data:application/wasm;base64,AGFzbQEAAAA=';
+  assert.ok(await loadModule(served, sri(empty)) instanceof WebAssembly.Module);
+  // fetch may not know the option, as Deno's and Bun's do not.
+  t.mock.method(globalThis, 'fetch', async () => new Response(empty, { headers: { 'content-type': 'application/wasm' } }));
+  const url = 'https://example.com/atlas.wasm';
+  assert.ok(await loadModule(url, sri(empty)) instanceof WebAssembly.Module);
+  for (const load of [loadModule, (input, value) => loadBytes(input, 'it', value)]) {
+    const wrong = sri(Uint8Array.of(1));
+    for (const input of [url, new URL(url), new Request(url)]) await assert.rejects(load(input, wrong), /not the one/);
+    const calls = fetch.mock.callCount();
+    const none = ['', ' ', 'nonsense', 'sha384', 'sha384-', 'sha384:AAAA', 'sha-384-AAAA', 'SHA384-AAAA', `${sri(empty)} nonsense`, 384, null, ['x'], {}];
+    for (const value of none) await assert.rejects(load(url, value), TypeError, String(value));
+    assert.equal(fetch.mock.callCount(), calls);
+    await assert.rejects(load(url, 'sha384-AAAA'), /not the one/);
+  }
+});
+
 test('a compiled module is taken as it is', async () => {
   const compiled = await WebAssembly.compile(empty);
   assert.equal(await loadModule(compiled), compiled);
