@@ -20,6 +20,16 @@ test('a failed init says why, and may be tried again', async () => {
   await Promise.all([atlas.init(), atlas.init()]);
 });
 
+test('what says from where, or what is to be checked, and comes too late is an error', async () => {
+  const value = `sha384-${'A'.repeat(64)}`;
+  for (const given of [{ integrity: { wasm: value } }, { integrity: { roots: value } }, { roots: new Uint8Array(1) }, { wasm: 'other.wasm' }, 'other.wasm']) {
+    await assert.rejects(atlas.init(given), /comes too late/);
+  }
+  for (const integrity of [value, null, { wasm: undefined, module: value }]) await assert.rejects(atlas.init({ integrity }), TypeError);
+  await atlas.init({ wasm: new URL('../dist/atlas.wasm', import.meta.url) }); // the same again
+  await atlas.init({ integrity: {} });
+});
+
 test('it says what it is', async () => {
   const { version, openssl, openssl_source: source, abi } = atlas.version();
   assert.equal(version, JSON.parse(await readFile(new URL('../package.json', import.meta.url))).version);
