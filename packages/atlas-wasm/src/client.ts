@@ -40,6 +40,8 @@ interface PooledConnection extends Pooled {
   connection: Connection;
   /** What was shown to whom. */
   shown: WeakMap<object, Proof>;
+  /** By us, not by the other end. */
+  closed: boolean;
 }
 
 let changed = (): void => {};
@@ -59,9 +61,11 @@ export class Client {
   readonly #options: ClientOptions;
   readonly #usual: Lane;
   readonly #bulk: Lane;
+  readonly #connect: typeof connect;
 
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions, connecting = connect) {
     this.#options = options;
+    this.#connect = connecting;
     this.#usual = laneOf(options.endpoint);
     this.#bulk = laneOf(forBulk(options.endpoint));
   }
@@ -73,8 +77,9 @@ export class Client {
       try {
         return await this.#run(lease, request, progress);
       } catch (error) {
+        const again = tries === 1 && !request.signal?.aborted && mayTryAgain(lease, request, progress, error);
         lease.discard();
-        if (tries > 1 || request.signal?.aborted || !mayTryAgain(lease, request, progress, error)) throw error;
+        if (!again) throw error;
       }
     }
   }
@@ -99,9 +104,9 @@ export class Client {
   async #lease({ key, endpoint }: Lane, signal: AbortSignal | undefined): Promise<Lease<PooledConnection>> {
     for (;;) {
       const lease = await pool.acquire(key, {
-        open: cancelled => open(endpoint, cancelled), owner: this, limit: this.#options.maxConnections, signal,
+        open: async cancelled => pooled(await this.#connect(endpoint, cancelled)), owner: this, limit: this.#options.maxConnections, signal,
       });
-      const { connection, shown } = lease.connection;
+      const { connection } = lease.connection;
       const { pipe } = connection;
       const abort = (): void => pipe.fail(signal?.reason);
       signal?.addEventListener("abort", abort);
@@ -116,9 +121,11 @@ export class Client {
             continue; // a new one tells whether the endpoint is still what it was
           }
         }
-        if (this.#options.gate && shown.get(this) !== connection.proof) {
-          await pipe.until(Promise.resolve(this.#options.gate(connection.proof)));
-          shown.set(this, connection.proof);
+        await this.#show(lease.connection);
+        if (performance.now() >= connection.due) {
+          // That took its time.
+          await connection.reattest();
+          await this.#show(lease.connection);
         }
         return lease;
       } catch (error) {
@@ -130,6 +137,14 @@ export class Client {
     }
   }
 
+  async #show({ connection, shown }: PooledConnection): Promise<void> {
+    const { gate } = this.#options;
+    if (!gate || shown.get(this) === connection.proof) return;
+    const { proof } = connection;
+    await connection.pipe.until(Promise.resolve(gate(proof)));
+    shown.set(this, proof);
+  }
+
   #isOld({ attestedAt, due }: Connection): boolean {
     const now = performance.now();
     return now >= due || now >= attestedAt + this.#options.ttlMs;
@@ -137,7 +152,8 @@ export class Client {
 
   async #run(lease: Lease<PooledConnection>, request: ClientRequest, progress: Progress): Promise<ClientAnswer> {
     const { signal } = request;
-    const { pipe, proof } = lease.connection.connection;
+    const { connection } = lease.connection;
+    const { pipe, proof } = connection;
     let body: Incoming | undefined;
     const abort = (): void => (body ? body.abort(signal?.reason) : pipe.fail(signal?.reason));
     const forget = (): void => signal?.removeEventListener("abort", abort);
@@ -147,7 +163,7 @@ export class Client {
     signal?.addEventListener("abort", abort);
     try {
       const upload = request.body && uploadOf(request.body);
-      const answer = await exchange(pipe, request.head, upload, progress, keeps => (keeps ? this.#release(lease) : lease.discard()));
+      const answer = await exchange(connection, request.head, upload, progress, keeps => (keeps ? this.#release(lease) : lease.discard()));
       body = answer.body;
       body.whenRead = forget;
       return { ...answer, proof };
@@ -160,21 +176,27 @@ export class Client {
   }
 }
 
-/** Where nothing was sent; or where a connection that had served before was closed as the request was on its way, unanswered, and twice does no harm. */
+/** Where nothing was sent; or where the other end closed a connection that had served before as the request was on its way, unanswered, and twice does no harm. */
 function mayTryAgain(lease: Lease<PooledConnection>, request: ClientRequest, progress: Progress, error: unknown): boolean {
+  if (lease.connection.closed) return false;
+  if (!progress.sent && error instanceof AtlsError && error.code === "reattest_due") return true;
   if (!lease.reused || !(error instanceof AtlsError) || error.category !== "closed") return false;
   if (!progress.sent) return true;
   return !progress.answered && IDEMPOTENT.has(request.head.method) && repeatable(request.body);
 }
 
-async function open(endpoint: Endpoint, cancelled: AbortSignal): Promise<PooledConnection> {
-  const connection = await connect(endpoint, cancelled);
+function pooled(connection: Connection): PooledConnection {
   const { pipe } = connection;
   return {
     connection,
     shown: new WeakMap(),
+    closed: false,
     rest: onGone => restOn(pipe, onGone),
-    close: busy => (busy ? pipe.fail(closedError("connection closed")) : pipe.close()),
+    close(busy) {
+      this.closed = true;
+      if (busy) pipe.fail(closedError("connection closed"));
+      else pipe.close();
+    },
   };
 }
 

@@ -2,7 +2,7 @@
 import { attest } from "./attest.js";
 import { getCollateral } from "./collateral.js";
 import { borrowContext, type Trust } from "./contexts.js";
-import { AtlsError } from "./errors.js";
+import { AtlsError, reattestDueError } from "./errors.js";
 import { theEngine } from "./init.js";
 import { Pipe } from "./pipe.js";
 import { proofOf, type Proof } from "./proof.js";
@@ -30,6 +30,8 @@ export interface Connection {
   readonly attestedAt: number;
   /** By performance.now(): when the policy wants it to be proved again. */
   readonly due: number;
+  /** Throws when that time has come: right before anything of the application's goes out. */
+  checkFresh(): void;
   /** Proves itself again on the same session. Nothing may be under way. A connection that fails is over. */
   reattest(): Promise<void>;
 }
@@ -109,6 +111,9 @@ async function connectOnce(endpoint: Endpoint, cancelled: AbortSignal, collatera
     },
     get due() {
       return now.due;
+    },
+    checkFresh() {
+      if (performance.now() >= now.due) throw reattestDueError();
     },
     async reattest() {
       try {

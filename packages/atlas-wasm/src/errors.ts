@@ -107,6 +107,11 @@ export const internalError = (message: string, cause?: unknown): AtlsError =>
 export const timeoutError = (what: string, ms: number): AtlsError =>
   new AtlsError(`timed out: ${what} took longer than ${ms} ms`, { category: "timeout", code: "timeout", number: 103 });
 
+export const reattestDueError = (): AtlsError =>
+  new AtlsError("the proof is older than the policy's reattest_after: nothing more is sent on this connection; connect again", {
+    category: "policy", code: "reattest_due", number: 703,
+  });
+
 export const closedError = (message: string, cause?: unknown): AtlsError =>
   new AtlsError(message, { category: "closed", code: "connection_closed", number: 105, cause });
 

@@ -45,13 +45,21 @@ export interface Progress {
   answered: boolean;
 }
 
+/** What a request goes out on. */
+export interface Line {
+  readonly pipe: Pipe;
+  /** Throws when its proof is too old for anything more to go out. */
+  checkFresh(): void;
+}
+
 /** done: called once, when the answer is whole (may another request follow?) or nothing more will come of it. */
 export async function exchange(
-  pipe: Pipe, request: RequestHead, upload: Upload | undefined, progress: Progress, done: (keeps: boolean) => void,
+  line: Line, request: RequestHead, upload: Upload | undefined, progress: Progress, done: (keeps: boolean) => void,
 ): Promise<Answer> {
-  begin(pipe, request, upload);
+  const { pipe } = line;
+  begin(line, request, upload);
   progress.sent = true;
-  const sending = upload ? new Sending(pipe, upload) : undefined;
+  const sending = upload ? new Sending(line, upload) : undefined;
   if (!sending) end(pipe);
   try {
     const head = await answerHead(pipe, progress);
@@ -70,12 +78,13 @@ export async function exchange(
   }
 }
 
-function begin(pipe: Pipe, { method, target, fields }: RequestHead, upload: Upload | undefined): void {
+function begin({ pipe, checkFresh }: Line, { method, target, fields }: RequestHead, upload: Upload | undefined): void {
   const { engine } = pipe;
   const parts = [method, target, ...fields.flat()];
   if (!parts.every(isLatin1)) throw requestError("a method, path or header holds a character that no request can");
   // What came before anything was asked for would be taken for the answer.
   while (pipe.feedNext()) continue;
+  checkFresh();
   const text = toLatin1(`${parts.join("\0")}\0`);
   const body = upload ? (upload.length ?? CHUNKED) : NO_BODY;
   const begun = engine.lending(lend => engine.exports.request_begin(pipe.handle, ...lend(text), body) || engine.failure("exchange"));
@@ -109,7 +118,11 @@ class Sending {
   #whole = false;
   #stopped = false;
 
-  constructor(readonly pipe: Pipe, readonly upload: Upload) {
+  readonly pipe: Pipe;
+
+  constructor(readonly line: Line, readonly upload: Upload) {
+    const { pipe } = line;
+    this.pipe = pipe;
     this.#run().catch((error: unknown) => {
       if (this.#stopped) return;
       this.trouble = error;
@@ -141,6 +154,7 @@ class Sending {
       if (!piece) break;
       for (let at = 0; at < piece.length; at += ROOM) {
         const part = piece.subarray(at, at + ROOM);
+        this.line.checkFresh();
         pipe.engine.check(pipe.engine.exports.request_body(pipe.handle, pipe.engine.put(part), part.length), "exchange");
         if (part.length === ROOM) pipe.flush();
         const full = pipe.drained();

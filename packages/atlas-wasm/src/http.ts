@@ -14,7 +14,10 @@ import { uploadOf } from "./upload.js";
 
 const OURS = new Set(["host", "content-length"]);
 
-/** One attested connection that speaks HTTP, without a pool: the reference client's class of that name. */
+/**
+ * One attested connection that speaks HTTP, without a pool: the reference client's class of that name. It proves itself again before a
+ * request when the policy's `reattest_after` is over; then attestation(), report() and receipt() tell of the new proof.
+ */
 export class AtlsHttp {
   #connection: Connection;
   #busy = false;
@@ -70,7 +73,8 @@ export class AtlsHttp {
     this.#busy = true;
     this.#wake?.();
     try {
-      const answer = await exchange(pipe, request, upload, progress, keeps => {
+      if (performance.now() >= this.#connection.due) await this.#connection.reattest();
+      const answer = await exchange(this.#connection, request, upload, progress, keeps => {
         this.#busy = false;
         if (keeps) this.#rest();
         else pipe.close();

@@ -8,7 +8,10 @@ import { ROOM } from "./module.js";
 import { streamOf } from "./readable.js";
 import type { AtlsPolicy, AttestationReport, AttestationSummary, ConnectOptions } from "./types.js";
 
-/** The bytes of one attested connection, without HTTP. */
+/**
+ * The bytes of one attested connection, without HTTP. Once its proof is older than the policy's `reattest_after`, it sends nothing more
+ * (code `reattest_due`): connect again.
+ */
 export class AttestedStream {
   /** What the endpoint sends; it ends when the endpoint says so. */
   readonly readable: ReadableStream<Uint8Array>;
@@ -48,6 +51,7 @@ export class AttestedStream {
       const { pipe } = this.#connection;
       for (let at = 0; at < bytes.length; at += ROOM) {
         if (pipe.ended) throw closedMidway(pipe.ended);
+        this.#connection.checkFresh();
         const part = bytes.subarray(at, at + ROOM);
         pipe.engine.check(pipe.engine.exports.connection_write(pipe.handle, pipe.engine.put(part), part.length), "exchange");
         pipe.flush();

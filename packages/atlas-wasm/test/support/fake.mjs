@@ -1,5 +1,7 @@
 // A module that only moves bytes ("ciphertext" is plaintext), and a transport in the test's hands.
+import { reattestDueError } from '../../dist/errors.js';
 import { ROOM } from '../../dist/module.js';
+import { Pipe } from '../../dist/pipe.js';
 
 export const BROKEN = { class: 'io', code: 'connection_closed', number: 105, message: 'I/O error: closed', retryable: true };
 
@@ -21,6 +23,8 @@ export function fakeEngine({ whole = true } = {}) {
     view: (at, len) => memory.subarray(at, at + len),
     failure: () => Object.assign(new Error(BROKEN.message), { category: 'closed' }),
     check: result => result,
+    lending: use => use(() => [0, 0]),
+    answerJson: () => ({ status: 200, reason: 'OK', fields: [], length: null }),
     exports: {
       connection_feed(_, at, len) { log.push(len); fed = Buffer.concat([fed, memory.subarray(at, at + len)]); },
       connection_feed_end() { ended = true; log.push('end'); },
@@ -29,6 +33,14 @@ export function fakeEngine({ whole = true } = {}) {
       connection_sent(_, n) { output = output.slice(n); },
       connection_delete() { log.push('deleted'); },
       connection_close() { log.push('close'); },
+      connection_quiet: () => (ended ? 0 : 1),
+      request_begin() { log.push('begin'); return 1; },
+      request_body(_, at, len) { log.push('body'); return 1; },
+      request_end() { log.push('end of request'); output.push(1); return 1; },
+      response_head: () => (fed.length ? 1 : ended ? -2 : 0),
+      response_begun: () => (fed.length ? 1 : 0),
+      response_keeps: () => 1,
+      response_read: (c, at, room) => engine.read(c, at, room) || -1,
     },
     read(_, at, room) {
       const some = fed.subarray(0, room);
@@ -57,4 +69,22 @@ export function fakeTransport({ pausable = true } = {}) {
     };
   };
   return seen;
+}
+
+/** As connect() makes one; attested: how often it was. Its due, and what reattest does, are the test's. */
+export function fakeConnection(options = {}) {
+  const engine = fakeEngine(options);
+  const wire = fakeTransport(options);
+  const pipe = new Pipe(engine, 7, 'ws://localhost/', wire.open);
+  wire.events.open();
+  const connection = {
+    pipe, proof: { number: 1 }, attestedAt: performance.now(), due: Infinity, attested: 1,
+    checkFresh() { if (performance.now() >= connection.due) throw reattestDueError(); },
+    async reattest() {
+      connection.attested++;
+      connection.proof = { number: connection.attested };
+      connection.due = Infinity;
+    },
+  };
+  return { engine, wire, connection };
 }
