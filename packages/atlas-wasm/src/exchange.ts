@@ -103,9 +103,9 @@ async function answerHead(pipe: Pipe, progress: Progress): Promise<AnswerHead> {
       const said = pipe.attempt(exports.response_head);
       if (said === READ_BROKEN) throw pipe.broken(pipe.engine.failure("exchange"));
       if (said !== READ_WAIT) return pipe.engine.answerJson<AnswerHead>();
-    } catch (error) {
-      if (pipe.fault === undefined) progress.answered = exports.response_begun(pipe.handle) !== 0;
-      throw error;
+    } finally {
+      // While it can be told: whatever ends the pipe frees what knows it.
+      if (pipe.fault === undefined && !pipe.engine.broken) progress.answered = exports.response_begun(pipe.handle) !== 0;
     }
     await pipe.wait();
   }
