@@ -95,6 +95,17 @@ test('simulation is switched on by true alone, not by what looks like it', async
   assert.throws(() => atlas.verifyQuote({ quote: '00', collateral: {}, policy, simulation: true }), { category: 'attestation' });
 });
 
+test('a time that is none is refused, and not left out', () => {
+  for (const at of [new Date(NaN), NaN, Infinity, -1, new Date(-1000), 8.64e15 + 1000, 1e300, null, '2026-01-01', 5n]) {
+    assert.throws(() => atlas.verifyReceipt('{}', { at }), /^TypeError: at must be/, String(at));
+    assert.throws(() => atlas.verifyQuote({ quote: '00', collateral: {}, at }), /^TypeError: at must be/, String(at));
+  }
+  for (const at of [new Date(), 0, 8.64e15]) {
+    assert.throws(() => atlas.verifyReceipt('{}', { at }), { category: 'attestation' });
+    assert.throws(() => atlas.verifyQuote({ quote: '00', collateral: {}, at }), { category: 'attestation' });
+  }
+});
+
 test('after a trap the module starts anew, and what was of the old one is over', async () => {
   const old = await theEngine();
   assert.throws(() => old.exports.release(0x7ffffff0), error => error.category === 'internal' && /the WebAssembly module stopped/.test(error.message));
