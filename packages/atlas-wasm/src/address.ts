@@ -29,7 +29,7 @@ export function addressOf(proxyUrl: string, targetHost: string, serverName: stri
 export function proxyOf(proxyUrl: string, here: Surroundings): URL {
   const text = proxyUrl.trim();
   const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `ws://${text.replace(/^\/+/, "")}`;
-  if (!URL.canParse(whole)) throw new TypeError(`the aTLS proxy URL ${JSON.stringify(proxyUrl)} is no URL`);
+  if (!URL.canParse(whole)) throw new TypeError(`the aTLS proxy URL is no URL: it must be as wss://proxy.example.com`);
   const url = new URL(whole);
   if (url.protocol !== "ws:" && url.protocol !== "wss:") {
     throw new TypeError(`the aTLS proxy URL must begin with wss:// or ws://, not ${url.protocol}//`);
@@ -50,7 +50,7 @@ function targetOf(targetHost: string): { host: string; port: number } {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:/?#@[\]\\%]+)(?::(\d{1,5}))?$/.exec(targetHost.trim());
   const port = match?.[2] === undefined ? 443 : Number(match[2]);
   if (!match?.[1] || port < 1 || port > 65535) {
-    throw new TypeError(`targetHost must be host or host:port, not ${JSON.stringify(targetHost)}`);
+    throw new TypeError(`targetHost must be host or host:port, not ${JSON.stringify(targetHost.replace(/.*@/s, "…@").replace(/[?#].*/s, "…"))}`);
   }
   return { host: match[1].toLowerCase(), port };
 }

@@ -4,6 +4,7 @@ import type { CollateralNeed } from "./attest.js";
 import { AtlsError } from "./errors.js";
 import { isLoopback, pageUrl } from "./environment.js";
 import type { Engine } from "./module.js";
+import { withoutSecrets } from "./text.js";
 
 const BODY_MAX = 4 * 1024 * 1024;
 const INTEL = "https://api.trustedservices.intel.com";
@@ -94,7 +95,8 @@ async function get(given: string, options: FetchOptions): Promise<Part> {
   } catch (cause) {
     if (cause instanceof AtlsError) throw cause;
     if (stop.signal.aborted) throw failed(url, `timed out after ${options.timeoutMs} ms`, cause);
-    throw failed(url, `${cause instanceof Error ? cause.message : String(cause)}: is it there, does it answer other origins (CORS), and does connect-src of the page's Content-Security-Policy permit it?`, cause);
+    const said = (cause instanceof Error ? cause.message : String(cause)).replaceAll(url, withoutSecrets(url));
+    throw failed(url, `${said}: is it there, does it answer other origins (CORS), and does connect-src of the page's Content-Security-Policy permit it?`, cause);
   } finally {
     clearTimeout(timer);
   }
@@ -132,9 +134,8 @@ function mayBeAsked(url: string): boolean {
   return page !== undefined && new URL(page).origin === origin;
 }
 
-/* What names a machine in a URL is left out. */
 function failed(url: string, why: string, cause?: unknown): AtlsError {
-  return new AtlsError(`quote verification failed: Failed to get collateral: ${url.replace(/\?qeid=.*/, "")}: ${why}`, {
+  return new AtlsError(`quote verification failed: Failed to get collateral: ${withoutSecrets(url)}: ${why}`, {
     category: "collateral", code: "collateral_fetch", number: 104, retryable: true, cause,
   });
 }

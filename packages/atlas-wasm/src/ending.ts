@@ -1,5 +1,6 @@
 // Why the bridge is not there any more. One job: from Close codes, statuses and the bridge's words to an error that says what to do; pure.
 import { closedError, proxyError, type AtlsError } from "./errors.js";
+import { withoutSecrets } from "./text.js";
 import type { TransportEnd } from "./transport.js";
 
 /* The bridge's tokens (docs/bridge.md, "Refusals and Close codes"), as Close reasons and as {"error"} of an HTTP refusal. */
@@ -45,10 +46,8 @@ function told(end: TransportEnd): string {
 
 /** Before the verdict. opened: the WebSocket was there. */
 export function notConnected(url: string, end: TransportEnd, opened: boolean): AtlsError {
-  const where = new URL(url);
-  where.search = ""; // a token may stand there
-  const proxy = where.href;
-  const cause = end.cause instanceof Error && end.cause.message ? ` (${end.cause.message})` : "";
+  const proxy = withoutSecrets(url);
+  const cause = end.cause instanceof Error && end.cause.message ? ` (${end.cause.message.replaceAll(url, proxy)})` : "";
   const refused = end.status !== undefined || (opened && end.code !== 1006);
   let message: string;
   if (refused) {

@@ -1,4 +1,5 @@
 // Files of this package, from wherever they lie. One job: bytes and a compiled module, with their integrity checked.
+import { withoutSecrets } from "./text.js";
 import type { BytesInput, InitInput } from "./types.js";
 
 export async function loadBytes(input: BytesInput, what: string, integrity?: string): Promise<Uint8Array> {
@@ -41,7 +42,7 @@ async function compiled(from: Response | Uint8Array<ArrayBuffer>): Promise<WebAs
 }
 
 async function asResponse(input: URL | string | Request | Response, what: string): Promise<Response> {
-  const url = input instanceof Request || input instanceof Response ? input.url : String(input);
+  const url = withoutSecrets(input instanceof Request || input instanceof Response ? input.url : String(input));
   let response: Response;
   try {
     response = input instanceof Response ? input : await fetch(input);

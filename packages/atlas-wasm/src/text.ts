@@ -20,5 +20,15 @@ export function toLatin1(text: string): Uint8Array {
 export const bytesOfHexOr = (value: string | Uint8Array, what: string): Uint8Array =>
   typeof value === "string" ? fromHex(value.trim(), what) : value;
 
+/** A URL in an error: without user, password, query and fragment, where secrets and names of machines stand. */
+export function withoutSecrets(url: string): string {
+  if (!URL.canParse(url)) {
+    const path = url.replace(/[?#].*/s, "");
+    return /[:@]/.test(path) ? "an address that is no URL" : path;
+  }
+  const { protocol, host, pathname } = new URL(url);
+  return protocol === "file:" ? pathname : host ? `${protocol}//${host}${pathname}` : `${protocol}…`;
+}
+
 /** Objects as compact JSON, members in their order; texts as they are. */
 export const jsonText = (value: object | string): string => (typeof value === "string" ? value : JSON.stringify(value));
