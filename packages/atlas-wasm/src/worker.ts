@@ -8,6 +8,8 @@ import {
 } from "./worker-messages.js";
 import type { UploadBody } from "./upload.js";
 
+const MISPLACED = "this is a worker's code: start it as one";
+
 const clients = new Map<number, Client>();
 
 function obey(order: WorkerOrder): void {
@@ -129,11 +131,19 @@ function gateBy(port: MessagePort): Gate {
   };
 }
 
+function isWorker(): boolean {
+  const { WorkerGlobalScope: Scope } = globalThis as { WorkerGlobalScope?: new () => unknown };
+  return typeof Scope === "function" && self instanceof Scope && "postMessage" in self;
+}
+
 /* The listener must be there before anything is waited for: a browser does not keep messages for later. */
-if (typeof self === "object" && "postMessage" in self) {
+if (isWorker()) {
   const scope = self as unknown as { postMessage(news: WorkerNews): void; onmessage: ((event: MessageEvent<WorkerOrder>) => void) | null };
   scope.onmessage = ({ data }) => obey(data);
   tellStats(news => scope.postMessage(news));
+} else if (typeof document === "object") {
+  // A page has postMessage, too: whoever frames it, or is framed, would give the orders.
+  throw new Error(MISPLACED);
 } else {
   void obeyThread();
 }
@@ -141,7 +151,7 @@ if (typeof self === "object" && "postMessage" in self) {
 /* No await at the top: some bundlers make a classic script of a worker. */
 async function obeyThread(): Promise<void> {
   const { parentPort } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads");
-  if (!parentPort) throw new Error("this is a worker's code: start it as one");
+  if (!parentPort) throw new Error(MISPLACED);
   parentPort.on("message", obey);
   tellStats(news => parentPort.postMessage(news));
 }
