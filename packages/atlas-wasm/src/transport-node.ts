@@ -3,6 +3,8 @@ import { SEND_HIGH, type Transport, type TransportEvents } from "./transport.js"
 import type { WebSocketConstructor } from "./types.js";
 
 const REFUSAL_MAX = 1024;
+/* The bridge's are of 1 MiB at most; a larger one would be kept whole before anybody can hold it back. */
+const MESSAGE_MAX = 4 * 1024 * 1024;
 
 interface NodeStream {
   on(event: string, listener: (...given: never[]) => void): this;
@@ -25,7 +27,7 @@ interface NodeSocket {
 }
 
 export function openNodeSocket(Socket: WebSocketConstructor, url: string, protocols: string[], events: TransportEvents): Transport {
-  const socket = new Socket(url, protocols, { perMessageDeflate: false, maxPayload: 0, followRedirects: false }) as unknown as NodeSocket;
+  const socket = new Socket(url, protocols, { perMessageDeflate: false, maxPayload: MESSAGE_MAX, followRedirects: false }) as unknown as NodeSocket;
   let tcp: NodeStream | undefined;
   let refusal: { status: number; reason: string } | undefined;
   let failure: unknown;

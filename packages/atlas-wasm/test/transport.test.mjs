@@ -133,6 +133,17 @@ test('the transport of ws tells how an upgrade was refused', async t => {
   assert.deepEqual([end.status, end.reason], [403, 'target not allowed']);
 });
 
+test('the transport of ws takes no endless message', async t => {
+  const { server, url } = await served(t);
+  server.on('connection', socket => {
+    socket.send(new Uint8Array(4 << 20));
+    socket.send(new Uint8Array((4 << 20) + 1));
+  });
+  const seen = await opened(url);
+  assert.match((await seen.ended).cause.message, /Max payload size exceeded/);
+  assert.equal(seen.received, 4 << 20);
+});
+
 test('subprotocols are offered', async t => {
   const { server, url } = await served(t);
   const offered = once(server, 'connection').then(([, request]) => request.headers['sec-websocket-protocol']);
