@@ -20,7 +20,7 @@ const GATHERED_MAX = 1024 * 1024;
 export async function prepare(
   input: RequestInfo | URL, init: RequestInit | undefined, base: string, host: string, defaults: HeadersInit | undefined,
 ): Promise<Prepared> {
-  const request = input instanceof Request ? input : undefined;
+  const request = requestOf(input);
   const url = urlOf(request ? request.url : String(input), base);
   const method = methodOf(init?.method ?? request?.method ?? "GET");
   if (init?.integrity || request?.integrity) throw new TypeError("integrity is not supported here: check the bytes yourself");
@@ -29,7 +29,7 @@ export async function prepare(
 
   const headers = new Headers(defaults);
   new Headers(init?.headers ?? request?.headers).forEach((value, name) => headers.set(name, value));
-  const body = await bodyOf(request, init, headers);
+  const body = await orAbort(bodyOf(request, init, headers, signal), signal);
   if (body && (method === "GET" || method === "HEAD")) throw new TypeError(`Request with ${method} method cannot have body`);
   return {
     url: url.href,
@@ -38,6 +38,15 @@ export async function prepare(
     signal,
     redirect: init?.redirect ?? request?.redirect ?? "follow",
   };
+}
+
+/** Also one of another realm, or of a library. */
+function requestOf(input: unknown): Request | undefined {
+  if (typeof input !== "object" || input === null) return undefined;
+  const { url, method, headers } = input as Partial<Request>;
+  if (typeof url === "string" && typeof method === "string" && typeof headers === "object") return input as Request;
+  if (String(input).startsWith("[object ")) throw new TypeError("fetch wants a URL, a text or a Request");
+  return undefined;
 }
 
 /** The endpoint's own URLs: another origin could not be reached by this fetch, and must not seem to be. */
@@ -75,10 +84,12 @@ function sameLength(value: string, body: UploadBody | undefined): void {
   if (length === undefined || value !== String(length)) throw new TypeError(`the header content-length says ${value}, and the body has ${length ?? "no known length"}`);
 }
 
-async function bodyOf(request: Request | undefined, init: RequestInit | undefined, headers: Headers): Promise<UploadBody | undefined> {
+async function bodyOf(
+  request: Request | undefined, init: RequestInit | undefined, headers: Headers, signal: AbortSignal | undefined,
+): Promise<UploadBody | undefined> {
   const given: unknown = init?.body;
   if (given === null) return undefined;
-  if (given === undefined) return request?.body ? ofRequest(request, init) : undefined;
+  if (given === undefined) return request ? ofRequest(request, init, signal) : undefined;
   if (given instanceof ReadableStream) return ofStream(given as ReadableStream<Uint8Array>, init);
   if (typeof given === "object" && Symbol.asyncIterator in given && !(given instanceof Blob)) {
     return ofStream(streamOf(given as AsyncIterable<Uint8Array>), init);
@@ -121,18 +132,24 @@ function streamOf(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
 }
 
 /** Short ones whole, so that their length can be told; long ones, and those with `duplex: "half"` said again, as a stream. */
-async function ofRequest(request: Request, init: RequestInit | undefined): Promise<UploadBody> {
+async function ofRequest(request: Request, init: RequestInit | undefined, signal: AbortSignal | undefined): Promise<UploadBody | undefined> {
   if (request.bodyUsed) throw new TypeError("the Request's body was used before");
-  const stream = request.body as ReadableStream<Uint8Array>;
+  if (request.body === null) return undefined;
+  const stream = request.body as ReadableStream<Uint8Array> | undefined;
+  if (typeof stream?.getReader !== "function") return ofHidden(request);
   if ((init as { duplex?: string } | undefined)?.duplex === "half") return { kind: "stream", stream };
   const reader = stream.getReader();
   const pieces: Uint8Array[] = [];
-  let length = 0;
-  while (length <= GATHERED_MAX) {
-    const { done, value } = await reader.read();
-    if (done) return { kind: "bytes", bytes: new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer()) };
-    pieces.push(value);
-    length += value.length;
+  const abort = (): void => void reader.cancel(signal?.reason).catch(() => {});
+  signal?.addEventListener("abort", abort);
+  try {
+    for (let length = 0; length <= GATHERED_MAX; length += pieces.at(-1)?.length ?? 0) {
+      const { done, value } = await reader.read();
+      if (done) return { kind: "bytes", bytes: new Uint8Array(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer()) };
+      pieces.push(value);
+    }
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
   return {
     kind: "stream",
@@ -147,4 +164,21 @@ async function ofRequest(request: Request, init: RequestInit | undefined): Promi
       cancel: why => reader.cancel(why),
     }, { highWaterMark: 0 }),
   };
+}
+
+/** Of a Request that has no stream to show: Firefox's, and those of libraries. */
+async function ofHidden(request: Request): Promise<UploadBody | undefined> {
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  return bytes.length ? { kind: "bytes", bytes } : undefined;
+}
+
+/** Whoever waits hears of the signal, whatever the work does. */
+function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

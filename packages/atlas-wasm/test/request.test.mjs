@@ -144,4 +144,34 @@ test('signals: of init, else of the Request; an aborted one rejects with its rea
   await assert.rejects(ask(new Request(`${base}/`, { signal: AbortSignal.abort(reason) })), reason);
 });
 
+test("an abort while a Request's body is gathered is heard at once, and ends that body", async () => {
+  let cancelled;
+  const stream = new ReadableStream({ pull: () => new Promise(() => {}), cancel: why => { cancelled = why; } });
+  const control = new AbortController();
+  const asked = ask(new Request(`${base}/`, { method: 'POST', body: stream, duplex: 'half' }), { signal: control.signal });
+  const reason = new Error('mine');
+  setImmediate(() => control.abort(reason));
+  await assert.rejects(asked, reason);
+  assert.equal(cancelled, reason);
+});
+
+test('a Request that does not show its body has one all the same', async t => {
+  const shown = Object.getOwnPropertyDescriptor(Request.prototype, 'body');
+  delete Request.prototype.body; // as in Firefox
+  t.after(() => Object.defineProperty(Request.prototype, 'body', shown));
+  const { body, head } = await ask(new Request(`${base}/`, { method: 'POST', body: 'hidden' }));
+  assert.equal((await bytesOf(body)).toString(), 'hidden');
+  assert.equal(Object.fromEntries(head.fields)['content-type'], 'text/plain;charset=UTF-8');
+  assert.equal((await ask(new Request(base))).body, undefined);
+});
+
+test('a Request of another realm or of a library is one; what is neither it nor a text is refused', async () => {
+  const foreign = { url: `${base}/r`, method: 'PUT', headers: new Map([['x-a', '1']]), body: {}, arrayBuffer: async () => new TextEncoder().encode('theirs').buffer };
+  const { head, body } = await ask(foreign);
+  assert.deepEqual([head.method, head.target, Object.fromEntries(head.fields)['x-a']], ['PUT', '/r', '1']);
+  assert.equal((await bytesOf(body)).toString(), 'theirs');
+  for (const input of [{}, { url: `${base}/` }, Object.create(null), new Map()]) await assert.rejects(ask(input), TypeError);
+  assert.equal((await ask({ toString: () => '/own' })).head.target, '/own');
+});
+
 test('what could not be kept is refused', () => assert.rejects(ask('/', { integrity: 'sha256-x' }), TypeError));
