@@ -162,6 +162,7 @@ export class Client {
     const timer = responseMs > 0 ? setTimeout(late, Math.min(responseMs, 2 ** 31 - 1)) : undefined;
     signal?.addEventListener("abort", abort);
     try {
+      signal?.throwIfAborted(); // since the connection was found
       const upload = request.body && uploadOf(request.body);
       const answer = await exchange(connection, request.head, upload, progress, keeps => (keeps ? this.#release(lease) : lease.discard()));
       body = answer.body;

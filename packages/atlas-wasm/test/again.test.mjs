@@ -71,3 +71,18 @@ test('what was answered is known also when the connection was ended here', async
   assert.equal((await sent).message, 'mine');
   assert.deepEqual(progress, { sent: true, answered: true });
 });
+
+test('an abort is heard whenever it comes after the proof was shown', async t => {
+  t.after(closePool);
+  for (let steps = 0; steps < 20; steps++) {
+    const control = new AbortController();
+    const reason = new Error(`after ${steps}`);
+    const abortAfter = left => (left ? queueMicrotask(() => abortAfter(left - 1)) : control.abort(reason));
+    const made = fakeConnection();
+    const endpoint = { wsUrl: `ws://again/${++keys}` };
+    const options = { endpoint, maxConnections: 1, maxRequestsPerConnection: 100, idleMs: 1000, ttlMs: Infinity, responseMs: 0 };
+    const client = new Client({ ...options, gate: () => abortAfter(steps) }, async () => made.connection);
+    const sent = outcome(client.send({ head: head(), signal: control.signal }));
+    assert.equal(await Promise.race([sent, turn().then(turn).then(() => `unheard after ${steps}`)]), reason);
+  }
+});
