@@ -55,7 +55,7 @@ interface Lane<C extends Pooled> {
   key: string;
   members: Set<Member<C>>;
   idle: Member<C>[]; // the last was used last
-  opening: Map<AbortController, object>; // to owner
+  opening: Map<AbortController, Waiting<C>>; // by whose wish
   queue: Waiting<C>[];
 }
 
@@ -112,9 +112,10 @@ export function createPool<C extends Pooled>(changed: () => void = () => {}): Po
     };
   };
 
-  const open = (lane: Lane<C>, wish: Wish<C>): void => {
+  const open = (lane: Lane<C>, asker: Waiting<C>): void => {
+    const { wish } = asker;
     const control = new AbortController();
-    lane.opening.set(control, wish.owner);
+    lane.opening.set(control, asker);
     wish.open(control.signal).then(
       connection => {
         if (!lane.opening.delete(control)) return connection.close(false);
@@ -127,7 +128,11 @@ export function createPool<C extends Pooled>(changed: () => void = () => {}): Po
       },
       (why: unknown) => {
         if (!lane.opening.delete(control)) return;
-        lane.queue.shift()?.refuse(why);
+        // Its options may be why. If it was served meanwhile, this is nobody's failure.
+        if (lane.queue.includes(asker)) {
+          lane.queue = lane.queue.filter(one => one !== asker);
+          asker.refuse(why);
+        }
         advance(lane);
       },
     );
@@ -142,9 +147,12 @@ export function createPool<C extends Pooled>(changed: () => void = () => {}): Po
       lane.queue.shift();
       first.give(member);
     }
-    for (let next = lane.queue[lane.opening.size]; next; next = lane.queue[lane.opening.size]) {
+    while (lane.opening.size < lane.queue.length) {
+      const askers = [...lane.opening.values()];
+      const next = lane.queue.find(one => !askers.includes(one));
+      if (!next) break;
       if (lane.members.size + lane.opening.size >= Math.max(1, next.wish.limit)) break;
-      open(lane, next.wish);
+      open(lane, next);
     }
     for (const control of [...lane.opening.keys()].slice(lane.queue.length)) {
       lane.opening.delete(control);

@@ -99,6 +99,35 @@ test('a failed attempt is told to one, and the next gets its own', async () => {
   pool.closeAll();
 });
 
+test('a failed attempt is told to whoever wished for it, and not to who waits before', async () => {
+  const { pool, wish, made } = workshop(2);
+  const [a, b, c] = [pool.acquire('k', wish()), pool.acquire('k', wish()), pool.acquire('k', wish())];
+  const why = new Error('too late');
+  made[1].fail(why);
+  await assert.rejects(b, why);
+  assert.equal(made.length, 3);
+  made[0].open();
+  made[2].open();
+  await Promise.all([a, c]);
+  pool.closeAll();
+});
+
+test('a failed attempt of one that was served meanwhile is told to nobody', async () => {
+  const { pool, wish, made } = workshop(2);
+  const first = pool.acquire('k', wish());
+  made[0].open();
+  await first;
+  const [a, b] = [pool.acquire('k', wish()), pool.acquire('k', wish())];
+  release(await first); // serves a, for whom another was being opened
+  await a;
+  made[1].fail(new Error('slow'));
+  await turn();
+  assert.equal(await settled(b), 'waiting');
+  made[2].open();
+  await b;
+  pool.closeAll();
+});
+
 test('one that dies while idle is dropped at once', async () => {
   const { pool, wish, made } = workshop(1);
   const lease = pool.acquire('k', wish());
