@@ -192,6 +192,7 @@ function pooled(connection: Connection): PooledConnection {
     connection,
     shown: new WeakMap(),
     closed: false,
+    usable: () => pipe.fault === undefined && !pipe.engine.broken,
     rest: onGone => restOn(pipe, onGone),
     close(busy) {
       this.closed = true;

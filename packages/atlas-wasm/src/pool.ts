@@ -12,6 +12,8 @@ const LONGEST_MS = 2 ** 31 - 1;
 export interface Pooled {
   /** From now on nobody uses it: onGone, when it ends by itself or speaks unasked. Returns how to stop watching. */
   rest(onGone: () => void): () => void;
+  /** While it is idle it may become useless without a sign. */
+  usable(): boolean;
   /** busy: something is under way on it, which fails. */
   close(busy: boolean): void;
 }
@@ -144,6 +146,11 @@ export function createPool<C extends Pooled>(changed: () => void = () => {}): Po
       const member = lane.idle.pop();
       if (!member) break;
       member.wake?.();
+      if (!member.connection.usable()) {
+        lane.members.delete(member);
+        member.connection.close(false);
+        continue;
+      }
       lane.queue.shift();
       first.give(member);
     }

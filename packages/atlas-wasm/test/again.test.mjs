@@ -58,6 +58,17 @@ test('we close all: nothing goes out again', async () => {
   assert.equal(poolStats().total, 0);
 });
 
+test('after a trap an idle connection is not used, and its request goes to a new one', async t => {
+  t.after(closePool);
+  const { client, all: [one, two] } = await served();
+  one.engine.broken = new Error('trapped');
+  const sent = client.send({ head: head('POST') });
+  await turn();
+  two.wire.events.message(Uint8Array.of(1));
+  assert.equal((await sent).proof, two.connection.proof);
+  assert.equal(begun(one), 0);
+});
+
 test('what was answered is known also when the connection was ended here', async () => {
   const { engine, wire, connection } = fakeConnection();
   let began = 0;

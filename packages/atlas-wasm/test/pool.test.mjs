@@ -15,6 +15,7 @@ function workshop(limit = 2) {
       one.connection = {
         rest: onGone => { one.watchers++; one.gone = onGone; return () => { one.watchers--; }; },
         close: () => { one.closed = true; },
+        usable: () => !one.useless,
       };
       one.open = () => resolve(one.connection);
       cancelled.addEventListener('abort', () => reject(cancelled.reason));
@@ -140,6 +141,19 @@ test('one that dies while idle is dropped at once', async () => {
   const next = pool.acquire('k', wish());
   made[1].open();
   assert.equal((await next).reused, false);
+  pool.closeAll();
+});
+
+test('idle ones that became useless without a sign are passed over, and closed', async () => {
+  const { pool, wish, made } = workshop(3);
+  const leases = [1, 2, 3].map(() => pool.acquire('k', wish()));
+  made.forEach(one => one.open());
+  for (const lease of await Promise.all(leases)) release(lease);
+  made[1].useless = made[2].useless = true;
+  const next = await pool.acquire('k', wish());
+  assert.equal(next.connection, made[0].connection);
+  assert.deepEqual(made.map(one => one.closed), [false, true, true]);
+  assert.deepEqual(pool.stats(), { total: 1, idle: 0, busy: 1, connecting: 0 });
   pool.closeAll();
 });
 
