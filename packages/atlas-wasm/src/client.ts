@@ -4,6 +4,7 @@ import { connect, type Connection, type Endpoint } from "./connection.js";
 import { AtlsError, closedError, timeoutError } from "./errors.js";
 import { exchange, type AnswerHead, type Progress, type RequestHead } from "./exchange.js";
 import type { Incoming } from "./incoming.js";
+import { identity } from "./identity.js";
 import { restOn } from "./idle.js";
 import { createPool, type Lease, type Pooled } from "./pool.js";
 import type { Proof } from "./proof.js";
@@ -214,16 +215,6 @@ interface Lane {
 const laneOf = (endpoint: Endpoint): Lane => ({ endpoint, key: keyOf(endpoint) });
 
 /* Who shares a connection: those for whom the same verdict was reached in the same way. */
-const identities = new WeakMap<object, number>();
-let identitiesGiven = 0;
-
-function identity(thing: object | undefined): number {
-  if (!thing) return 0;
-  let known = identities.get(thing);
-  if (!known) identities.set(thing, (known = ++identitiesGiven));
-  return known;
-}
-
 const keyOf = (e: Endpoint): string => JSON.stringify([
   e.wsUrl, e.serverName, e.host, e.policy, e.roots, e.extraRoots, e.simulation, e.transport, identity(e.WebSocket), e.protocols,
 ]);

@@ -3,6 +3,7 @@ import type { Collateral, CollateralNeed } from "./attest.js";
 import { fetchCollateral } from "./collateral-fetch.js";
 import { collateralStore } from "./collateral-store.js";
 import { pageUrl } from "./environment.js";
+import { identity } from "./identity.js";
 import type { Engine } from "./module.js";
 import type { CollateralOptions } from "./types.js";
 
@@ -33,14 +34,14 @@ export async function getCollateral(
     return json;
   };
   try {
-    return given(await once(`${need.anew} ${key}`, fetchIt));
+    return given(await once(`${need.anew} ${identity(options.fetch)} ${timeoutMs} ${key}`, fetchIt));
   } catch (error) {
     if (kept && nowS < kept.expires) return given(kept.json, true);
     throw error;
   }
 }
 
-/* A failure is not remembered: who tries again means it, and those who ask together have asked once. */
+/* Shared by those who would ask in the same way. A failure is not remembered: who tries again means it, and those who ask together have asked once. */
 function once(key: string, work: () => Promise<string>): Promise<string> {
   let running = underWay.get(key);
   if (!running) underWay.set(key, (running = work().finally(() => underWay.delete(key))));
