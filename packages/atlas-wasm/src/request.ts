@@ -32,7 +32,7 @@ export async function prepare(
   const body = await orAbort(bodyOf(request, init, headers, signal), signal);
   if (body && (method === "GET" || method === "HEAD")) throw new TypeError(`Request with ${method} method cannot have body`);
   return {
-    url: url.href,
+    url: url.href.replace(/#.*/s, ""),
     head: { method, target: url.pathname + url.search, fields: fieldsOf(headers, host, body) },
     body: body ?? (method === "POST" || method === "PUT" ? { kind: "bytes", bytes: new Uint8Array(0) } : undefined),
     signal,

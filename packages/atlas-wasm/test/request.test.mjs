@@ -18,6 +18,8 @@ async function bytesOf(body) {
 
 test('paths, queries and own URLs; fragments stay here', async () => {
   assert.equal((await ask('/v1/models?x=1#here')).head.target, '/v1/models?x=1');
+  assert.equal((await ask('/v1/models?x=1#here')).url, `${base}/v1/models?x=1`);
+  assert.equal((await ask('/v1#')).url, `${base}/v1`);
   assert.equal((await ask(`${base}/v1`)).url, `${base}/v1`);
   assert.equal((await ask(new URL(base))).head.target, '/');
   assert.equal((await ask(new Request(`${base}/r?q`))).head.target, '/r?q');
