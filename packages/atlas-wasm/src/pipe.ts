@@ -158,7 +158,11 @@ export class Pipe {
     this.fault = why ?? closedError("connection closed");
     this.#inbox = [];
     this.#head = this.#queued = 0;
-    if (!this.engine.broken) this.engine.exports.connection_delete(this.#handle);
+    try {
+      if (!this.engine.broken) this.engine.exports.connection_delete(this.#handle);
+    } catch {
+      // The module is over, and with it what it held.
+    }
     this.#transport.close();
     this.#signal();
     const listeners = [...this.#listeners];

@@ -93,6 +93,18 @@ test('a failure interrupts who waits, tells the stream, and frees once', async (
   wire.events.message(filled(1)); // goes nowhere
 });
 
+test('a module that traps as it frees keeps nobody waiting', async () => {
+  const { engine, wire, pipe } = pipeOf();
+  engine.exports.connection_delete = () => { throw new Error('trapped'); };
+  const waiting = pipe.wait();
+  let told;
+  pipe.onFail(why => { told = why; });
+  const reason = new Error('mine');
+  pipe.fail(reason);
+  await assert.rejects(waiting, reason);
+  assert.deepEqual([told, wire.closed], [reason, true]);
+});
+
 test('an abort after the last byte came still spoils what was not read', async () => {
   const { engine, wire, pipe } = pipeOf();
   const body = incomingOf(pipe, engine, 100);
