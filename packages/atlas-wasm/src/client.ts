@@ -79,7 +79,8 @@ export class Client {
         return await this.#run(lease, request, progress);
       } catch (error) {
         const again = tries === 1 && !request.signal?.aborted && mayTryAgain(lease, request, progress, error);
-        lease.discard();
+        if (!progress.sent && error instanceof AtlsError && error.category === "request") this.#release(lease); // not the connection's fault
+        else lease.discard();
         if (!again) throw error;
       }
     }

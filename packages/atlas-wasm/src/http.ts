@@ -1,9 +1,9 @@
 // AtlsHttp: one connection, for callers that keep their own. One job: the reference client's class of that name.
 import { proxyOf } from "./address.js";
 import { connect, type Connection } from "./connection.js";
-import { endpointOf } from "./endpoint.js";
+import { endpointOf, limit } from "./endpoint.js";
 import { isProduction, pageUrl } from "./environment.js";
-import { AtlsError, closedError, requestError } from "./errors.js";
+import { AtlsError, closedError, requestError, timeoutError } from "./errors.js";
 import { exchange, type Field } from "./exchange.js";
 import { restOn } from "./idle.js";
 import type { ByteSource } from "./incoming.js";
@@ -20,17 +20,20 @@ const OURS = new Set(["host", "content-length"]);
  */
 export class AtlsHttp {
   #connection: Connection;
+  #responseMs: number;
   #busy = false;
   #wake: (() => void) | undefined;
 
-  private constructor(connection: Connection) {
+  private constructor(connection: Connection, responseMs: number) {
     this.#connection = connection;
+    this.#responseMs = responseMs;
     this.#rest();
   }
 
   /** Resolves after the verdict. wsUrl: the bridge, with its target in the query; serverName: whom the certificate must be for. */
   static async connect(wsUrl: string, serverName: string, policy: AtlsPolicy | string, options: ConnectOptions = {}): Promise<AtlsHttp> {
-    return new AtlsHttp(await connectTo(wsUrl, serverName, policy, options));
+    const responseMs = limit(options.timeouts?.response, 0, "timeouts.response");
+    return new AtlsHttp(await connectTo(wsUrl, serverName, policy, options), responseMs);
   }
 
   /** What was proved, in short. */
@@ -70,10 +73,13 @@ export class AtlsHttp {
     const request = { method, target: path || "/", fields: fieldsOf(host, headers) };
     const upload = body?.length ? uploadOf({ kind: "bytes", bytes: body }) : undefined;
     const progress = { sent: false, answered: false };
+    let timer: ReturnType<typeof setTimeout> | undefined;
     this.#busy = true;
     this.#wake?.();
     try {
       if (performance.now() >= this.#connection.due) await this.#connection.reattest();
+      const late = (): void => pipe.fail(timeoutError("the answer's head", this.#responseMs));
+      if (this.#responseMs > 0) timer = setTimeout(late, Math.min(this.#responseMs, 2 ** 31 - 1));
       const answer = await exchange(this.#connection, request, upload, progress, keeps => {
         this.#busy = false;
         if (keeps) this.#rest();
@@ -89,6 +95,8 @@ export class AtlsHttp {
         this.#rest();
       }
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -45,8 +45,9 @@ export class AttestedStream {
   }
 
   /** Resolves when the bytes are on their way, and there is room for more. They go out in the order of the calls. */
-  send(bytes: Uint8Array): Promise<void> {
+  send(given: Uint8Array): Promise<void> {
     if (this.#closed) return Promise.reject(closedError("stream is closed"));
+    const bytes = given.slice(); // its turn may come later
     return this.#inOrder(async () => {
       const { pipe } = this.#connection;
       for (let at = 0; at < bytes.length; at += ROOM) {
