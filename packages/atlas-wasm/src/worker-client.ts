@@ -51,11 +51,13 @@ async function start(given: Given): Promise<Remote> {
   const remote: Remote = { worker: await startWorker(given), stats: NONE, open: new Set(), gone: undefined };
   remote.worker.listen(
     data => {
-      remote.stats = (data as WorkerNews).stats;
+      if (isNews(data)) remote.stats = data.stats; // a worker of the caller's may have words of its own
     },
     cause => {
       const why = internalError(`the worker stopped: ${cause instanceof Error ? cause.message : "could its script be loaded, does worker-src of the page's Content-Security-Policy permit it?"}`, cause);
+      if (remote.gone) return;
       remote.gone = why;
+      if (given === true || typeof given === "function") remote.worker.terminate(); // nobody else knows of it, and of its connections
       running.delete(remote);
       remotes.delete(given);
       remote.open.forEach(fail => fail(why));
@@ -64,6 +66,12 @@ async function start(given: Given): Promise<Remote> {
   tell(remote.worker, { order: "start", assets, simulation: simulationAllowed() });
   running.add(remote);
   return remote;
+}
+
+function isNews(data: unknown): data is WorkerNews {
+  if (typeof data !== "object" || data === null || !("stats" in data)) return false;
+  const { stats } = data;
+  return typeof stats === "object" && stats !== null && Object.keys(NONE).every(name => typeof (stats as Record<string, unknown>)[name] === "number");
 }
 
 export class WorkerClient {

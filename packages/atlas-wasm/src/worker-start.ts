@@ -5,6 +5,7 @@ export interface AnyWorker {
   listen(heard: (data: unknown) => void, gone: (cause: unknown) => void): void;
   /** Whether it may keep a program alive that has nothing else to do. */
   hold(busy: boolean): void;
+  terminate(): void;
 }
 
 export async function startWorker(given: true | Worker | (() => Worker)): Promise<AnyWorker> {
@@ -25,6 +26,7 @@ export async function startWorker(given: true | Worker | (() => Worker)): Promis
       worker.on("exit", gone);
     },
     hold: busy => (busy ? worker.ref() : worker.unref()),
+    terminate: () => void worker.terminate(),
   };
 }
 
@@ -37,5 +39,6 @@ function ofPlatform(worker: Worker): AnyWorker {
       worker.addEventListener("messageerror", event => gone(event));
     },
     hold() {},
+    terminate: () => worker.terminate(),
   };
 }
