@@ -12,10 +12,7 @@ export interface Trust {
 }
 
 export interface PolicyAbout {
-  digest: string;
   pccs_url: string;
-  cache_collateral: boolean;
-  reattest_after: number;
   simulation: boolean;
 }
 

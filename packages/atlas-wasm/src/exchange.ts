@@ -22,8 +22,6 @@ export interface AnswerHead {
   status: number;
   reason: string;
   fields: Field[];
-  /** Of the body; null: not known. */
-  length: number | null;
 }
 
 export interface Answer {

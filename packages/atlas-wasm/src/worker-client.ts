@@ -192,7 +192,7 @@ class Exchange implements ByteSource {
         case "head":
           return this.#resolve({ head: data.head, body: this, proof: proofOfTexts(data.proof) });
         case "warm":
-          this.#resolve({ head: { status: 0, reason: "", fields: [], length: null }, body: this, proof: proofOfTexts(data.proof) });
+          this.#resolve({ head: { status: 0, reason: "", fields: [] }, body: this, proof: proofOfTexts(data.proof) });
           this.#wasRead();
           return this.#end();
         case "piece":

@@ -24,7 +24,7 @@ export function fakeEngine({ whole = true } = {}) {
     failure: () => Object.assign(new Error(BROKEN.message), { category: 'closed' }),
     check: result => result,
     lending: use => use(() => [0, 0]),
-    answerJson: () => ({ status: 200, reason: 'OK', fields: [], length: null }),
+    answerJson: () => ({ status: 200, reason: 'OK', fields: [] }),
     exports: {
       connection_feed(_, at, len) { log.push(len); fed = Buffer.concat([fed, memory.subarray(at, at + len)]); },
       connection_feed_end() { ended = true; log.push('end'); },
