@@ -332,7 +332,7 @@ LIBDIR  := $(DESTDIR)$(PREFIX)/lib
 INCDIR  := $(DESTDIR)$(PREFIX)/include/atls
 MAN     := $(sort $(wildcard docs/man/*.[1-8]))
 SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service deploy/*/*.socket))
-EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples -type f 2>/dev/null | sort))
+EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples \( -name node_modules -o -name site \) -prune -o -type f -print 2>/dev/null | sort))
 DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
 install: ## installs programs, libatls, man pages, systemd units and examples below DESTDIR and PREFIX
