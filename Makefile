@@ -266,9 +266,10 @@ test: ## builds and runs all tests; T=unit|fuzz|diff|wasm|integration|browser|ma
 	@scripts/bootstrap build test
 	@exec scripts/test-runner $(T)
 
-bench: ## measures the bridge beside its peers and writes build/bench/report.md; ARGS=--quick for minutes
+bench: ## measures everything beside its peers and writes build/bench/report.md; ARGS=--quick for minutes
 	@scripts/bootstrap build bench
 	@$(MAKE) all BUILD=release
+	@$(MAKE) package
 	@exec bench/run $(ARGS)
 
 fuzz: ## fuzzes T=<target> (or all in turn) for TIME=<seconds> each
