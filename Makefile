@@ -266,9 +266,10 @@ test: ## builds and runs all tests; T=unit|fuzz|diff|wasm|integration|browser|ma
 	@scripts/bootstrap build test
 	@exec scripts/test-runner $(T)
 
-bench: ## measures the bridge beside its peers and writes build/bench/report.md; ARGS=--quick for minutes
+bench: ## measures everything beside its peers and writes build/bench/report.md; ARGS=--quick for minutes
 	@scripts/bootstrap build bench
 	@$(MAKE) all BUILD=release
+	@$(MAKE) package
 	@exec bench/run $(ARGS)
 
 fuzz: ## fuzzes T=<target> (or all in turn) for TIME=<seconds> each
@@ -332,7 +333,7 @@ LIBDIR  := $(DESTDIR)$(PREFIX)/lib
 INCDIR  := $(DESTDIR)$(PREFIX)/include/atls
 MAN     := $(sort $(wildcard docs/man/*.[1-8]))
 SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service deploy/*/*.socket))
-EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples -type f 2>/dev/null | sort))
+EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples \( -name node_modules -o -name site \) -prune -o -type f -print 2>/dev/null | sort))
 DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
 install: ## installs programs, libatls, man pages, systemd units and examples below DESTDIR and PREFIX

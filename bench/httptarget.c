@@ -3,7 +3,7 @@
  *   httptarget [--listen 127.0.0.1:8000] [--bytes 1024] [--events 10] [--period-us 5000]
  *
  * /stream   server-sent events in chunks: the head together with the first at once, the others a period apart, then the end
- * /N        N bytes with their Content-Length, made when they are first asked for; anything else: --bytes of them */
+ * /N        N bytes with their Content-Length, made when they are first asked for; anything else: --bytes of them. Pages may read them */
 #include "common.h"
 
 #include <errno.h>
@@ -120,7 +120,7 @@ static void end(struct conn *c)
 
 static const struct body *body_of(size_t bytes)
 {
-    char head[160];
+    char head[192];
     struct body *b = server.bodies;
     size_t n;
 
@@ -132,7 +132,8 @@ static const struct body *body_of(size_t bytes)
         return b;
     n = (size_t)snprintf(head, sizeof head,
                          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-                         "%zu\r\nCache-Control: no-store\r\n\r\n",
+                         "%zu\r\nCache-Control: no-store\r\n"
+                         "Access-Control-Allow-Origin: *\r\n\r\n",
                          bytes);
     *b = (struct body){.bytes = bytes, .len = n + bytes, .answer = bench_alloc(n + bytes)};
     memcpy(b->answer, head, n);

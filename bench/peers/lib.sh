@@ -1,5 +1,6 @@
 # Sourced by every peer. A peer is a script with four verbs, each answering on standard output:
-#   about     lines "key value": kind ws|raw|tls|verifier · role ours|websocket|reference|yardstick|floor|bare · idle-max N · build quick|slow
+#   about     lines "key value": kind ws|raw|tls|verifier|wasm · role ours|browser|websocket|reference|yardstick|floor|bare · idle-max N · build quick|slow
+#             · jobs … (of kind wasm: what of bench/wasm/jobs.mjs it can do)
 #   check     exits 0 when the system can run; else prints why not and exits 1
 #   build     gets or compiles it into $BENCH (only where about has a build line)
 #   command   writes what configuration it needs into $WORK and prints the command, one argument a line

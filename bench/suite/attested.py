@@ -41,9 +41,9 @@ class World:
         for path, words in ((self.own_quote, ()), (self.answer, ("--json",))):
             with open(path, "wb") as f:
                 f.write(self._sim("quote", self.folder, *words))
-        self._spawn(self.pccs, self.bench.program("atlas-sim"), "serve", self.folder, "--listen", self.pccs,
+        self.spawn(self.pccs, self.bench.program("atlas-sim"), "serve", self.folder, "--listen", self.pccs,
                     "--log-level", "warn")
-        application = self._spawn(self.target, os.path.join(self.bench.out, "httptarget"), "--listen", self.target)
+        application = self.spawn(self.target, os.path.join(self.bench.out, "httptarget"), "--listen", self.target)
         self.target_pid = application.pid
 
     def stop(self):
@@ -59,7 +59,7 @@ class World:
     def _sim(self, *words):
         return subprocess.run([self.bench.program("atlas-sim"), *words], stdout=subprocess.PIPE, check=True).stdout
 
-    def _spawn(self, address, *command):
+    def spawn(self, address, *command):
         child = process.spawn(command, self.placement.load)
         self.running.append(child)
         if not process.wait_listening(address, child):
@@ -67,9 +67,9 @@ class World:
         return child
 
 
-def _told(command, cpus, **environment):
-    """What a program says on the last line of its output, which is JSON."""
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600,
+def told_by(command, cpus, given="", **environment):
+    """What a program says on the last line of its output, which is JSON. given: its input."""
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, input=given,
                             env={**os.environ, **environment},
                             preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     lines = answer.stdout.splitlines()
@@ -99,7 +99,7 @@ KNOWN = "-known"  # the same with what was verified before
 
 def verify_round(bench, placement, system):
     """Rows of one round: verifications of one quote, on the CPU of the system under test."""
-    return _verifier_rows(system, _told(system.command(bench, bench.world.target, 1, 1), placement.relay))
+    return _verifier_rows(system, told_by(system.command(bench, bench.world.target, 1, 1), placement.relay))
 
 
 def attest_round(bench, placement, system):
@@ -109,14 +109,14 @@ def attest_round(bench, placement, system):
     address = system.address
     connect = [bench.program("atls"), "bench", "connect", f"https://{address}", "--policy", world.policy,
                "--cacert", world.ca, "--json", "--count", str(max(1, int(CONNECTIONS_A_SECOND * bench.seconds)))]
-    plain = _told([tls, "connect", "--connect", address, "--ca", world.ca, *times], load)["latency_us"]["p50"]
-    quote = _told([tls, "quote", "--unix", world.socket, *times], load)["latency_us"]["p50"]
-    verify = _told([bench.program("atls"), "bench", "verify", world.own_quote, "--collateral", world.own_collateral,
+    plain = told_by([tls, "connect", "--connect", address, "--ca", world.ca, *times], load)["latency_us"]["p50"]
+    quote = told_by([tls, "quote", "--unix", world.socket, *times], load)["latency_us"]["p50"]
+    verify = told_by([bench.program("atls"), "bench", "verify", world.own_quote, "--collateral", world.own_collateral,
                     "--policy", world.policy, "--event-log", world.answer, "--seconds", f"{int(1000 * bench.seconds)}ms", "--json"],
                    load)
     rows = {}
     for suffix, words, kind in (("", [], "verification"), (KNOWN, ["--known"], "verification_known")):
-        told = _told(connect + words, load)
+        told = told_by(connect + words, load)
         if told["collateral_stapled"] != told["total"]["count"]:
             raise Failed("the endpoint stapled no collateral")
         parts = {name: told[name]["median_ns"] / 1e3 for name in ("tcp", "tls", "quote", "verification")}

@@ -1,4 +1,4 @@
-"""The performance goals, G of the bridge and A of the attested side, and whether a run reached them."""
+"""The performance goals, G of the bridge, A of the attested side and W of WebAssembly, and whether a run reached them."""
 
 from .metrics import VALUES
 from .stats import ratio
@@ -40,6 +40,10 @@ def _echo(tunnels):
         Goal("G5", f"echo, {tunnels} tunnels, p99", metric, "p99", U, 0.5),
         Goal("G5", f"echo, {tunnels} tunnels, p99", metric, "p99", PEER, 0.7),
     ]
+
+
+def _wasm(number, text, metric, key, bound):
+    return [Goal(number, f"{text}, {where}", metric, key, None, bound, who) for where, who in (("Node.js", "ours"), ("Chromium", "browser"))]
 
 
 GOALS = [
@@ -88,6 +92,11 @@ GOALS = [
     Goal("A4", "requests through TLS", "requests", "ops", NGINX, 0.8),
     Goal("A4", "CPU of a request", "requests", "cpu_op", NGINX, 1.25),
     Goal("A5", "first byte of a stream", "stream", "p50", NGINX, 1.25),
+    Goal("W1", "module, trust anchors and JavaScript, brotli, kB", "wasm-size", "brotli_kb", None, 600, "whole"),
+    *_wasm("W2", "ready, ms", "wasm-ready", "ready_ms", 60),
+    *_wasm("W3", "attested connection, from the start, ms in the module", "wasm-connect", "wasm_ms", 15),
+    *_wasm("W4", "verification, from the start, ms in the module", "wasm-verify", "wasm_ms", 10),
+    *_wasm("W5", "decryption, MB/s in the module", "wasm-decrypt", "mb_s", 250),
 ]
 
 

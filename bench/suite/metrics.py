@@ -53,13 +53,22 @@ VALUES = {
     "ready_ms": Value("ready after ms", ".2f", "low"),
     "size": Value("binary KiB", ",.0f", "low"),
     "stripped": Value("stripped KiB", ",.0f", "low"),
+    "raw_kb": Value("kB", ",.1f", "low"),
+    "gzip_kb": Value("gzip -9 kB", ",.1f", "low"),
+    "brotli_kb": Value("brotli -11 kB", ",.1f", "low"),
+    "wall_ms": Value("p50 ms", ",.2f", "low"),
+    "wasm_ms": Value("of it in the module, ms", ",.2f", "low"),
+    "wasm_us": Value("of it in the module, µs", ",.0f", "low"),
+    "first_ms": Value("the very first, ms", ",.1f", "low"),
+    "import_ms": Value("import before it, ms", ",.1f", "low"),
+    "mb_s": Value("MB/s", ",.0f", "high"),
 }
 
 BULK = ("gb_s", "cpu_gib", "busy", "load_busy")
 ROUND_TRIPS = ("ops", "p50", "p99", "p999", "cpu_op", "switches_op", "busy", "load_busy")
 
 
-BRIDGES, TERMINATORS, VERIFIERS = ("ws", "raw"), ("tls",), ("verifier",)
+BRIDGES, TERMINATORS, VERIFIERS, RUNTIMES = ("ws", "raw"), ("tls",), ("verifier",), ("wasm",)
 
 
 class Metric:
@@ -71,7 +80,7 @@ class Metric:
 
     @property
     def group(self):
-        return "bridge" if self.kinds == BRIDGES else "attested"
+        return {BRIDGES: "bridge", RUNTIMES: "wasm"}.get(self.kinds, "attested")
 
 
 METRICS = {
@@ -110,9 +119,17 @@ METRICS = {
     "stream": Metric("Server-sent events: 16 streams at a time, first byte of each",
                      "stream --connections 16 --path /stream",
                      ("ops", "p50", "p99", "cpu_op", "busy", "load_busy"), kinds=TERMINATORS),
+    "wasm-size": Metric("WebAssembly: what a browser loads", None, ("raw_kb", "gzip_kb", "brotli_kb"), kinds=RUNTIMES),
+    "wasm-ready": Metric("WebAssembly: init, everything cached", None, ("ready_ms", "first_ms", "import_ms"), kinds=RUNTIMES),
+    "wasm-connect": Metric("WebAssembly: attested connections", None, ("wall_ms", "wasm_ms", "first_ms"), kinds=RUNTIMES),
+    "wasm-verify": Metric("WebAssembly: verification of a TDX quote with its collateral", None,
+                          ("wall_ms", "wasm_ms", "first_ms"), kinds=RUNTIMES),
+    "wasm-decrypt": Metric("WebAssembly: decryption alone, of answers of 16 MiB that have come", None, ("mb_s",), kinds=RUNTIMES),
+    "wasm-download": Metric("WebAssembly: one connection, answers of 16 MiB", None, ("mb_s",), kinds=RUNTIMES),
+    "wasm-request": Metric("WebAssembly: one kept connection, answers of 1 KiB", None, ("ops", "p50", "p99", "wasm_us"), kinds=RUNTIMES),
 }
 SPECIAL = ("idle", "churn", "start")
-GROUPS = ("bridge", "attested")
+GROUPS = ("bridge", "attested", "wasm")
 
 
 class Generator:

@@ -8,19 +8,23 @@ import subprocess
 from . import process
 
 
+CHROMIUM_CLIENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "wasm", "chromium.mjs")
+
+
 class Absent(Exception):
     """The system cannot run here; the text says why."""
 
 
 class System:
-    def __init__(self, name, kind, role, script=None, command=None, idle_max=None, build=None):
+    def __init__(self, name, kind, role, script=None, command=None, idle_max=None, build=None, jobs=None):
         self.name = name
-        self.kind = kind  # ws, raw: bridges; tls: terminators; verifier; row: a line of a table, no program
-        self.role = role  # ours, known, websocket, upstream, reference, yardstick, floor, bare, direct
+        self.kind = kind  # ws, raw: bridges; tls: terminators; verifier; wasm: clients in JavaScript; row: a line of a table, no program
+        self.role = role  # ours, known, browser, whole, websocket, upstream, reference, yardstick, floor, bare, direct
         self.script = script
         self.template = command
         self.idle_max = idle_max
         self.build = build  # None, quick or slow
+        self.jobs = jobs  # of bench/wasm/jobs.mjs, those it can do
         self.process = None
         self.address = None
         self._log = None
@@ -115,15 +119,17 @@ def _from_script(path):
     about = dict(line.split(None, 1) for line in answer.stdout.splitlines())
     idle_max = about.get("idle-max")
     return System(os.path.basename(path), about["kind"], about["role"], script=path,
-                  idle_max=int(idle_max) if idle_max else None, build=about.get("build"))
+                  idle_max=int(idle_max) if idle_max else None, build=about.get("build"), jobs=about.get("jobs", "").split())
 
 
-ORDER = {"ours": 0, "known": 1, "upstream": 2, "reference": 3, "websocket": 4, "yardstick": 5, "floor": 6, "bare": 7,
-         "direct": 8}
+ORDER = {"ours": 0, "known": 1, "browser": 2, "browser-known": 3, "part": 4, "whole": 5, "upstream": 6, "reference": 7, "websocket": 8,
+         "yardstick": 9, "floor": 10, "bare": 11, "direct": 12}
 # Lines that are measured along with others.
 ROWS = [System("atls-verify-known", "row", "known"), System("attested", "row", "ours"),
         System("attested-known", "row", "known"), System("parts", "row", "yardstick"),
-        System("parts-known", "row", "yardstick")]
+        System("parts-known", "row", "yardstick"),
+        System("atlas-wasm-node-known", "row", "known"), System("atlas-wasm-chromium-known", "row", "browser-known"),
+        *(System(name, "row", "part") for name in ("atlas.wasm", "roots.bin", "JavaScript")), System("all of them", "row", "whole")]
 
 
 def in_order(systems):
@@ -131,7 +137,7 @@ def in_order(systems):
 
 
 def discover(folder, peers):
-    """All systems, ours first. peers: the --peer arguments, NAME[:raw]=COMMAND."""
+    """All systems, ours first. peers: the --peer arguments, NAME[:raw]=COMMAND or NAME:wasm=MODULE."""
     found = [System("direct", "raw", "direct")]
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
@@ -142,6 +148,10 @@ def discover(folder, peers):
         if not command:
             raise SystemExit(f'--peer {text}: write NAME=COMMAND with {{listen}} and {{target}}')
         name, _, kind = name.partition(":")
+        if kind == "wasm":
+            words = ["node", CHROMIUM_CLIENT, os.path.abspath(command)]
+            found.append(System(name, kind, "reference", command=shlex.join(words), jobs=["ready", "connect", "download", "request"]))
+            continue
         role = "upstream" if name == "upstream" else "yardstick" if kind == "raw" else "websocket"
         found.append(System(name, kind or "ws", role, command=command))
     return in_order(found)

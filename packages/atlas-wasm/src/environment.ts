@@ -19,3 +19,6 @@ export function flag(given: boolean | undefined, what: string): boolean | undefi
 
 /** The page's address, or nothing where there is no page. */
 export const pageUrl = (): string | undefined => (typeof location === "object" ? location.href : undefined);
+
+/** A module of Node.js. Where its name stands in a call of import(), bundlers that know no such comments look for it. */
+export const nodeModule = <T>(name: string): Promise<T> => import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`) as Promise<T>;

@@ -1,4 +1,5 @@
 // Files of this package, from wherever they lie. One job: bytes and a compiled module, with their integrity checked.
+import { nodeModule } from "./environment.js";
 import { withoutSecrets } from "./text.js";
 import type { BytesInput, InitInput } from "./types.js";
 
@@ -58,7 +59,7 @@ async function asResponse(input: URL | string | Request | Response, what: string
 async function asFile(input: BytesInput): Promise<Uint8Array | undefined> {
   if (!(input instanceof URL) && typeof input !== "string") return undefined;
   if (!String(input).startsWith("file:")) return undefined;
-  const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:fs/promises");
+  const { readFile } = await nodeModule<typeof import("node:fs/promises")>("fs/promises");
   return readFile(new URL(input));
 }
 

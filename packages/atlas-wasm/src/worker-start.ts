@@ -1,4 +1,5 @@
 // Workers of each platform. One job: to start the package's own, or take the caller's, and speak with them in one way.
+import { nodeModule } from "./environment.js";
 
 export interface AnyWorker {
   postMessage(message: unknown, transfer: Transferable[]): void;
@@ -13,7 +14,7 @@ export async function startWorker(given: true | Worker | (() => Worker)): Promis
   if (given !== true) return ofPlatform(given);
   // In these very words: bundlers look for them.
   if (typeof Worker === "function") return ofPlatform(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
-  const threads = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads").catch((cause: unknown) => {
+  const threads = await nodeModule<typeof import("node:worker_threads")>("worker_threads").catch((cause: unknown) => {
     throw new TypeError("this platform has no workers: leave the option worker out", { cause });
   });
   const worker = new threads.Worker(new URL("./worker.js", import.meta.url));

@@ -1,5 +1,6 @@
 // The worker's side. One job: clients that a page orders, their answers on ports; decryption happens here.
 import { Client, closePool, poolStats, watchPool, type Gate } from "./client.js";
+import { nodeModule } from "./environment.js";
 import type { ByteSource } from "./incoming.js";
 import { useAssets } from "./init.js";
 import {
@@ -150,7 +151,7 @@ if (isWorker()) {
 
 /* No await at the top: some bundlers make a classic script of a worker. */
 async function obeyThread(): Promise<void> {
-  const { parentPort } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads");
+  const { parentPort } = await nodeModule<typeof import("node:worker_threads")>("worker_threads");
   if (!parentPort) throw new Error(MISPLACED);
   parentPort.on("message", obey);
   tellStats(news => parentPort.postMessage(news));
