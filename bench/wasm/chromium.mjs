@@ -60,7 +60,7 @@ let status = 0;
 try {
   console.log(JSON.stringify(await (job.do === 'ready' ? starts() : inPage('work', entry, job))));
 } catch (error) {
-  console.error(error.message);
+  console.error(error.message.split('\n')[0]);
   status = 1;
 }
 await context.close();

@@ -26,15 +26,10 @@ function timed(exports, clock) {
   return 'verifier_new' in exports ? { ...all, ...forgetting(exports, all, clock) } : all;
 }
 
-/** What src/wasm/module.h says of verifiers: it remembers what was found true, and calls that verify are told which. */
+/** What src/wasm/module.h says of verifiers: one remembers what it found true, and calls that verify are told which. They last as long as
+    the module: a run is short. */
 function forgetting(exports, { connection_new, evidence_verify }, clock) {
-  let last = 0;
-  const another = usual => {
-    if (!clock.forgetful) return usual;
-    if (last) exports.verifier_delete(last); // whoever used it is done: one thing is measured at a time
-    last = exports.verifier_new();
-    return last;
-  };
+  const another = usual => (clock.forgetful ? exports.verifier_new() : usual);
   return {
     connection_new: (context, verifier, ...rest) => connection_new(context, another(verifier), ...rest),
     evidence_verify: (verifier, ...rest) => evidence_verify(another(verifier), ...rest),

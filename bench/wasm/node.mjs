@@ -48,12 +48,18 @@ async function make(job) {
   return attested(api, job, clock, WebSocket);
 }
 
-if (once) {
-  console.log(JSON.stringify(await ready()));
-} else {
+async function work() {
   const pieces = [];
   for await (const piece of process.stdin) pieces.push(piece);
   const job = JSON.parse(Buffer.concat(pieces));
-  console.log(JSON.stringify(job.do === 'ready' ? await starts() : await run(await make(job), job)));
+  return job.do === 'ready' ? starts() : run(await make(job), job);
 }
-process.exit(0); // connections that are kept are no reason to stay
+
+let status = 0;
+try {
+  console.log(JSON.stringify(await (once ? ready() : work())));
+} catch (error) {
+  console.error(error.message);
+  status = 1;
+}
+process.exit(status); // connections that are kept are no reason to stay
