@@ -51,8 +51,8 @@ int32_t roots_load(uint8_t *at, uint32_t len);
 struct policy;
 struct policy *policy_new(const char *json, uint32_t len);
 void policy_delete(struct policy *p);
-/* Answer: { "digest": SHA-256 of the policy in hex, "pccs_url", "cache_collateral", "reattest_after": seconds, 0: never, "simulation":
- * trusts another root than Intel's }. */
+/* Answer: { "digest": SHA-256 of the policy in hex, "pccs_url", "reattest_after": seconds, 0: never, "simulation": trusts another root
+ * than Intel's }. */
 void policy_about(const struct policy *p);
 /* Answer: a canonical app-compose manifest: defaults with the members of user, both JSON texts. */
 int32_t compose_merge_texts(const char *defaults, uint32_t defaults_len, const char *user,

@@ -50,8 +50,6 @@ void WASM_EXPORT(policy_about)(const struct policy *p)
     json_hex(&w, view_from(p->digest, sizeof p->digest));
     json_key(&w, "pccs_url");
     json_text(&w, view_str(p->pccs_url));
-    json_key(&w, "cache_collateral");
-    json_bool(&w, p->cache_collateral);
     json_key(&w, "reattest_after");
     json_u64(&w, p->reattest_after_s);
     json_key(&w, "simulation");

@@ -6,6 +6,7 @@
 // on "listen" wait for the end. The page's answer: opened, received bytes and their hash, close code, reason.
 import http from 'node:http';
 import { chromium } from 'playwright-core';
+import { launch } from './launch.mjs';
 import { page } from './page.mjs';
 
 const job = JSON.parse(process.argv[2]);
@@ -18,11 +19,7 @@ const server = http.createServer((_, response) => {
 await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
 const origin = `http://localhost:${server.address().port}`;
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP localhost 127.0.0.1'],
-});
+const browser = await chromium.launch(launch);
 try {
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   const tab = await context.newPage();

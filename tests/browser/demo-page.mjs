@@ -7,16 +7,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { launch } from './launch.mjs';
 
 const job = JSON.parse(process.argv[2]);
 const PATIENCE = { timeout: 60_000 };
 const QUESTION = 'Is anybody listening?';
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await chromium.launch(launch);
 
 function listen(tab, seen) {
   const { host } = new URL(job.url);
