@@ -258,7 +258,10 @@ def _listening_ports(pid):
     import os
     inodes = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
-        link = os.readlink(f"/proc/{pid}/fd/{name}")
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:
+            continue  # a tunnel's, closed since the names were read
         if link.startswith("socket:["):
             inodes.add(link[8:-1])
     ports = set()
