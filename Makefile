@@ -41,10 +41,10 @@ CLANG := $(findstring clang,$(notdir $(CC)))
 CPU   := $(shell uname -m)
 
 # Expanded once, and only by a rule that compiles: pkg-config may not be there before the bootstrap.
-PKGS := libssl libcrypto libcares libseccomp libcurl
+PKGS := libssl libcrypto libcares libseccomp libcurl yaml-0.1
 lazy = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call lazy,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
-PKG_LIBS   = $(call lazy,PKG_LIBS,$(shell pkg-config --libs $(PKGS)))
+PKG_LIBS   = $(call lazy,PKG_LIBS,$(shell pkg-config --libs $(PKGS)) -lstdc++ -lm)
 
 # Sanitizers put red zones into frames.
 FRAME_MAX := $(if $(filter debug tsan fuzz,$(BUILD)),65536,16384)
@@ -82,7 +82,9 @@ AR     := $(if $(CLANG),ar,gcc-ar)
 
 # --- what there is --------------------------------------------------------------------------------
 
-SRCS     := $(filter-out src/programs/% src/wasm/%,$(sort $(wildcard src/*/*.c)))
+SRCS     := $(filter-out src/programs/% src/wasm/%,$(sort $(wildcard src/*/*.c src/ati/*/*.c)))
+# The C++ of the tree, for libraries that are: behind headers in C, without exceptions and run-time types.
+SRCS_CXX := $(sort $(wildcard src/ati/*/*.cc))
 PROGRAMS := $(patsubst src/programs/%.c,%,$(wildcard src/programs/*.c))
 UNITS    := $(patsubst %.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 # What runs under ThreadSanitizer: tests of code that threads share.
@@ -94,8 +96,8 @@ TOOLS    := $(patsubst %.c,%,$(sort $(wildcard tests/tools/*.c)))
 SUPPORT  := $(sort $(wildcard tests/support/*.c))
 ALL_C    := $(sort $(SRCS) $(wildcard src/programs/*.c tests/*/*.c tests/*/*/*.c bench/*.c))
 HEADERS  := $(sort $(wildcard include/atls/*.h))
-ALL_H    := $(sort $(HEADERS) $(wildcard src/*/*.h tests/*/*.h tests/*/*/*.h bench/*.h))
-OBJECTS  := $(patsubst %.c,$(B)/%.o,$(filter-out bench/%,$(ALL_C)))
+ALL_H    := $(sort $(HEADERS) $(wildcard src/*/*.h src/ati/*/*.h tests/*/*.h tests/*/*/*.h bench/*.h))
+OBJECTS  := $(patsubst %.c,$(B)/%.o,$(filter-out bench/%,$(ALL_C))) $(SRCS_CXX:%.cc=$(B)/%.o)
 
 # The parts that touch every byte.
 HOT := $(filter src/ws/unmask.c src/ws/decode.c src/bridge/relay_%.c,$(SRCS))
@@ -203,7 +205,7 @@ $(B)/$(1): FORCE
 endef
 $(eval $(call stamp,flags,$$(LINK)))
 $(eval $(call stamp,version,$$(VERSION_TEXT)))
-$(eval $(call stamp,sources,$$(SRCS)))
+$(eval $(call stamp,sources,$$(SRCS) $$(SRCS_CXX)))
 
 # Tests may lay out whole resolvers and bridges on the stack.
 $(B)/tests/%: private CFLAGS += -Itests -Wframe-larger-than=65536
@@ -214,6 +216,12 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  CC  $<"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+COMPILE_CXX = $(if $(CLANG),$(CC:clang%=clang++%),g++) -std=gnu++17 -D_GNU_SOURCE -Wall -Wextra -fno-exceptions -fno-rtti -fno-common -fPIE \
+              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(OPTIMISE_$(BUILD)) $(CXXFLAGS)
+$(B)/%.o: %.cc $(B)/flags
+	@mkdir -p $(@D); echo "  CXX $<"
+	$(Q)$(COMPILE_CXX) -MMD -MP -c -o $@ $<
+
 # Mozilla's roots, from Debian's package.
 $(B)/generated/roots.c: scripts/embed-roots /usr/share/ca-certificates/mozilla
 	@mkdir -p $(@D)
@@ -221,7 +229,7 @@ $(B)/generated/roots.c: scripts/embed-roots /usr/share/ca-certificates/mozilla
 $(B)/generated/%.o: $(B)/generated/%.c $(B)/flags
 	$(Q)$(COMPILE) -c -o $@ $<
 
-$(B)/libpostern.a: $(SRCS:%.c=$(B)/%.o) $(B)/generated/roots.o $(B)/sources
+$(B)/libpostern.a: $(SRCS:%.c=$(B)/%.o) $(SRCS_CXX:%.cc=$(B)/%.o) $(B)/generated/roots.o $(B)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 

@@ -4,12 +4,17 @@
  * UTF-8 is written with U+FFFD in place of each bad byte.
  * Reader: parses once into tokens in caller's storage; no copy, no allocation, depth ≤ JSON_DEPTH_MAX.
  * Duplicate keys (also when escapes make them look different), NaN, comments and trailing bytes are
- * errors. */
+ * errors. What strangers write and nobody signs is read loosely (json_load_loose): deeper, with objects
+ * of any size, and of keys that stand twice the last one counts. */
 #pragma once
 
 #include "base/buf.h"
 
-enum { JSON_DEPTH_MAX = 32, JSON_MEMBERS_MAX = 1024 /* of one object */ };
+enum {
+    JSON_DEPTH_MAX = 32,
+    JSON_DEEP_MAX = 60,     /* of the writer, and read loosely; a bit each in struct json_writer */
+    JSON_MEMBERS_MAX = 1024 /* of one object */
+};
 
 struct json_writer {
     struct buf *out;
@@ -44,6 +49,7 @@ struct json_doc {
     struct view text;
     const struct json_token *tokens; /* tokens[0] is the whole value */
     uint32_t count;
+    bool loose; /* keys may stand twice */
 };
 /* tokens: room for max. The doc lends both text and tokens. */
 MUST_USE bool json_parse(struct view text, struct json_token *tokens, uint32_t max,
@@ -55,9 +61,12 @@ struct json_tree {
 };
 /* The tree lends text. */
 MUST_USE bool json_load(struct view text, uint32_t max, struct json_tree *out, struct err *err);
+/* As json_load, loosely (see above). */
+MUST_USE bool json_load_loose(struct view text, uint32_t max, struct json_tree *out,
+                              struct err *err);
 void json_unload(struct json_tree *tree);
-/* Token index of the member's value, or 0 when there is none. object: index of an object token. key: as
- * it reads, whatever escapes the text writes it with. */
+/* Token index of the member's value, or 0 when there is none. object: index of an object token (else 0 is
+ * returned). key: as it reads, whatever escapes the text writes it with. */
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *key);
 /* Index of the first element (array) or first key (object); step with tokens[i].next. */
 static inline uint32_t json_first(uint32_t container)
@@ -74,3 +83,11 @@ MUST_USE bool json_integer(const struct json_doc *doc, uint32_t token, int64_t *
  * json_string, or no memory. */
 MUST_USE bool json_string_new(const struct json_doc *doc, uint32_t token, char **out, size_t *len);
 MUST_USE bool json_boolean(const struct json_doc *doc, uint32_t token, bool *out);
+/* The token as it stands in the text: a string with its quotes. */
+struct view json_source(const struct json_doc *doc, uint32_t token);
+
+/* json_render.c: a value again as text, appended: numbers and strings as they were written, keys in the order of their bytes when
+ * sorted (then the last of equal ones alone). Pretty: two blanks a level, ": " behind keys. */
+enum json_layout { JSON_COMPACT, JSON_PRETTY };
+MUST_USE bool json_render(const struct json_doc *doc, uint32_t token, enum json_layout layout,
+                          bool sorted, struct buf *out, struct err *err);

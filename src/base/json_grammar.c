@@ -7,6 +7,7 @@
 struct grammar {
     struct view text;
     size_t pos;
+    unsigned depth_max;
     uint32_t values;
     const char *wrong; /* what was expected, where it first went wrong */
 };
@@ -183,7 +184,7 @@ static bool after_value(struct grammar *g, const char *open, unsigned *depth, bo
 
 static bool value(struct grammar *g)
 {
-    char open[JSON_DEPTH_MAX];
+    char open[JSON_DEEP_MAX];
     unsigned depth = 0;
     bool more = true;
 
@@ -193,7 +194,7 @@ static bool value(struct grammar *g)
         blanks(g);
         c = peek(g);
         if (c == '[' || c == '{') {
-            if (depth == JSON_DEPTH_MAX)
+            if (depth == g->depth_max)
                 return expected(g, "fewer levels");
             open[depth++] = (char)c;
             g->values++;
@@ -213,9 +214,9 @@ static bool value(struct grammar *g)
     return true;
 }
 
-bool json_grammar_check(struct view text, uint32_t *values, struct err *err)
+bool json_grammar_check(struct view text, unsigned depth_max, uint32_t *values, struct err *err)
 {
-    struct grammar g = {.text = text};
+    struct grammar g = {.text = text, .depth_max = depth_max};
     bool good = value(&g);
 
     if (good) {

@@ -151,10 +151,10 @@ static bool keys_differ(const struct json_doc *doc, uint32_t object, struct err 
 }
 
 /* text is one value, by the grammar. */
-static bool read_tokens(struct view text, struct json_token *tokens, uint32_t max,
+static bool read_tokens(struct view text, bool loose, struct json_token *tokens, uint32_t max,
                         struct json_doc *out, struct err *err)
 {
-    struct json_doc doc = {.text = text, .tokens = tokens};
+    struct json_doc doc = {.text = text, .tokens = tokens, .loose = loose};
     jsmntok_t *raw = (jsmntok_t *)tokens;
     jsmn_parser parser;
     int n = 1;
@@ -170,7 +170,7 @@ static bool read_tokens(struct view text, struct json_token *tokens, uint32_t ma
                                      : err_set(err, ERR_SYNTAX, "JSON: not well-formed");
     doc.count = (uint32_t)n;
     convert(raw, doc.count, text, tokens);
-    for (uint32_t i = 0; i < doc.count; i++)
+    for (uint32_t i = 0; !loose && i < doc.count; i++)
         if (tokens[i].kind == JSON_OBJECT && !keys_differ(&doc, i, err))
             return false;
     *out = doc;
@@ -182,27 +182,38 @@ bool json_parse(struct view text, struct json_token *tokens, uint32_t max, struc
 {
     uint32_t values;
 
-    return json_grammar_check(text, &values, err) && read_tokens(text, tokens, max, out, err);
+    return json_grammar_check(text, JSON_DEPTH_MAX, &values, err) &&
+           read_tokens(text, false, tokens, max, out, err);
 }
 
-bool json_load(struct view text, uint32_t max, struct json_tree *out, struct err *err)
+static bool load(struct view text, bool loose, uint32_t max, struct json_tree *out, struct err *err)
 {
     struct json_tree tree;
     uint32_t values;
 
-    if (!json_grammar_check(text, &values, err))
+    if (!json_grammar_check(text, loose ? JSON_DEEP_MAX : JSON_DEPTH_MAX, &values, err))
         return false;
     if (values > max)
         return err_set(err, ERR_LIMIT, "JSON: more than %u values", max);
     tree.tokens = calloc(values, sizeof *tree.tokens);
     if (!tree.tokens)
         return err_set(err, ERR_MEMORY, "JSON: no memory for %u values", values);
-    if (!read_tokens(text, tree.tokens, values, &tree.doc, err)) {
+    if (!read_tokens(text, loose, tree.tokens, values, &tree.doc, err)) {
         free(tree.tokens);
         return false;
     }
     *out = tree;
     return true;
+}
+
+bool json_load(struct view text, uint32_t max, struct json_tree *out, struct err *err)
+{
+    return load(text, false, max, out, err);
+}
+
+bool json_load_loose(struct view text, uint32_t max, struct json_tree *out, struct err *err)
+{
+    return load(text, true, max, out, err);
 }
 
 void json_unload(struct json_tree *tree)
@@ -219,20 +230,31 @@ struct view json_span(const struct json_doc *doc, uint32_t token)
     return view_from(doc->text.at + t->start, t->end - t->start);
 }
 
+struct view json_source(const struct json_doc *doc, uint32_t token)
+{
+    const struct json_token *t = &doc->tokens[token];
+    uint32_t quote = t->kind == JSON_STRING;
+
+    return view_from(doc->text.at + t->start - quote, t->end - t->start + 2 * quote);
+}
+
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *key)
 {
-    uint32_t at = json_first(object);
+    uint32_t at = json_first(object), found = 0;
 
     if (object >= doc->count || doc->tokens[object].kind != JSON_OBJECT)
         return 0;
     for (uint32_t i = 0; i < doc->tokens[object].count; i++) {
         uint32_t value = doc->tokens[at].next;
 
-        if (same_text(json_span(doc, at), view_str(key), false))
-            return value;
+        if (same_text(json_span(doc, at), view_str(key), false)) {
+            found = value;
+            if (!doc->loose)
+                break;
+        }
         at = doc->tokens[value].next;
     }
-    return 0;
+    return found;
 }
 
 static size_t put_utf8(uint32_t c, char out[static 4])

@@ -39,7 +39,7 @@ static void open_(struct json_writer *w, struct view bracket)
 {
     separate(w);
     put(w, bracket);
-    CHECK(w->depth < JSON_DEPTH_MAX);
+    CHECK(w->depth < JSON_DEEP_MAX);
     w->depth++;
     w->comma &= ~(1ull << w->depth);
 }

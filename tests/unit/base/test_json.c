@@ -628,6 +628,67 @@ static void writes_as_deep_as_it_reads(void **state)
     buf_done(&out);
 }
 
+static void renders_as(const char *text, enum json_layout layout, bool sorted, const char *want)
+{
+    struct json_tree tree;
+    struct buf out;
+
+    buf_init(&out, 4096, "json");
+    assert_true(json_load_loose(view_str(text), 1000, &tree, NULL));
+    assert_true(json_render(&tree.doc, 0, layout, sorted, &out, NULL));
+    assert_true(buf_append_byte(&out, 0, NULL));
+    assert_string_equal((const char *)buf_view(&out).at, want);
+    json_unload(&tree);
+    buf_done(&out);
+}
+
+static void renders_what_it_read(void **state)
+{
+    static const char text[] = " { \"b\" : [ 1.10 , -0, 18446744073709551616 , [ ] , { } ] , "
+                               "\"a\\n\":\"\\u00e4/\" , \"A\" : null } ";
+
+    (void)state;
+    renders_as(text, JSON_COMPACT, false,
+               "{\"b\":[1.10,-0,18446744073709551616,[],{}],\"a\\n\":\"\\u00e4/\",\"A\":null}");
+    renders_as(text, JSON_PRETTY, true,
+               "{\n  \"A\": null,\n  \"a\\n\": \"\\u00e4/\",\n  \"b\": [\n    1.10,\n    -0,\n"
+               "    18446744073709551616,\n    [],\n    {}\n  ]\n}");
+    renders_as("7", JSON_PRETTY, true, "7");
+    renders_as("\"\\ud800\"", JSON_COMPACT, true, "\"\\ud800\"");
+}
+
+static void sorts_keys_as_they_read(void **state)
+{
+    (void)state;
+    renders_as("{\"b\":1,\"\\u0061\":2,\"aa\":3,\"\":4,\"\u00e4\":5}", JSON_COMPACT, true,
+               "{\"\":4,\"\\u0061\":2,\"aa\":3,\"b\":1,\"\u00e4\":5}");
+    renders_as("{\"a\":1,\"b\":2,\"\\u0061\":3,\"a\":{\"x\":4}}", JSON_COMPACT, true,
+               "{\"a\":{\"x\":4},\"b\":2}");
+}
+
+static void reads_loosely_what_strangers_write(void **state)
+{
+    char deep[2 * JSON_DEEP_MAX + 3];
+    struct json_tree tree;
+    int64_t number;
+
+    (void)state;
+    assert_true(json_load_loose(VIEW("{\"a\":1,\"b\":2,\"a\":3}"), 10, &tree, NULL));
+    assert_true(json_integer(&tree.doc, json_member(&tree.doc, 0, "a"), &number));
+    assert_int_equal(number, 3);
+    assert_string_equal((const char *)json_source(&tree.doc, json_member(&tree.doc, 0, "a")).at,
+                        "3}");
+    json_unload(&tree);
+    for (size_t depth = JSON_DEEP_MAX; depth <= JSON_DEEP_MAX + 1; depth++) {
+        memset(deep, '[', depth);
+        memset(deep + depth, ']', depth);
+        assert_int_equal(json_load_loose(view_from(deep, 2 * depth), 1000, &tree, NULL),
+                         depth == JSON_DEEP_MAX);
+        if (depth == JSON_DEEP_MAX)
+            json_unload(&tree);
+    }
+}
+
 static void the_first_failure_to_write_sticks(void **state)
 {
     struct json_writer w;
@@ -690,6 +751,9 @@ int main(void)
         cmocka_unit_test(writes_commas_and_nesting_itself),
         cmocka_unit_test(written_text_reads_back_with_bad_bytes_replaced),
         cmocka_unit_test(writes_as_deep_as_it_reads),
+        cmocka_unit_test(renders_what_it_read),
+        cmocka_unit_test(sorts_keys_as_they_read),
+        cmocka_unit_test(reads_loosely_what_strangers_write),
         cmocka_unit_test(the_first_failure_to_write_sticks),
         cmocka_unit_test(writes_bytes_in_hex),
     };

@@ -1,0 +1,78 @@
+/* keyring: the credentials, in the one place where they are in the clear.
+ *
+ *   keyring.enc + key, or credentials, or ATI_KEY_*  ─►  struct keyring (immutable snapshot)  ─►  keyring_find lends a value
+ *
+ * Memory    names and values stand in pages of their own: mlock, MADV_DONTDUMP, MADV_DONTFORK, guard pages at both ends; wiped
+ *           before they are given back. What is read on the way (file, plaintext, parsed text) is wiped, too. mlock that fails is
+ *           a warning.
+ * Order     keyring.enc with the sealed one-time key (opened, unlinked, read), then with .keyring-key; credentials; nothing.
+ *           With env_keys: ATI_KEY_* alone, no file is read.
+ * Look-up   by the name as written, else in lower case.
+ * Threads   immutable, counted atomically; a reload makes a new one, and calls under way keep theirs.
+ *
+ * Formats   keyring.enc = nonce (12) ‖ AES-256-GCM ciphertext ‖ tag (16) of a flat JSON object; key files: base64 of 32 bytes;
+ *           credentials: a JSON object of strings, where "@file:PATH" stands for the trimmed content of PATH.
+ *
+ * Read in order   load.c format.c locked.c find.c credentials.c */
+#pragma once
+
+#include "base/buf.h"
+
+enum { KEYRING_BYTES_MAX = 4 * 1024 * 1024, KEYRING_ENTRIES_MAX = 16384 };
+
+struct keyring;
+
+struct keyring_source {
+    const char *folder; /* the ATI directory */
+    bool env_keys;
+    char **environment; /* ATI_KEY_*, ATI_KEY_FILE */
+    bool
+        fall_through; /* a keyring.enc that does not open: go on with credentials (command line), instead of empty (proxy) */
+    bool
+        keep_on_error; /* reload: what cannot be decrypted or parsed is an error, not an empty keyring */
+};
+enum { KEYRING_WARNINGS_MAX = 4 };
+struct keyring_report {
+    const char
+        *source; /* "keyring.enc (persistent key)", "empty (no auth)", … of the start-up line */
+    size_t entries;
+    char warnings[KEYRING_WARNINGS_MAX][256];
+    size_t warning_count;
+};
+MUST_USE bool keyring_load(const struct keyring_source *source, struct keyring **out,
+                           struct keyring_report *report, struct err *err);
+MUST_USE bool keyring_empty(struct keyring **out, struct err *err);
+struct keyring *keyring_ref(struct keyring *k);
+void keyring_unref(struct keyring *k); /* NULL is fine */
+CLEANUP_DEFINE(struct keyring, keyring_unref)
+
+/* *value is lent as long as the keyring. Never print it. */
+MUST_USE bool keyring_find(const struct keyring *k, struct view name, struct view *value);
+bool keyring_ephemeral(
+    const struct keyring *k); /* from the sealed key: nothing of it may stay on disk */
+size_t keyring_count(const struct keyring *k);
+/* For scans that look for secrets where they must not be, and for redaction. */
+void keyring_at(const struct keyring *k, size_t index, struct view *name, struct view *value);
+
+/* Replaces every "${name}" of text once (values are not looked through again), appended to out, which holds secrets then: wipe it.
+ * A name that is not there: strict: ERR_NOT_FOUND with the name in missing; else it stays as it is. */
+MUST_USE bool keyring_expand(const struct keyring *k, struct view text, bool strict,
+                             struct buf *out, char missing[static 128], struct err *err);
+void keyring_wipe(struct buf *b); /* wipes all of its area, and empties it */
+
+/* The file "credentials", for `ati key`: 0600, sorted, pretty. */
+MUST_USE bool keyring_credentials_set(const char *folder, struct view name, struct view value,
+                                      struct err *err);
+/* *found: it was there. */
+MUST_USE bool keyring_credentials_remove(const char *folder, struct view name, bool *found,
+                                         struct err *err);
+/* As they stand in the file ("@file:…" unresolved), sorted by name. */
+typedef void keyring_credential(void *context, struct view name, struct view value);
+MUST_USE bool keyring_credentials_list(const char *folder, keyring_credential *each, void *context,
+                                       struct err *err);
+
+/* format.c: pure. key: 32 bytes. sealed/plain are appended. */
+MUST_USE bool keyring_seal(struct view plain, const uint8_t key[static 32], struct buf *sealed,
+                           struct err *err);
+MUST_USE bool keyring_open(struct view sealed, const uint8_t key[static 32], struct buf *plain,
+                           struct err *err);

@@ -1,0 +1,80 @@
+/* child: other programs, started and watched by a loop: CLI tools, MCP servers on their standard streams, generators of
+ * credentials.
+ *
+ * A child is started without a shell, in a process group (and session) of its own, with no descriptor but 0, 1 and 2, default signal handling, no
+ * new privileges, and exactly the environment that is given. It is found on the PATH of its own environment. It ends when it
+ * likes, or when it is told to: SIGTERM to the whole group, SIGKILL after CHILD_GRACE_MS; a group outlives no loop. Zombies are
+ * reaped through pidfds; SIGCHLD is not used.
+ *
+ * Two ways to have one:
+ *   child_run    arguments in, output out: collected, bounded, with a time limit
+ *   child_open   a line of talk: writes to its input, pieces of its output as they come
+ *
+ * Memory   one struct a child; output is bounded by what the caller says. Standard error is drained always: at most
+ *          CHILD_ERROR_BYTES of its end are kept, so that nobody blocks on it.
+ *
+ * Read in order   spawn.c (processes) child.c (streams) run.c (collected) environment.c */
+#pragma once
+
+#include "base/buf.h"
+#include "net/loop.h"
+
+enum { CHILD_GRACE_MS = 2000, CHILD_ERROR_BYTES = 64 * 1024, CHILD_ARGUMENTS_MAX = 4096 };
+
+/* environment.c: NAME=value lines of a child's environment, wiped when released: values may be secrets. */
+struct child_environment {
+    char **list; /* NULL-terminated */
+    size_t count;
+};
+/* What of ours a child sees: those of names (NULL-terminated) that are set. */
+MUST_USE bool child_environment_init(struct child_environment *e, char **ours,
+                                     const char *const *names, struct err *err);
+/* Sets or replaces. Refuses names that are empty or hold '=' or NUL, values with NUL. */
+MUST_USE bool child_environment_set(struct child_environment *e, struct view name,
+                                    struct view value, struct err *err);
+void child_environment_done(struct child_environment *e);
+
+struct child_command {
+    const char *program;
+    const char *const *arguments; /* without argv[0]; NULL-terminated */
+    char *const *environment;     /* NULL-terminated */
+    const char *folder;           /* NULL: ours */
+};
+
+struct child;
+/* None is called from inside child_open. */
+struct child_receiver {
+    void (*output)(void *context, struct view piece);
+    /* The process is reaped and its output has ended (or was cut off). The child is gone. status: as of waitpid. error: the end
+     * of its standard error, lent. */
+    void (*ended)(void *context, int status, struct view error);
+};
+/* ERR_NOT_FOUND, ERR_DENIED or ERR_IO, with "{program}: {why}", when it cannot be started; ETXTBSY is tried again. */
+MUST_USE bool child_open(struct loop *loop, const struct child_command *command,
+                         const struct child_receiver *receiver, void *context, struct child **out,
+                         struct err *err);
+/* Queues bytes for its standard input, at most input_max waiting in all (ERR_LIMIT). A child that reads no more: ERR_IO. */
+MUST_USE bool child_write(struct child *c, struct view bytes, struct err *err);
+enum { CHILD_INPUT_MAX = 64 * 1024 * 1024 };
+void child_close_input(struct child *c); /* once what is queued has left */
+/* Ends the group; ended is called when it has. */
+void child_stop(struct child *c);
+/* The same, and nobody wants to be told: what is left happens on the loop. */
+void child_abandon(struct child *c);
+/* Kills everything of this loop at once, for its end. */
+void child_end_all(struct loop *loop);
+
+struct child_output {
+    int exit_code; /* -1: a signal ended it */
+    int signo;     /* 0: none did */
+    bool timed_out;
+    bool too_large;  /* more than output_max: killed */
+    struct buf text; /* standard output; the receiver may take it */
+    struct view error;
+};
+struct child_job;
+typedef void child_done(void *context, struct child_output *output); /* lent for the call */
+MUST_USE bool child_run(struct loop *loop, const struct child_command *command, size_t output_max,
+                        uint64_t timeout_ms, child_done *done, void *context,
+                        struct child_job **out, struct err *err);
+void child_cancel(struct child_job *job); /* kills the group; done is not called */
