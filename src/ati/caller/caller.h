@@ -8,8 +8,12 @@
  *          "tool:"). Nothing is granted once exp has passed: there is no leeway here.
  * Rates    {"tool:github:*": "10/hour"}: how often, by pattern; counted in quota/.
  *
- * Threads  immutable, counted atomically. */
+ * Threads  immutable, counted atomically.
+ *
+ * Read in order   caller.c scope.c rate.c */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "base/err.h"
 #include "base/view.h"
@@ -20,7 +24,7 @@ struct caller_rate {
 };
 
 struct caller {
-    uint32_t references;                                /* atomic */
+    atomic_uint references;
     char *subject;                                      /* "dev" without authentication */
     char *issuer, *audience, *id, *job_id, *sandbox_id; /* iss aud jti; NULL: not said */
     char *scope;                                        /* as it stood in the credential */
@@ -54,6 +58,8 @@ bool caller_may_help(const struct caller *c);
 size_t caller_scopes_of(const struct caller *c, const char *prefix);
 
 bool scope_matches(struct view name, struct view pattern);
+/* Seconds of "s", "sec", … "day": also of `audit search --since`. */
+MUST_USE bool caller_unit_parse(struct view unit, uint64_t *seconds);
 /* "10/hour": units s sec second m min minute h hr hour d day. */
 MUST_USE bool caller_rate_parse(struct view spec, uint64_t *limit, uint64_t *window_s,
                                 struct err *err);
