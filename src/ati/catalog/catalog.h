@@ -3,11 +3,15 @@
  * Of tools with the same name the last one counts. Tools of internal providers are found by name and listed nowhere. A discovery
  * makes a new catalog that shares what the old one holds; calls under way keep the old one. Counted atomically.
  *
- * Read in order   load.c catalog.c search.c */
+ * Read in order   load.c catalog.c search.c sound.c */
 #pragma once
 
 #include "ati/caller/caller.h"
 #include "ati/manifest/manifest.h"
+
+enum {
+    CATALOG_NAME_BYTES_MAX = 512
+}; /* of a tool, with its provider; longer ones are found as they are */
 
 struct catalog;
 /* load.c: manifest_load, and for openapi providers the tools of their documents: one that cannot be read is a warning, and the provider has
@@ -34,6 +38,10 @@ size_t catalog_tool_count(const struct catalog *c);
 const struct tool *catalog_tool_at(const struct catalog *c, size_t index);
 /* NULL: none. */
 const struct tool *catalog_find(const struct catalog *c, struct view name);
+/* For a name that is none's: public tools of the provider that stands before its first ':', those that sound most like it first, as
+ * far as the caller may call them; into out. Returns how many. */
+size_t catalog_suggest(const struct catalog *c, const struct caller *caller, int64_t now_s,
+                       struct view name, const struct tool **out, size_t max);
 /* As catalog_find; else with each '_' from the left, one at a time, read as ':'. */
 const struct tool *catalog_resolve(const struct catalog *c, struct view name);
 

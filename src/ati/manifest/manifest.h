@@ -7,10 +7,14 @@
  * A provider is immutable once loaded and counted atomically; its tools live as long as it does.
  * With handler "openapi" the tools come from the document alone (openapi/), with "mcp" more are discovered (catalog/).
  *
- * Read in order   manifest.h toml.h load.c provider.c tool.c builtin.c cached.c write.c */
+ * Read in order   load.c toml.cc toml_json.c provider.c parts.c tool.c reader.c builtin.c cached.c life.c write.c */
 #pragma once
 
 #include "base/buf.h"
+
+enum {
+    MANIFEST_BYTES_MAX = 4 * 1024 * 1024
+}; /* of one file; the largest have some hundred tools, at 1 KiB each */
 
 enum manifest_handler {
     HANDLER_HTTP,
@@ -58,6 +62,10 @@ struct text_pairs {
     struct text_pair *at;
     size_t count;
 };
+
+void texts_done(struct texts *t);
+void text_pairs_done(struct text_pairs *t);
+MUST_USE bool texts_add(struct texts *t, struct view text, struct err *err); /* a copy */
 
 enum generator_place { GENERATOR_PRIMARY, GENERATOR_HEADER, GENERATOR_ENV, GENERATOR_QUERY };
 struct generator_inject {
