@@ -25,6 +25,16 @@ static int64_t wall_ms(void *context)
 
 const struct clock clock_system = {.monotonic_ms = monotonic_ms, .wall_ms = wall_ms};
 
+int64_t clock_wall_us(const struct clock *c)
+{
+    struct timespec ts;
+
+    if (c != &clock_system)
+        return clock_wall_ms(c) * 1000;
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 uint64_t clock_monotonic_us(void)
 {
     struct timespec ts;
@@ -60,6 +70,21 @@ char *clock_rfc3339(int64_t ms, char out[static CLOCK_RFC3339_BYTES])
                    (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)(tm.tm_mon + 1) % 100u,
                    (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
                    (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u, (unsigned)part % 1000u);
+    return out;
+}
+
+char *clock_rfc3339_us(int64_t us, char out[static CLOCK_RFC3339_US_BYTES])
+{
+    char ms[CLOCK_RFC3339_BYTES];
+    int64_t whole = us / 1000, part = us % 1000;
+
+    if (part < 0) {
+        part += 1000;
+        whole--;
+    }
+    clock_rfc3339(whole, ms);
+    (void)snprintf(out, CLOCK_RFC3339_US_BYTES, "%.*s%03uZ", CLOCK_RFC3339_BYTES - 2, ms,
+                   (unsigned)part % 1000u);
     return out;
 }
 

@@ -35,8 +35,11 @@ struct log {
 
 struct log_sink {
     int fd, wake_fd;
-    bool json, colour;
-    _Atomic int level;
+    bool json, flat, colour;
+    _Atomic int level; /* the loudest of all targets; LOG_OFF: none */
+    const struct log_target *targets;
+    size_t target_count;
+    _Atomic int levels[LOG_TARGETS_MAX];
     const struct clock *clock;
     _Atomic bool started, stopping, asleep;
     _Atomic uint64_t dropped;
@@ -69,8 +72,9 @@ bool log_sink_new(int fd, enum log_format format, enum log_level level, const st
         return err_system(err, ERR_IO, errno, "log");
     }
     s->fd = fd;
+    s->flat = format == LOG_FLAT;
     s->json = format == LOG_JSON || (format == LOG_AUTO && !terminal);
-    s->colour = !s->json && terminal && !getenv("NO_COLOR");
+    s->colour = !s->json && !s->flat && terminal && !getenv("NO_COLOR");
     atomic_store(&s->level, (int)level);
     s->clock = clock;
     pthread_mutex_init(&s->direct, NULL);
@@ -206,7 +210,44 @@ void log_sink_free(struct log_sink *s)
 
 void log_sink_level(struct log_sink *s, enum log_level level)
 {
+    for (size_t i = 0; i < s->target_count; i++)
+        atomic_store(&s->levels[i], (int)level);
     atomic_store(&s->level, (int)level);
+}
+
+void log_sink_targets(struct log_sink *s, const struct log_target *rows, size_t count)
+{
+    CHECK(count > 0 && count <= LOG_TARGETS_MAX && !rows[count - 1].word);
+    s->targets = rows;
+    s->target_count = count;
+    log_sink_level(s, (enum log_level)atomic_load(&s->level));
+}
+
+void log_sink_filter(struct log_sink *s, struct view filter)
+{
+    int loudest = LOG_OFF;
+
+    for (size_t i = 0; i < s->target_count; i++) {
+        int level = log_filter_level(filter, view_str(s->targets[i].target));
+
+        atomic_store(&s->levels[i], level);
+        if (level > loudest)
+            loudest = level;
+    }
+    if (!s->target_count)
+        loudest = log_filter_level(filter, VIEW(""));
+    atomic_store(&s->level, loudest);
+}
+
+/* The row of who speaks: the last one is everybody's. */
+static size_t target_of(const struct log_sink *s, const char *event)
+{
+    size_t i = 0, word = strcspn(event, ".");
+
+    while (i + 1 < s->target_count &&
+           (strlen(s->targets[i].word) != word || strncmp(s->targets[i].word, event, word) != 0))
+        i++;
+    return i;
 }
 
 uint64_t log_sink_dropped(const struct log_sink *s)
@@ -267,8 +308,14 @@ static void render_and_emit(struct log *log, enum log_level level, const char *e
     struct log_sink *s = log->sink;
     struct log_line line;
 
-    log_render(&line, s->json, s->colour, clock_wall_ms(s->clock), level, event, message, fields,
-               count);
+    if (s->flat) {
+        const char *target = s->target_count ? s->targets[target_of(s, event)].target : "";
+
+        log_render_flat(&line, clock_wall_us(s->clock), level, target, message, fields, count);
+    } else {
+        log_render(&line, s->json, s->colour, clock_wall_ms(s->clock), level, event, message,
+                   fields, count);
+    }
     emit(log, &line);
 }
 
@@ -316,7 +363,12 @@ static bool over_limit(struct log *log, const char *event)
 void log_fields(struct log *log, enum log_level level, bool limited, const char *event,
                 const char *message, const struct log_field *fields, size_t count)
 {
-    if (!log_wants(log, level) || (limited && over_limit(log, event)))
+    const struct log_sink *s = log ? log->sink : NULL;
+
+    if (!log_wants(log, level) ||
+        (s->target_count && (int)level > atomic_load_explicit(&s->levels[target_of(s, event)],
+                                                              memory_order_relaxed)) ||
+        (limited && over_limit(log, event)))
         return;
     render_and_emit(log, level, event, message, fields, count);
 }

@@ -5,6 +5,10 @@
  *
  *   text   2026-11-20T22:05:31.123Z INFO  tunnel closed target=tee:443 bytes_down=10 reason=idle-timeout
  *   json   {"time":"…","level":"info","event":"tunnel.closed","message":"tunnel closed","target":…}
+ *   flat   {"timestamp":"…123456Z","level":"INFO","bytes_down":10,…,"message":"tunnel closed","target":"…"}
+ *
+ * Targets    in the flat style an event is not named; a line says by "target" which part of the program spoke: log_sink_targets
+ *            tells which by the first word of the event. Filters ("warn,ati::core=debug") go by targets.
  *
  * Threads    one struct log a thread; it renders a line into a ring of its own, and one writer thread
  *            per sink moves rings to the descriptor. A full ring drops the line and counts it: a
@@ -25,9 +29,10 @@
 #include "base/view.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
-enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON }; /* AUTO: text when the descriptor is a terminal */
+/* AUTO: text when the descriptor is a terminal, else json. */
+enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON, LOG_FLAT };
 
-enum { LOG_TEXT_MAX = 512, LOG_LINE_MAX = 4096, LOG_RING_BYTES = 256 * 1024 };
+enum { LOG_TEXT_MAX = 512, LOG_LINE_MAX = 4096, LOG_RING_BYTES = 256 * 1024, LOG_TARGETS_MAX = 32 };
 
 struct log_field {
     const char *name; /* a literal, lower_snake_case: the same word as in metrics and docs */
@@ -60,6 +65,15 @@ MUST_USE bool log_sink_start(struct log_sink *sink, struct err *err);
 void log_sink_stop(struct log_sink *sink);
 void log_sink_free(struct log_sink *sink); /* also every struct log made of it */
 void log_sink_level(struct log_sink *sink, enum log_level level); /* any thread, any time */
+/* Who speaks: the first word of an event ("mcp" of "mcp.connected") and what it is called. The last row is for all others, its
+ * word NULL. At most LOG_TARGETS_MAX rows, lent for the sink's life. Before log_new. */
+struct log_target {
+    const char *word, *target;
+};
+void log_sink_targets(struct log_sink *sink, const struct log_target *rows, size_t count);
+/* Levels as RUST_LOG has them: "debug", "warn,ati::core=debug,off" …: a bare level for all, target=level for targets that begin so;
+ * of several the longest counts. Words that cannot be read are passed over. Any thread, after log_sink_targets. */
+void log_sink_filter(struct log_sink *sink, struct view filter);
 uint64_t log_sink_dropped(const struct log_sink *sink);
 
 MUST_USE bool log_new(struct log_sink *sink, struct log **out, struct err *err);

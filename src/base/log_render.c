@@ -11,13 +11,14 @@
 enum { TAIL_ROOM = 8 }; /* kept free for what closes a line that was cut */
 
 static const char *const level_words[] = {"error", "warn", "info", "debug"};
+static const char *const level_capitals[] = {"ERROR", "WARN", "INFO", "DEBUG"};
 static const char *const level_tags[] = {"ERROR", "WARN ", "INFO ", "DEBUG"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[2m"};
 
 /* All or nothing: a field that does not fit is left out whole, so that JSON stays JSON. */
 static bool put(struct log_line *line, const char *text, size_t n)
 {
-    if (n > sizeof line->at - TAIL_ROOM - line->len)
+    if (n + line->kept > sizeof line->at - TAIL_ROOM - line->len)
         return false;
     memcpy(line->at + line->len, text, n);
     line->len += n;
@@ -135,7 +136,7 @@ void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms,
     char time[CLOCK_RFC3339_BYTES];
     size_t before;
 
-    line->len = 0;
+    line->len = line->kept = 0;
     clock_rfc3339(wall_ms, time);
     if (json) {
         (void)(puts_(line, "{\"time\":\"") && puts_(line, time) && puts_(line, "\",\"level\":\"") &&
@@ -155,5 +156,37 @@ void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms,
                (!colour || puts_(line, "\033[0m")) && puts_(line, " ") && puts_(line, escaped));
         put_fields(line, false, fields, count);
     }
+    line->at[line->len++] = '\n';
+}
+
+/* What stands behind the fields: it is rendered first, so that there is room for it. */
+static void flat_tail(struct log_line *tail, const char *target, const char *message)
+{
+    tail->len = tail->kept = 0;
+    if (!(puts_(tail, "\"message\":") && put_json_text(tail, view_str(message))))
+        tail->len = 0;
+    if (target[0])
+        (void)(puts_(tail, tail->len ? ",\"target\":" : "\"target\":") &&
+               put_json_text(tail, view_str(target)));
+}
+
+void log_render_flat(struct log_line *line, int64_t wall_us, enum log_level level,
+                     const char *target, const char *message, const struct log_field *fields,
+                     size_t count)
+{
+    char time[CLOCK_RFC3339_US_BYTES];
+    struct log_line tail;
+
+    flat_tail(&tail, target, message);
+    line->len = 0;
+    line->kept = tail.len + 1;
+    clock_rfc3339_us(wall_us, time);
+    (void)(puts_(line, "{\"timestamp\":\"") && puts_(line, time) &&
+           puts_(line, "\",\"level\":\"") && puts_(line, level_capitals[level]) &&
+           puts_(line, "\""));
+    put_fields(line, true, fields, count);
+    line->kept = 0;
+    (void)(puts_(line, ",") && put(line, tail.at, tail.len));
+    line->at[line->len++] = '}';
     line->at[line->len++] = '\n';
 }

@@ -1,25 +1,35 @@
 /* child: other programs, started and watched by a loop: CLI tools, MCP servers on their standard streams, generators of
  * credentials.
  *
- * A child is started without a shell, in a process group (and session) of its own, with no descriptor but 0, 1 and 2, default signal handling, no
- * new privileges, and exactly the environment that is given. It is found on the PATH of its own environment. It ends when it
- * likes, or when it is told to: SIGTERM to the whole group, SIGKILL after CHILD_GRACE_MS; a group outlives no loop. Zombies are
- * reaped through pidfds; SIGCHLD is not used.
+ * A child is started without a shell, in a session and process group of its own, with no descriptor but 0, 1 and 2, with no signal
+ * blocked or ignored, no new privileges, and exactly the environment that is given. It is found on the PATH of that environment.
+ * It ends when it likes, or when it is told to: SIGTERM to the whole group, SIGKILL after CHILD_GRACE_MS. What is left of its group
+ * when it has ended is killed, and it is killed itself when the thread of its loop ends. SIGCHLD is not used: a process is watched
+ * by its descriptor, and reaped by whoever started it. From the first child on SIGPIPE is ignored.
  *
  * Two ways to have one:
- *   child_run    arguments in, output out: collected, bounded, with a time limit
+ *   child_run    arguments in, output out: collected, bounded, with a time limit; its standard input is empty
  *   child_open   a line of talk: writes to its input, pieces of its output as they come
  *
+ * Threads  a child belongs to its loop and is used on that loop's thread; children of several loops know nothing of each other.
  * Memory   one struct a child; output is bounded by what the caller says. Standard error is drained always: at most
  *          CHILD_ERROR_BYTES of its end are kept, so that nobody blocks on it.
  *
  * Read in order   spawn.c (processes) child.c (streams) run.c (collected) environment.c */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/buf.h"
 #include "net/loop.h"
 
-enum { CHILD_GRACE_MS = 2000, CHILD_ERROR_BYTES = 64 * 1024, CHILD_ARGUMENTS_MAX = 4096 };
+enum {
+    CHILD_GRACE_MS = 2000,
+    CHILD_BUSY_TRIES = 10,
+    CHILD_BUSY_MS = 10,
+    CHILD_ERROR_BYTES = 64 * 1024,
+    CHILD_ARGUMENTS_MAX = 4096
+};
 
 /* environment.c: NAME=value lines of a child's environment, wiped when released: values may be secrets. */
 struct child_environment {
@@ -42,14 +52,18 @@ struct child_command {
 };
 
 struct child;
-/* None is called from inside child_open. */
+/* None is called from inside another function of this header. Both may call child_abandon, output child_stop and child_write, too. */
 struct child_receiver {
     void (*output)(void *context, struct view piece);
-    /* The process is reaped and its output has ended (or was cut off). The child is gone. status: as of waitpid. error: the end
-     * of its standard error, lent. */
+    /* The process is reaped and its output has ended (or was cut off, CHILD_GRACE_MS after the process). The child is gone.
+     * status: as of waitpid. error: the end of its standard error, lent. */
     void (*ended)(void *context, int status, struct view error);
+    /* In place of ended: it never ran, because its file was open for writing all the time (ETXTBSY) that child_open, too, would
+     * have waited. NULL: ended is called with the status of "exit 127" and why as error. */
+    void (*failed)(void *context, const struct err *err);
 };
-/* ERR_NOT_FOUND, ERR_DENIED or ERR_IO, with "{program}: {why}", when it cannot be started; ETXTBSY is tried again. */
+/* ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT or ERR_IO, with "{program}: {why}", when it cannot be started. ETXTBSY is tried again
+ * CHILD_BUSY_TRIES times, CHILD_BUSY_MS apart. The command is lent for the call. */
 MUST_USE bool child_open(struct loop *loop, const struct child_command *command,
                          const struct child_receiver *receiver, void *context, struct child **out,
                          struct err *err);
@@ -59,9 +73,12 @@ enum { CHILD_INPUT_MAX = 64 * 1024 * 1024 };
 void child_close_input(struct child *c); /* once what is queued has left */
 /* Ends the group; ended is called when it has. */
 void child_stop(struct child *c);
-/* The same, and nobody wants to be told: what is left happens on the loop. */
+/* The end of its standard error up to now. Lent until the loop runs on. */
+struct view child_error(const struct child *c);
+pid_t child_pid(const struct child *c); /* 0: it waits to be started (ETXTBSY) */
+/* The same as child_stop, and nobody wants to be told: what is left happens on the loop. */
 void child_abandon(struct child *c);
-/* Kills everything of this loop at once, for its end. */
+/* Kills and reaps everything of this loop at once, for its end; nobody is told. Not from inside a receiver. */
 void child_end_all(struct loop *loop);
 
 struct child_output {
@@ -71,6 +88,7 @@ struct child_output {
     bool too_large;  /* more than output_max: killed */
     struct buf text; /* standard output; the receiver may take it */
     struct view error;
+    const struct err *failed; /* it never ran (ETXTBSY); NULL: it did */
 };
 struct child_job;
 typedef void child_done(void *context, struct child_output *output); /* lent for the call */

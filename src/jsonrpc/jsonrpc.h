@@ -2,7 +2,9 @@
  *
  * Nothing is copied: spans are pieces of the text that was parsed. Ids are kept as they were written (a string or a number, and
  * null in answers to what could not be read), so that they go back unchanged.
- * Batches (arrays, MCP 2025-03-26 and older) are taken apart by the caller with jsonrpc_batch. */
+ * Batches (arrays, MCP 2025-03-26 and older) are walked by the caller: each element is a message.
+ *
+ * Read in order   read.c write.c */
 #pragma once
 
 #include "base/json.h"
@@ -27,8 +29,10 @@ struct jsonrpc {
     uint32_t error;   /* token of the error object; 0: it is none */
     uint32_t message; /* token of its message; 0: none */
 };
-/* token: of the message, an object (0 for a document that is one message). False: not a JSON-RPC 2.0 message; out->id is its id
- * where one could be seen, else empty. "jsonrpc" may be missing when lenient: some servers leave it out. */
+/* token: of the message, an object (0 for a document that is one message). False (ERR_SYNTAX): not a JSON-RPC 2.0 message; out->id is
+ * its id where one could be seen, else empty.
+ * lenient, for what others get wrong: "jsonrpc" may be missing, members that are null count as missing, except the id of a
+ * request; and an error wins over a result beside it. */
 MUST_USE bool jsonrpc_read(const struct json_doc *doc, uint32_t token, bool lenient,
                            struct jsonrpc *out, struct err *err);
 /* id is this number, as we write them. */

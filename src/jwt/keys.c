@@ -19,7 +19,7 @@ static bool kind_of(const struct json_doc *doc, uint32_t key, bool symmetric,
 static bool key_read(const struct json_doc *doc, uint32_t at, struct jwt_key *key, struct err *err);
 static bool bytes_of(const struct json_doc *doc, uint32_t key, const char *name, uint8_t *out,
                      size_t *len);
-static EVP_PKEY *p256_public(const uint8_t point[static 1 + 2 * JWT_POINT_BYTES]);
+static EVP_PKEY *p256_public(const uint8_t point[static 1 + 2 * JWT_HALF_BYTES]);
 
 bool jwt_keys_parse(struct view json, bool symmetric, struct jwt_keys **out, struct err *err)
 {
@@ -51,6 +51,7 @@ void jwt_keys_free(struct jwt_keys *k)
         return;
     for (size_t i = 0; i < k->count; i++)
         EVP_PKEY_free(k->at[i].public);
+    locked_done(&k->locked);
     secret_wipe(k, sizeof *k);
     free(k);
 }
@@ -134,8 +135,8 @@ static bool is_for_verifying(const struct json_doc *doc, uint32_t key, enum jwt_
 
 static bool key_read(const struct json_doc *doc, uint32_t at, struct jwt_key *key, struct err *err)
 {
-    uint8_t point[1 + 2 * JWT_POINT_BYTES] = {0x04}; /* uncompressed (SEC 1, 2.3.3) */
-    size_t x = JWT_POINT_BYTES, y = JWT_POINT_BYTES;
+    uint8_t point[1 + 2 * JWT_HALF_BYTES] = {0x04}; /* uncompressed (SEC 1, 2.3.3) */
+    size_t x = JWT_HALF_BYTES, y = JWT_HALF_BYTES;
     uint32_t id = json_member(doc, at, "kid");
 
     if (id && !json_string(doc, id, key->id, sizeof key->id))
@@ -143,18 +144,18 @@ static bool key_read(const struct json_doc *doc, uint32_t at, struct jwt_key *ke
                        JWT_KEY_ID_BYTES - 1);
     switch (key->algorithm) {
     case JWT_ES256:
-        if (bytes_of(doc, at, "x", point + 1, &x) && x == JWT_POINT_BYTES &&
-            bytes_of(doc, at, "y", point + 1 + JWT_POINT_BYTES, &y) && y == JWT_POINT_BYTES)
+        if (bytes_of(doc, at, "x", point + 1, &x) && x == JWT_HALF_BYTES &&
+            bytes_of(doc, at, "y", point + 1 + JWT_HALF_BYTES, &y) && y == JWT_HALF_BYTES)
             key->public = p256_public(point);
         break;
     case JWT_EDDSA:
-        if (bytes_of(doc, at, "x", point, &x) && x == JWT_POINT_BYTES)
+        if (bytes_of(doc, at, "x", point, &x) && x == JWT_HALF_BYTES)
             key->public = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, point, x);
         break;
     case JWT_HS256:
-        key->secret_len = sizeof key->secret;
-        if (bytes_of(doc, at, "k", key->secret, &key->secret_len) &&
-            key->secret_len >= JWT_SECRET_BYTES_MIN)
+        key->secret = view_from(key->kept, sizeof key->kept);
+        if (bytes_of(doc, at, "k", key->kept, &key->secret.len) &&
+            key->secret.len >= JWT_SECRET_BYTES_MIN)
             return true;
         return err_set(err, ERR_SYNTAX, "k: not base64url of %d to %d bytes", JWT_SECRET_BYTES_MIN,
                        JWT_SECRET_BYTES_MAX);
@@ -175,10 +176,10 @@ static bool bytes_of(const struct json_doc *doc, uint32_t key, const char *name,
 }
 
 /* NULL: no such point, or no memory. */
-static EVP_PKEY *p256_public(const uint8_t point[static 1 + 2 * JWT_POINT_BYTES])
+static EVP_PKEY *p256_public(const uint8_t point[static 1 + 2 * JWT_HALF_BYTES])
 {
     char group[] = "prime256v1";
-    uint8_t copy[1 + 2 * JWT_POINT_BYTES];
+    uint8_t copy[1 + 2 * JWT_HALF_BYTES];
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, sizeof copy),

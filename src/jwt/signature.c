@@ -50,16 +50,18 @@ static bool eddsa_good(EVP_PKEY *key, struct view signed_part, struct view signa
 
 static bool mac_good(const struct jwt_key *key, struct view signed_part, struct view signature)
 {
-    uint8_t mac[SHA256_BYTES];
-    unsigned len = 0;
-    bool good;
+    uint8_t mac[JWT_MAC_BYTES];
+    bool good = signature.len == sizeof mac && jwt_mac(key->secret, signed_part, mac) &&
+                secret_equal(mac, signature.at, sizeof mac);
 
-    if (signature.len != sizeof mac ||
-        !HMAC(EVP_sha256(), key->secret, (int)key->secret_len, signed_part.at, signed_part.len, mac,
-              &len) ||
-        len != sizeof mac)
-        return false;
-    good = secret_equal(mac, signature.at, sizeof mac);
     secret_wipe(mac, sizeof mac);
     return good;
+}
+
+bool jwt_mac(struct view secret, struct view bytes, uint8_t out[static JWT_MAC_BYTES])
+{
+    unsigned len = 0;
+
+    return HMAC(EVP_sha256(), secret.at, (int)secret.len, bytes.at, bytes.len, out, &len) &&
+           len == JWT_MAC_BYTES;
 }

@@ -15,6 +15,7 @@ struct parts {
     struct view signed_part;
 };
 
+static bool parts_read(struct view token, struct parts *out, struct err *err);
 static bool split(struct view token, struct parts *out);
 static bool header_read(struct view text, enum jwt_algorithm *algorithm, char *id, struct err *err);
 static bool signature_check(const struct jwt_keys *keys, const struct parts *p,
@@ -28,18 +29,9 @@ static bool text_is(const struct json_doc *doc, uint32_t token, const char *text
 bool jwt_verify(const struct jwt_keys *keys, struct view token, const struct jwt_expect *expect,
                 struct jwt *out, struct err *err)
 {
-    enum jwt_algorithm algorithm = JWT_ES256;
-    char id[JWT_KEY_ID_BYTES] = "";
     uint32_t subject;
-    struct parts p;
 
-    if (token.len > JWT_BYTES_MAX)
-        return err_set(err, ERR_DENIED, "token: longer than %d bytes", JWT_BYTES_MAX);
-    if (!split(token, &p))
-        return err_set(err, ERR_DENIED, "token: not three parts with dots between them");
-    if (!header_read(p.header, &algorithm, id, err) ||
-        !signature_check(keys, &p, algorithm, id, err) || !payload_read(p.payload, out, err) ||
-        !times_check(&out->claims, expect, err))
+    if (!jwt_open(keys, token, out, err) || !times_check(&out->claims, expect, err))
         return false;
     if (expect->audience && !audience_check(&out->claims, expect->audience, err))
         return false;
@@ -47,11 +39,35 @@ bool jwt_verify(const struct jwt_keys *keys, struct view token, const struct jwt
         !text_is(&out->claims, json_member(&out->claims, 0, "iss"), expect->issuer))
         return err_set(err, ERR_DENIED, "token: from another issuer, or from none");
     subject = json_member(&out->claims, 0, "sub");
-    out->subject[0] = '\0';
     if (subject && !json_string(&out->claims, subject, out->subject, sizeof out->subject))
         return err_set(err, ERR_DENIED, "token: sub is not a string of at most %zu bytes",
                        sizeof out->subject - 1);
     return true;
+}
+
+bool jwt_open(const struct jwt_keys *keys, struct view token, struct jwt *out, struct err *err)
+{
+    enum jwt_algorithm algorithm = JWT_ES256;
+    char id[JWT_KEY_ID_BYTES] = "";
+    struct parts p;
+
+    return parts_read(token, &p, err) && header_read(p.header, &algorithm, id, err) &&
+           signature_check(keys, &p, algorithm, id, err) && payload_read(p.payload, out, err);
+}
+
+bool jwt_peek(struct view token, struct jwt *out, struct err *err)
+{
+    struct parts p;
+
+    return parts_read(token, &p, err) && payload_read(p.payload, out, err);
+}
+
+static bool parts_read(struct view token, struct parts *out, struct err *err)
+{
+    if (token.len > JWT_BYTES_MAX)
+        return err_set(err, ERR_DENIED, "token: longer than %d bytes", JWT_BYTES_MAX);
+    return split(token, out) ||
+           err_set(err, ERR_DENIED, "token: not three parts with dots between them");
 }
 
 static bool split(struct view token, struct parts *out)
@@ -130,6 +146,7 @@ static bool payload_read(struct view text, struct jwt *out, struct err *err)
         !json_parse(json, out->tokens, JWT_TOKENS_MAX, &out->claims, NULL) ||
         out->tokens[0].kind != JSON_OBJECT)
         return err_set(err, ERR_DENIED, "token: the claims cannot be read");
+    out->subject[0] = '\0';
     return true;
 }
 

@@ -18,11 +18,6 @@ static void accepting_pause(struct server *s);
 static void accepting_resume(struct loop *loop, struct timer *t);
 static void accepting_watch(struct server *s, uint32_t events);
 static void drained_run(struct loop *loop, struct task *t);
-static const struct serve_route *route_find(const struct server *s, struct view method,
-                                            struct view path);
-static bool path_known(const struct server *s, struct view path);
-static bool answer_unknown(const struct server *s, struct view path, bool head_only, bool closing,
-                           struct buf *out, struct err *err);
 
 bool server_new(struct loop *loop, const struct serve_options *options, struct server **out,
                 struct err *err)
@@ -41,6 +36,10 @@ bool server_new(struct loop *loop, const struct serve_options *options, struct s
     s->options.idle_timeout_ms = or_ms(options->idle_timeout_ms, 60000);
     timer_init(&s->accept_pause, accepting_resume);
     task_init(&s->drained_task, drained_run);
+    if (!routes_compile(s, err)) {
+        free(s);
+        return false;
+    }
     *out = s;
     return true;
 }
@@ -111,6 +110,19 @@ void server_free(struct server *s)
         listen_close(&socket->listener);
         free(socket);
     }
+    while (s->areas) {
+        struct area *area = s->areas;
+
+        s->areas = area->next;
+        free(area);
+    }
+    while (s->exchanges) {
+        struct exchange *x = s->exchanges;
+
+        s->exchanges = x->next;
+        free(x);
+    }
+    free(s->matchers);
     free(s);
 }
 
@@ -121,47 +133,35 @@ void server_connection_gone(struct server *s)
         task_queue(s->loop, &s->drained_task);
 }
 
-bool server_answer(struct server *s, const struct http_head *head, const struct http_target *target,
-                   struct view body, const struct addr *peer, bool closing, struct buf *out,
-                   struct err *err)
+bool server_area_take(struct server *s, struct buf *b)
 {
-    bool head_only = view_eq(head->method, VIEW("HEAD")), ok;
-    const struct serve_route *route =
-        route_find(s, head_only ? VIEW("GET") : head->method, target->path);
-    struct serve_request request;
-    serve_handler *handler;
-    void *context;
-    struct err cause = {.code = ERR_INTERNAL};
-    struct buf content;
-    struct serve_answer answer = {200, "text/plain; charset=utf-8", NULL, &content};
-    int status;
+    struct area *area = s->areas;
 
-    if (!route && !(s->options.otherwise && !path_known(s, target->path)))
-        return answer_unknown(s, target->path, head_only, closing, out, err);
-    handler = route ? route->handler : s->options.otherwise;
-    context = route ? route->context : s->options.otherwise_context;
-    request = (struct serve_request){head, target->path, target->query, body, *peer};
-    buf_init(&content, s->options.answer_bytes_max, "answer");
-    if (handler(context, &request, &answer, &cause)) {
-        ok = http_write_answer(out, answer.status, answer.content_type, answer.extra,
-                               buf_view(&content), closing, head_only, err);
+    if (area) {
+        s->areas = area->next;
+        s->area_count--;
     } else {
-        status = err_http_status(cause.code);
-        ok = server_answer_status(status, status < 500 ? cause.text : NULL, NULL, closing,
-                                  head_only, out, err);
+        area = malloc(SERVE_READ_BYTES);
     }
-    buf_done(&content);
-    return ok;
+    if (!area)
+        return false;
+    *b = (struct buf){
+        .area = (uint8_t *)area, .size = SERVE_READ_BYTES, .max = b->max, .what = b->what};
+    return true;
 }
 
-bool server_answer_status(int status, const char *text, const char *extra, bool closing,
-                          bool head_only, struct buf *out, struct err *err)
+void server_area_give(struct server *s, struct buf *b)
 {
-    char line[ERR_TEXT_BYTES + 2];
-    int len = snprintf(line, sizeof line, "%s\n", text ? text : http_reason(status));
+    struct area *area = (struct area *)(void *)b->area;
 
-    return http_write_answer(out, status, "text/plain; charset=utf-8", extra,
-                             view_from(line, (size_t)len), closing, head_only, err);
+    if (!area || b->size != SERVE_READ_BYTES || s->area_count >= SERVE_AREAS_MAX) {
+        buf_done(b);
+        return;
+    }
+    *b = (struct buf){.max = b->max, .what = b->what};
+    area->next = s->areas;
+    s->areas = area;
+    s->area_count++;
 }
 
 static size_t or_size(size_t value, size_t fallback)
@@ -220,8 +220,8 @@ static void refuse(int fd)
     uint8_t unread[SERVE_READ_BYTES];
 
     buf_init(&out, SERVE_READ_BYTES, "answer");
-    if (server_answer_status(503, "too many connections", "Retry-After: 1\r\n", true, false, &out,
-                             NULL)) {
+    if (http_write_answer(&out, 503, "text/plain; charset=utf-8", "Retry-After: 1\r\n",
+                          VIEW("too many connections\n"), true, false, NULL)) {
         ssize_t sent = send(fd, buf_view(&out).at, buf_len(&out), MSG_NOSIGNAL | MSG_DONTWAIT);
 
         /* Bytes that were not read would turn the close into a reset. */
@@ -266,45 +266,4 @@ static void drained_run(struct loop *loop, struct task *t)
     s->drained = NULL;
     if (drained)
         drained(s->drained_context);
-}
-
-static const struct serve_route *route_find(const struct server *s, struct view method,
-                                            struct view path)
-{
-    for (size_t i = 0; i < s->options.route_count; i++) {
-        const struct serve_route *route = &s->options.routes[i];
-
-        if (view_eq(view_str(route->path), path) && view_eq(view_str(route->method), method))
-            return route;
-    }
-    return NULL;
-}
-
-static bool path_known(const struct server *s, struct view path)
-{
-    for (size_t i = 0; i < s->options.route_count; i++)
-        if (view_eq(view_str(s->options.routes[i].path), path))
-            return true;
-    return false;
-}
-
-/* 405 and what would be allowed, or 404. */
-static bool answer_unknown(const struct server *s, struct view path, bool head_only, bool closing,
-                           struct buf *out, struct err *err)
-{
-    char allow[128] = "";
-    size_t len = 0;
-
-    for (size_t i = 0; i < s->options.route_count && len < sizeof allow / 2; i++) {
-        const struct serve_route *route = &s->options.routes[i];
-
-        if (view_eq(view_str(route->path), path))
-            len += (size_t)snprintf(allow + len, sizeof allow - len, "%s%.16s%s",
-                                    len ? ", " : "Allow: ", route->method,
-                                    strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
-    }
-    if (len == 0)
-        return server_answer_status(404, NULL, NULL, closing, head_only, out, err);
-    snprintf(allow + len, sizeof allow - len, "\r\n");
-    return server_answer_status(405, NULL, allow, closing, head_only, out, err);
 }

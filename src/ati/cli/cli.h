@@ -6,9 +6,11 @@
  * Every command gets a struct cli: what the global flags and the environment said. It parses its own words by a table of
  * struct cli_option (cli_options), from which --help and shell completion come, too. It returns an exit status, or fails with
  * cli_fail: the class, code and status come from the message, by the table of classify.c.
- * Results are JSON text; cli_show prints them as json, text or table.
+ * Results are JSON text; cli_show prints them as json, text or table. What a command prints by itself goes to stdout, too; whether it
+ * could be written is looked at in the end, by main.c.
  *
- * Read in order   main.c options.c show.c table.c classify.c remote.c (the proxy's client) run.c tool.c key.c token.c auth.c init.c provider*.c audit.c proxy.c completion.c */
+ * Read in order   main.c commands.c options.c help.c show.c table.c classify.c fail.c remote.c (the proxy's client) run.c tool.c key.c token.c auth.c
+ *                 init.c provider*.c audit.c proxy.c completion.c */
 #pragma once
 
 #include "base/buf.h"
@@ -26,6 +28,8 @@ struct cli {
     struct log *log;
     const char *command; /* "ati provider list", for --help */
 };
+/* Of the environment; NULL: not set, or empty. */
+const char *cli_environment(const struct cli *cli, const char *name);
 
 struct cli_words;
 
@@ -33,9 +37,13 @@ struct cli_option {
     const char *name;    /* "provider": --provider */
     const char *value;   /* "NAME" in --help; NULL: a switch */
     const char *help;    /* one sentence, without a full stop */
-    bool many;           /* may be given again; also as --args a b c when greedy */
+    bool many;           /* may be given again */
     const char *choices; /* "http|stdio"; NULL: any */
     const char *fallback;
+    bool
+        greedy; /* --args a b c: everything up to a flag of this command is its values; the first one may be a flag */
+    bool required; /* shown in --help, and looked for */
+    char letter;   /* 'n': -n as well; 0: none */
 };
 struct cli_command {
     const char *name, *alias;    /* alias: NULL: none */
@@ -43,10 +51,15 @@ struct cli_command {
     const struct cli_option *options;
     size_t option_count;
     unsigned words_least, words_most;
-    bool verbatim;                      /* everything behind the first word is taken as it is */
-    const struct cli_command *commands; /* sub-commands; then run is NULL */
+    bool
+        verbatim; /* everything behind the first word is taken as it is, but for "--" right behind it */
+    bool stateless;                        /* looks at no ATI directory: none is made */
+    bool server;                           /* its log is that of the proxy: JSON */
+    const struct cli_command *commands;    /* sub-commands; then run is NULL */
+    const struct cli_command *const *rows; /* the same, when each has a file of its own */
     size_t command_count;
     int (*run)(struct cli *cli, const struct cli_words *words);
+    const char *about; /* more for --help: lines, each with its LF; NULL: none */
 };
 
 /* What was given: filled by cli_options, lent by argv. */
@@ -70,6 +83,8 @@ MUST_USE bool cli_show(const struct cli *cli, struct view json, struct err *err)
 int cli_fail(const struct cli *cli, struct view text);
 int cli_fail_err(const struct cli *cli, const struct err *err);
 
+/* commands.c: the row of all commands. Adding one is a line there and one here. */
+extern const struct cli_command cli_root;
 extern const struct cli_command cli_key, cli_token, cli_auth, cli_init,
     cli_audit; /* with their credentials */
 extern const struct cli_command cli_run, cli_tool, cli_provider, cli_proxy, cli_completion,

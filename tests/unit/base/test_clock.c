@@ -147,6 +147,7 @@ static void asks_whoever_was_handed_in(void **state)
     (void)state;
     assert_int_equal(clock_monotonic_ms(&clock), 21);
     assert_int_equal(clock_wall_ms(&clock), 42);
+    assert_int_equal(clock_wall_us(&clock), 42000);
     now = 22;
     assert_int_equal(clock_monotonic_ms(&clock), 22);
 }
@@ -163,6 +164,7 @@ static void the_system_clock_never_goes_back_and_its_units_agree(void **state)
         before = after;
     }
     assert_true(clock_wall_ms(&clock_system) > 1700000000000);
+    assert_true(clock_wall_ms(&clock_system) <= clock_wall_us(&clock_system) / 1000);
 }
 
 int main(void)

@@ -88,6 +88,112 @@ static void long_text_is_cut_and_too_many_fields_are_left_out_whole(void **state
     (void)text_of(&line);
 }
 
+static void the_flat_style_ends_with_message_and_target(void **state)
+{
+    const struct log_field fields[] = {F_STR("reason", "valid"), F_U64("tools", 3),
+                                       F_BOOL("ok", true), F_STR("empty", "")};
+    struct log_line line;
+
+    (void)state;
+    log_render_flat(&line, 1001001, LOG_INFO, "ati::proxy::server", "sig_verify", fields,
+                    COUNT_OF(fields));
+    assert_string_equal(
+        text_of(&line),
+        "{\"timestamp\":\"1970-01-01T00:00:01.001001Z\",\"level\":\"INFO\",\"reason\":\"valid\","
+        "\"tools\":3,\"ok\":true,\"message\":\"sig_verify\",\"target\":\"ati::proxy::server\"}\n");
+}
+
+/* However much stands in the fields: what comes last is there, and the line is JSON. */
+static void a_full_flat_line_keeps_its_message(void **state)
+{
+    char text[LOG_TEXT_MAX + 16], message[2 * LOG_TEXT_MAX];
+    struct log_field fields[16];
+    struct json_tree tree;
+    struct log_line line;
+    const char *rendered;
+
+    (void)state;
+    memset(message, 1, sizeof message - 1);
+    message[sizeof message - 1] = '\0';
+    for (size_t i = 0; i < COUNT_OF(fields); i++)
+        fields[i] = F_VIEW("field", view_from(text, sizeof text));
+    for (size_t n = 0; n < LOG_TEXT_MAX; n++) {
+        memset(text, n % 2 ? 'x' : '"', sizeof text);
+        for (size_t i = 0; i < COUNT_OF(fields); i++)
+            fields[i].text.len = n + i;
+        log_render_flat(&line, 0, LOG_ERROR, "t", n % 3 ? "short" : message, fields, 1 + n % 16);
+        rendered = text_of(&line);
+        assert_non_null(strstr(rendered, "\"target\":\"t\"}"));
+        assert_non_null(strstr(rendered, "\"message\":\""));
+        assert_true(json_load_loose(view_str(rendered), 64, &tree, NULL)); /* keys stand twice */
+        json_unload(&tree);
+    }
+}
+
+static void filters_go_by_the_longest_target(void **state)
+{
+    static const struct {
+        const char *filter, *target;
+        int level;
+    } cases[] = {
+        {"info", "ati", LOG_INFO},
+        {"DEBUG", "ati", LOG_DEBUG},
+        {"trace", "ati", LOG_DEBUG},
+        {"off", "ati", LOG_OFF},
+        {"warn,ati=debug", "ati::core", LOG_DEBUG},
+        {"warn,ati=debug", "hyper", LOG_WARN},
+        {"ati=debug,warn", "ati", LOG_DEBUG},
+        {"ati=debug,ati::core=off", "ati::core::mcp", LOG_OFF},
+        {"ati::core=off,ati=debug", "ati::core::mcp", LOG_OFF},
+        {"ati=info", "other", LOG_ERROR},
+        {"ati", "ati::proxy", LOG_DEBUG},
+        {" info , ati = warn ", "ati", LOG_WARN},
+        {"ati=loud,info", "ati", LOG_INFO},
+        {"", "ati", LOG_ERROR},
+        {",,info,,", "ati", LOG_INFO},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(log_filter_level(view_str(cases[i].filter), view_str(cases[i].target)),
+                         cases[i].level);
+}
+
+static void a_filtered_sink_lets_each_target_speak_as_loud_as_it_may(void **state)
+{
+    static const struct log_target targets[] = {{"mcp", "ati::core::mcp"}, {NULL, "ati::proxy"}};
+    char got[4096];
+    struct log_sink *sink;
+    struct log *log;
+    ssize_t n;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(log_sink_new(ends[1], LOG_FLAT, LOG_INFO, &clock_system, &sink, NULL));
+    log_sink_targets(sink, targets, COUNT_OF(targets));
+    assert_true(log_new(sink, &log, NULL));
+    log_event(log, LOG_INFO, "mcp.one", "heard one");
+    log_event(log, LOG_DEBUG, "mcp.two", "not heard");
+    log_sink_filter(sink, VIEW("warn,ati::core=debug"));
+    assert_true(log_wants(log, LOG_DEBUG));
+    log_event(log, LOG_DEBUG, "mcp.three", "heard three");
+    log_event(log, LOG_INFO, "mcpx.four", "not heard");
+    log_event(log, LOG_WARN, "call.five", "heard five");
+    log_sink_filter(sink, VIEW("off"));
+    log_event(log, LOG_ERROR, "call.six", "not heard");
+    (void)close(ends[1]);
+    n = read(ends[0], got, sizeof got - 1);
+    assert_true(n > 0);
+    got[n] = '\0';
+    (void)close(ends[0]);
+    assert_null(strstr(got, "not heard"));
+    assert_non_null(strstr(got, "\"message\":\"heard one\",\"target\":\"ati::core::mcp\"}"));
+    assert_non_null(strstr(got, "\"message\":\"heard three\",\"target\":\"ati::core::mcp\"}"));
+    assert_non_null(strstr(got, "\"message\":\"heard five\",\"target\":\"ati::proxy\"}"));
+    log_sink_free(sink);
+}
+
 static void levels_are_words(void **state)
 {
     static const struct {
@@ -151,6 +257,10 @@ int main(void)
         cmocka_unit_test(a_line_is_rendered_in_both_forms),
         cmocka_unit_test(hostile_text_stays_one_line_and_valid_json),
         cmocka_unit_test(long_text_is_cut_and_too_many_fields_are_left_out_whole),
+        cmocka_unit_test(the_flat_style_ends_with_message_and_target),
+        cmocka_unit_test(a_full_flat_line_keeps_its_message),
+        cmocka_unit_test(filters_go_by_the_longest_target),
+        cmocka_unit_test(a_filtered_sink_lets_each_target_speak_as_loud_as_it_may),
         cmocka_unit_test(levels_are_words),
         cmocka_unit_test(a_sink_writes_in_order_and_holds_back_floods),
     };
