@@ -5,7 +5,8 @@
  *
  * Engines   http/exchange for the message, tls/session for TLS (1.3 and 1.2), net/dial for names and addresses. The address that
  *           the rules allowed is the one connected to: no name is looked at twice.
- * Rules     enum client_reach: which addresses a request may go to. Each hop of a redirect is judged anew, a literal as a name is.
+ * Rules     enum client_reach: which addresses a request may go to. A name is refused when one of its addresses is. Each hop of a
+ *           redirect is judged anew, a literal as a name is. request.judge may refuse hosts besides.
  * Pool      idle connections are kept for each origin (scheme, host, port, proxy, reach): CLIENT_IDLE_PER_ORIGIN, for idle_ms. What
  *           arrives on an idle one closes it. A request on a reused connection that dies before a byte of the answer came is sent
  *           once more on a fresh one, when its method may be repeated (RFC 9110, 9.2.2) or the caller says so; no other retries.
@@ -19,7 +20,8 @@
  * Memory    one struct a call and a connection, buffers while bytes wait: CLIENT_IN_BYTES.
  * Secrets   never in an error: URLs are told without query and user info, fields by their names.
  *
- * Read in order   client.c (calls) connection.c (bytes) pool.c address.c (rules) redirect.c environment.c (proxies) collect.c */
+ * Read in order   client.c (calls) pool.c (origins) connection.c (connecting) message.c (what is sent) transfer.c (bytes) redirect.c
+ *                 collect.c address.c (rules) environment.c (proxies) */
 #pragma once
 
 #include "base/log.h"
@@ -53,7 +55,8 @@ struct client_options {
 MUST_USE bool client_new(struct loop *loop, struct resolver *resolver,
                          const struct client_options *options, struct client **out,
                          struct err *err);
-void client_free(struct client *c); /* calls under way are cancelled; NULL is fine */
+/* Calls under way are cancelled; NULL is fine. Not from inside a receiver. Before loop_free. */
+void client_free(struct client *c);
 void client_close_idle(struct client *c);
 
 struct client_field {
@@ -72,6 +75,10 @@ struct client_request {
     bool has_body;    /* Content-Length: 0 also for an empty one */
     bool repeatable;  /* may be sent twice although its method may not */
     enum client_reach reach;
+    /* May this host (as in the URL, without brackets) be asked? At the request itself and at each redirect. False: CLIENT_DENIED,
+     * with its err. NULL: yes. */
+    bool (*judge)(void *context, struct view host, struct err *err);
+    void *judge_context;
     unsigned redirects;  /* 0: a 3xx is the answer */
     uint64_t timeout_ms; /* of the whole call; 0: none */
     uint64_t connect_ms; /* 0: the client's */
@@ -82,8 +89,8 @@ enum client_outcome {
     CLIENT_URL,     /* the URL (or that of a redirect) cannot be used */
     CLIENT_DENIED,  /* the address rules */
     CLIENT_CONNECT, /* name, TCP, proxy or TLS */
-    CLIENT_TIMEOUT,
-    CLIENT_BROKEN, /* sent, then broken off, or an answer that is no HTTP */
+    CLIENT_TIMEOUT, /* timeout_ms, or connect_ms */
+    CLIENT_BROKEN,  /* sent, then broken off, or an answer that is no HTTP */
     CLIENT_TOO_MANY_REDIRECTS,
     CLIENT_TOO_LARGE, /* client_collect alone */
     CLIENT_MEMORY,
@@ -99,7 +106,8 @@ struct client_end {
 };
 
 struct client_call;
-/* None of them is called from inside client_start. head and piece may call client_pause and client_cancel. */
+/* None of them is called from inside client_start or client_resume. All may call client_pause, client_cancel (of done: other calls)
+ * and client_start. NULL for head or piece: nobody wants to know. */
 struct client_receiver {
     /* The final answer's head; informational ones and followed redirects are not told. Lent for the call. */
     void (*head)(void *context, const struct http_head *head);
@@ -107,7 +115,7 @@ struct client_receiver {
     /* Once, last. The call is gone. */
     void (*done)(void *context, const struct client_end *end);
 };
-/* NULL: err. */
+/* NULL: err: no memory, or a field that is not the caller's to write. All else, a bad URL too, is told by done. */
 struct client_call *client_start(struct client *c, const struct client_request *request,
                                  const struct client_receiver *receiver, void *context,
                                  struct err *err);
@@ -132,5 +140,6 @@ MUST_USE bool client_answer_field(const struct client_answer *a, struct view nam
                                   struct view *value);
 
 /* address.c: pure. name: a host as in a URL, without brackets. */
-bool client_name_private(struct view name);
+bool client_name_private(
+    struct view name); /* localhost, *.localhost, *.internal, *.local; "a." is "a" */
 bool client_address_private(const struct addr *a);

@@ -75,6 +75,11 @@ bool http_is_token(struct view v)
     return v.len > 0 && view_span(v, 0, BYTE_TOKEN) == v.len;
 }
 
+bool http_is_value(struct view v)
+{
+    return view_span(v, 0, BYTE_VALUE) == v.len;
+}
+
 /* clang-format off */
 #define T (BYTE_TOKEN | BYTE_VALUE | BYTE_TARGET)
 #define H (BYTE_TOKEN | BYTE_VALUE | BYTE_TARGET | BYTE_HOST)

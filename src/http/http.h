@@ -13,7 +13,7 @@
  * Splits   any split of the input gives the same events; the parser remembers how far it has
  * looked, so that a slow sender costs O(bytes) in all. Limits   base/limits.h: HTTP_HEAD_BYTES_MAX
  * (431), HTTP_LINE_BYTES_MAX (414 for the request line, 431 for a field), HTTP_FIELDS_MAX (431).
- * Read in order   head.c header.c url.c body.c write.c */
+ * Read in order   head.c header.c url.c absolute.c body.c write.c */
 #pragma once
 
 #include "base/buf.h"
@@ -81,6 +81,8 @@ struct http_list {
 bool http_list_next(const struct http_head *h, struct view name, struct http_list *cursor,
                     struct view *element);
 bool http_is_token(struct view v); /* RFC 9110, 5.6.2; not empty */
+bool http_is_value(
+    struct view v); /* of a field (RFC 9110, 5.5): no control character but the tab */
 
 /* url.c */
 /* "host", "host:port" or "[v6]:port": the host without brackets, lent. *port stays as it is where none is written.
@@ -100,6 +102,29 @@ MUST_USE bool http_target_split(struct view target, struct http_target *out, str
  * which may pass room: out then holds the first room bytes. */
 MUST_USE bool http_query_first(struct view query, struct view name, uint8_t *out, size_t room,
                                size_t *len);
+
+/* absolute.c: the URLs that a client asks for. Nothing of a URL is ever in an error but its scheme. */
+struct http_url {
+    bool https;
+    struct view user_info; /* before '@', as written; .at NULL: there is none */
+    struct view
+        host; /* a name of letters, digits, '-', '_' and '.'; an IPv6 literal without brackets */
+    bool brackets;
+    uint16_t port;         /* 80 or 443 where none is written */
+    struct view authority; /* host and port as written, without user info */
+    struct view target; /* behind the authority: path and query; may be empty, may begin with '?' */
+    struct view path, query; /* the parts of it; query with its '?' */
+};
+/* "http://…" or "https://…", of visible ASCII; a fragment is left out. Lends url. */
+MUST_USE bool http_url_split(struct view url, struct http_url *out, struct err *err);
+/* Visible ASCII and nothing else: what http_url_split wants. */
+bool http_url_is_plain(struct view url);
+/* As people and servers write it: blanks and bytes beyond ASCII are percent-encoded, blanks around it and a fragment left out.
+ * ERR_SYNTAX: a control character. Appended. */
+MUST_USE bool http_url_clean(struct view url, struct buf *out, struct err *err);
+/* What a Location says (RFC 3986, 5.2): an absolute URL, appended; not judged: http_url_split does. base: its user info is left out. */
+MUST_USE bool http_url_resolve(const struct http_url *base, struct view reference, struct buf *out,
+                               struct err *err);
 
 /* body.c: where a message ends. */
 struct http_body {

@@ -135,6 +135,19 @@ static bool judge(struct session_context *c, const struct session_client_options
            tls_error(err, ERR_TLS, "setting up the built-in CAs");
 }
 
+/* What servers of today and of ten years ago have in common, without what RFC 9325, 4.2 warns of. */
+static bool allow_tls12(SSL_CTX *ssl, struct err *err)
+{
+#ifdef OPENSSL_NO_TLS1_2
+    (void)ssl;
+    return err_set(err, ERR_CONFIG, "TLS 1.2 is not built in");
+#else
+    return (SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
+            SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1) ||
+           tls_error(err, ERR_TLS, "setting up TLS 1.2");
+#endif
+}
+
 bool session_client_context(const struct session_client_options *options,
                             struct session_context **out, struct err *err)
 {
@@ -147,6 +160,8 @@ bool session_client_context(const struct session_client_options *options,
     if (SSL_CTX_set_alpn_protos(c->ssl, http11, sizeof http11 - 1) != 0 ||
         (options->suites && SSL_CTX_set_ciphersuites(c->ssl, options->suites) != 1))
         return tls_error(err, ERR_TLS, "setting up TLS");
+    if (options->tls12 && !allow_tls12(c->ssl, err))
+        return false;
     *out = take(c);
     return true;
 }

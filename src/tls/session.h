@@ -1,8 +1,9 @@
-/* session: one TLS 1.3 connection without any I/O: ciphertext in, ciphertext out; for attested TLS, at both ends.
+/* session: one TLS connection without any I/O: ciphertext in, ciphertext out; for attested TLS, at both ends, and for requests to
+ * other people's servers.
  *
  *   session_feed ──► handshake / read / write ──► session_output (take it away with session_sent)
  *
- * TLS 1.3 alone (RFC 8446); ALPN http/1.1 offered and insisted on; no early data, no tickets, no renegotiation. Both ends can
+ * TLS 1.3 (RFC 8446), 1.2 with forward secrecy and AEAD by option; ALPN http/1.1 offered, by a server insisted on; no early data, no tickets, no renegotiation. Both ends can
  * derive the same exporter value (RFC 5705, RFC 9266), and know the leaf certificate.
  *
  * Memory   plaintext and ciphertext are copied in and out of OpenSSL; a session holds one record of each. Output that nobody
@@ -25,6 +26,7 @@ struct session_client_options {
     /* Neither name nor chain is judged: the caller pins what it sees in another way. */
     bool any_certificate;
     const char *suites; /* in order of preference, by RFC 8446's names and ':'; NULL: OpenSSL's */
+    bool tls12; /* also TLS 1.2: where nobody asks for exporters, which that one lacks here */
 };
 MUST_USE bool session_client_context(const struct session_client_options *options,
                                      struct session_context **out, struct err *err);
