@@ -356,6 +356,7 @@ static bool take_body(struct client_conn *conn, struct buf *in, bool end)
             return false;
         }
         if (result == HTTP_DONE) {
+            buf_eat(in, buf_len(in) - rest.len);
             whole(conn, rest.len);
             return false;
         }

@@ -36,6 +36,9 @@ bool http_url_split(struct view url, struct http_url *out, struct err *err)
         u.user_info = view_first(authority, at);
         authority = view_skip(authority, at + 1);
     }
+    if (view_find(u.user_info, '\\') <
+        u.user_info.len) /* to browsers a '/', and the host before it */
+        return err_set(err, ERR_SYNTAX, "the URL holds a '\\' before its host");
     u.port = u.https ? 443 : 80;
     u.brackets = authority.len && authority.at[0] == '[';
     if (!http_authority_split(authority, &u.host, &u.port) || !host_ok(u.host, u.brackets))
