@@ -91,3 +91,7 @@ struct view json_source(const struct json_doc *doc, uint32_t token);
 enum json_layout { JSON_COMPACT, JSON_PRETTY };
 MUST_USE bool json_render(const struct json_doc *doc, uint32_t token, enum json_layout layout,
                           bool sorted, struct buf *out, struct err *err);
+/* json_compact.c: the blanks of a text that is one JSON value, at most JSON_WRAPPED_MAX deep, are taken out where it stands; *len: its bytes.
+ * Numbers, strings, and the order and number of keys stay. O(1) memory. False: it is no such value, and is as it was. */
+enum { JSON_WRAPPED_MAX = JSON_DEEP_MAX - 4 }; /* what still can be read when others wrap it */
+MUST_USE bool json_compact(uint8_t *text, size_t *len, struct err *err);

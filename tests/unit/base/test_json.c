@@ -732,6 +732,54 @@ static void writes_bytes_in_hex(void **state)
     buf_done(&out);
 }
 
+static void takes_out_blanks_and_nothing_else(void **state)
+{
+    static const struct {
+        struct view text, want;
+    } cases[] = {
+        {VIEW("{}"), VIEW("{}")},
+        {VIEW(" { \"a b\" : [ 1.50 , -0 ,\t1e+05\r\n ] , \"a b\" : \" \\\" \\\\\" } "),
+         VIEW("{\"a b\":[1.50,-0,1e+05],\"a b\":\" \\\" \\\\\"}")},
+        {VIEW("\n true\n"), VIEW("true")},
+        {VIEW("12345678901234567890123"), VIEW("12345678901234567890123")},
+        {VIEW("\" x \""), VIEW("\" x \"")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        uint8_t *text = malloc(cases[i].text.len);
+        size_t len = cases[i].text.len;
+
+        assert_non_null(text);
+        memcpy(text, cases[i].text.at, len);
+        assert_true(json_compact(text, &len, NULL));
+        assert_true(view_eq(view_from(text, len), cases[i].want));
+        assert_true(json_compact(text, &len, NULL));
+        assert_true(view_eq(view_from(text, len), cases[i].want));
+        free(text);
+    }
+}
+
+static void leaves_what_is_no_json_as_it_was(void **state)
+{
+    char deep[2 * JSON_DEEP_MAX], broken[] = " [1, 2";
+    size_t len = sizeof broken - 1;
+    struct err err;
+
+    (void)state;
+    assert_false(json_compact((uint8_t *)broken, &len, &err));
+    assert_int_equal(len, sizeof broken - 1);
+    assert_string_equal(broken, " [1, 2");
+    len = 0;
+    assert_false(json_compact((uint8_t *)broken, &len, &err));
+    for (size_t depth = JSON_WRAPPED_MAX; depth <= JSON_WRAPPED_MAX + 1; depth++) {
+        memset(deep, '[', depth);
+        memset(deep + depth, ']', depth);
+        len = 2 * depth;
+        assert_int_equal(json_compact((uint8_t *)deep, &len, &err), depth == JSON_WRAPPED_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -756,6 +804,8 @@ int main(void)
         cmocka_unit_test(reads_loosely_what_strangers_write),
         cmocka_unit_test(the_first_failure_to_write_sticks),
         cmocka_unit_test(writes_bytes_in_hex),
+        cmocka_unit_test(takes_out_blanks_and_nothing_else),
+        cmocka_unit_test(leaves_what_is_no_json_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
