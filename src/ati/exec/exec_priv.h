@@ -1,0 +1,64 @@
+/* Private to exec: a call under way, and what its handler may do with it. */
+#pragma once
+
+#include "ati/exec/exec.h"
+#include "base/secret.h"
+
+struct flights;
+
+struct exec_shared {
+    struct mcp_hub *mcp;
+    char *folder; /* NULL: there is none */
+    char **environment;
+    enum client_reach reach;
+    struct flights *tokens;  /* of OAuth2 */
+    struct flights *outputs; /* of generators */
+};
+
+struct executor {
+    struct loop *loop;
+    struct client *client;
+    struct exec_shared *shared;
+    struct log *log;
+    struct execution *executions;
+};
+
+/* What was given away with a call, and must not come back in its answer: lent by the snapshot's keyring, or copied. */
+enum { EXEC_SECRETS_MAX = 32 };
+
+struct execution {
+    struct executor *executor;
+    struct execution *next, **link; /* of executor->executions */
+    struct exec_request
+        request; /* snapshot and caller are referenced; what views lend stays lent */
+    const struct exec_handler *handler;
+    void *state; /* the handler's, freed by its cancel; NULL: it has made nothing */
+    exec_done *done;
+    void *context;
+    struct task finish;
+    bool finished;
+    struct exec_result result;
+    struct view secrets[EXEC_SECRETS_MAX];
+    size_t secret_count;
+};
+
+/* An end, once; done is called from the loop's next round. The handler's cancel is called before done.
+ *
+ * exec_finish   value: JSON text, taken (json is empty afterwards)
+ * exec_fail     the sentence without the prefix of its outcome. status: of /call */
+void exec_finish(struct execution *e, enum exec_outcome outcome, struct buf *json);
+void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const char *fmt, ...)
+    PRINTF(4, 5);
+/* The same with a text of any length, copied; longer ones are cut at EXEC_ERROR_BYTES_MAX. */
+enum { EXEC_ERROR_BYTES_MAX = 1024 * 1024 };
+void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
+                    struct view text);
+
+/* This secret leaves with the call: what comes back is looked through for it. Lent until e is freed. */
+void exec_secret(struct execution *e, struct view secret);
+
+/* mask.c: pure. Each secret of at least MASK_BYTES_MIN, as it is and as JSON strings, base64 and URLs write it, becomes "[redacted]". json: text is
+ * JSON and stays JSON. */
+enum { MASK_BYTES_MIN = 16 };
+MUST_USE bool mask_secrets(struct buf *text, bool json, const struct view *secrets, size_t count,
+                           struct err *err);
