@@ -77,7 +77,8 @@ static struct said say(struct caller *caller, const char *text)
     buf_init(&out, 1 << 20, "answer");
     assert_true(json_load_loose(view_str(text), 1000, &s.tree, &err));
     assert_true(mcp_server_read(&state, &s.tree.doc, 0, &s.message, &s.step, &out, &err));
-    s.answer = strndup((const char *)buf_view(&out).at, buf_len(&out));
+    assert_true(buf_append_byte(&out, 0, NULL));
+    s.answer = strdup((const char *)buf_view(&out).at);
     buf_done(&out);
     return s;
 }

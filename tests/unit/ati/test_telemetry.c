@@ -58,12 +58,26 @@ static void takes_no_malformed_context(void **state)
     }
 }
 
-static struct telemetry_config configured(char **environment)
+/* A writable copy, good until the next call. */
+static char **environment_of(const char *const *list)
+{
+    static char text[8][256], *copy[9];
+    size_t n = 0;
+
+    for (; list[n]; n++) {
+        (void)snprintf(text[n], sizeof text[n], "%s", list[n]);
+        copy[n] = text[n];
+    }
+    copy[n] = NULL;
+    return copy;
+}
+
+static struct telemetry_config configured(const char *const *environment)
 {
     struct telemetry_config c;
     struct err err = {0};
 
-    if (!telemetry_config_load(&c, environment, "1.2.3", &err))
+    if (!telemetry_config_load(&c, environment_of(environment), "1.2.3", &err))
         fail_msg("%s", err.text);
     return c;
 }
@@ -80,7 +94,7 @@ static const char *resource_of(const struct telemetry_config *c)
 
 static void is_off_unless_asked_for(void **state)
 {
-    char *blank[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=  ", "OTEL_SERVICE_NAME=x", NULL};
+    const char *blank[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=  ", "OTEL_SERVICE_NAME=x", NULL};
     struct telemetry *t = (struct telemetry *)(void *)blank;
     struct telemetry_config c = configured(blank);
 
@@ -88,20 +102,21 @@ static void is_off_unless_asked_for(void **state)
     assert_null(c.traces_url);
     assert_null(c.metrics_url);
     telemetry_config_done(&c);
-    assert_true(telemetry_new(blank, "1", NULL, &t, NULL));
+    assert_true(telemetry_new(environment_of(blank), "1", NULL, &t, NULL));
     assert_null(t);
 }
 
 static void reads_the_standard_variables(void **state)
 {
-    char *some[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318//",
-                    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=https://m/x/",
-                    "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Basic%20abc=, x-a = b ,broken,=c",
-                    "OTEL_RESOURCE_ATTRIBUTES=service.name=low,deployment.environment=low,k=v%2Cw",
-                    "ENVIRONMENT_TIER=staging",
-                    "SERVICE_NAME=middle",
-                    "OTEL_SERVICE_NAME=high",
-                    NULL};
+    const char *some[] = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318//",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=https://m/x/",
+        "OTEL_EXPORTER_OTLP_HEADERS=Authorization=Basic%20abc=, x-a = b ,broken,=c",
+        "OTEL_RESOURCE_ATTRIBUTES=service.name=low,deployment.environment=low,k=v%2Cw",
+        "ENVIRONMENT_TIER=staging",
+        "SERVICE_NAME=middle",
+        "OTEL_SERVICE_NAME=high",
+        NULL};
     struct telemetry_config c = configured(some);
 
     (void)state;
@@ -121,9 +136,9 @@ static void reads_the_standard_variables(void **state)
 
 static void names_itself_when_nobody_does(void **state)
 {
-    char *listed[] = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://t",
-                      "OTEL_RESOURCE_ATTRIBUTES=service.name=low", NULL};
-    char *bare[] = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://t", NULL};
+    const char *listed[] = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://t",
+                            "OTEL_RESOURCE_ATTRIBUTES=service.name=low", NULL};
+    const char *bare[] = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://t", NULL};
     struct telemetry_config c = configured(listed);
 
     (void)state;
@@ -140,30 +155,30 @@ static void names_itself_when_nobody_does(void **state)
 
 static void says_what_is_wrong_with_them(void **state)
 {
-    static char *const bad[][3] = {
+    static const char *const bad[][3] = {
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318", NULL, NULL},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_TRACES_SAMPLER=sometimes", NULL},
     };
-    char *ratio[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_TRACES_SAMPLER=traceidratio",
-                     "OTEL_TRACES_SAMPLER_ARG=1.5", NULL};
+    const char *ratio[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c",
+                           "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=1.5", NULL};
     struct telemetry_config c;
     struct err err;
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        char *environment[] = {bad[i][0], bad[i][1], NULL};
+        const char *environment[] = {bad[i][0], bad[i][1], NULL};
 
-        assert_false(telemetry_config_load(&c, environment, "1", &err));
+        assert_false(telemetry_config_load(&c, environment_of(environment), "1", &err));
         assert_int_equal(err.code, ERR_CONFIG);
     }
-    assert_false(telemetry_config_load(&c, ratio, "1", &err));
+    assert_false(telemetry_config_load(&c, environment_of(ratio), "1", &err));
     assert_string_equal(err.text, "OTEL_TRACES_SAMPLER_ARG: 1.5 is no number from 0 to 1");
 }
 
 static void samples_as_it_is_told(void **state)
 {
     static const struct {
-        char *name, *argument;
+        const char *name, *argument;
         int parent; /* -1: none, else whether it is sampled */
         uint8_t low;
         bool kept;
@@ -184,8 +199,8 @@ static void samples_as_it_is_told(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *environment[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c", cases[i].name,
-                               cases[i].argument, NULL};
+        const char *environment[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c", cases[i].name,
+                                     cases[i].argument, NULL};
         struct telemetry_config c = configured(environment);
         struct trace_context parent = {.valid = cases[i].parent >= 0,
                                        .sampled = cases[i].parent == 1};
