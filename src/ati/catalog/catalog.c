@@ -200,9 +200,9 @@ const struct tool_provider *catalog_provider_at(const struct catalog *c, size_t 
 
 const struct tool_provider *catalog_provider(const struct catalog *c, struct view name)
 {
-    for (size_t i = c->set.count; i > 0; i--)
-        if (view_eq(view_str(c->set.providers[i - 1]->name), name))
-            return c->set.providers[i - 1];
+    for (size_t i = 0; i < c->set.count; i++)
+        if (view_eq(view_str(c->set.providers[i]->name), name))
+            return c->set.providers[i];
     return NULL;
 }
 

@@ -32,14 +32,14 @@ MUST_USE bool catalog_discovered(const struct catalog *c, const struct tool_prov
 size_t catalog_provider_count(const struct catalog *c);
 const struct tool_provider *catalog_provider_at(const struct catalog *c, size_t index);
 const struct tool_provider *catalog_provider(const struct catalog *c,
-                                             struct view name); /* NULL: none */
+                                             struct view name); /* the first; NULL: none */
 /* Public tools, in load order; a name once. */
 size_t catalog_tool_count(const struct catalog *c);
 const struct tool *catalog_tool_at(const struct catalog *c, size_t index);
 /* NULL: none. */
 const struct tool *catalog_find(const struct catalog *c, struct view name);
-/* For a name that is none's: public tools of the provider that stands before its first ':', those that sound most like it first, as
- * far as the caller may call them; into out. Returns how many. */
+/* For a name that is none's: public tools of the provider that stands before its first ':', as far as the caller may call them; into
+ * out. Those that sound most like it when there are more than max; all in load order otherwise. Returns how many. */
 size_t catalog_suggest(const struct catalog *c, const struct caller *caller, int64_t now_s,
                        struct view name, const struct tool **out, size_t max);
 /* As catalog_find; else with each '_' from the left, one at a time, read as ':'. */

@@ -29,11 +29,17 @@ struct hit {
 static bool says_nothing(struct view word)
 {
     static const char *const words[] = {
-        "a",    "an",    "and",  "are",  "as",    "at",  "be",    "by",   "can", "do",   "does",
-        "for",  "from",  "get",  "has",  "have",  "how", "i",     "if",   "in",  "into", "is",
-        "it",   "its",   "me",   "my",   "need",  "of",  "on",    "or",   "our", "some", "that",
-        "the",  "their", "them", "this", "to",    "use", "using", "want", "was", "we",   "what",
-        "when", "which", "will", "with", "would", "you", "your",
+        "about", "above",    "after", "all",    "also",    "an",     "and",   "any",    "are",
+        "at",    "be",       "been",  "before", "being",   "below",  "both",  "but",    "by",
+        "can",   "could",    "did",   "do",     "does",    "during", "each",  "every",  "few",
+        "for",   "from",     "had",   "has",    "have",    "he",     "her",   "here",   "how",
+        "if",    "in",       "into",  "is",     "it",      "just",   "like",  "may",    "me",
+        "might", "more",     "most",  "must",   "my",      "need",   "no",    "nor",    "not",
+        "of",    "on",       "only",  "or",     "our",     "shall",  "she",   "should", "so",
+        "some",  "than",     "that",  "the",    "then",    "there",  "they",  "this",   "through",
+        "to",    "use",      "using", "very",   "want",    "was",    "way",   "we",     "were",
+        "what",  "whatever", "when",  "where",  "whether", "which",  "while", "who",    "whom",
+        "why",   "will",     "with",  "would",  "you",     "your",
     };
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -44,10 +50,11 @@ static bool says_nothing(struct view word)
 
 static bool in_word(uint8_t c)
 {
-    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c >= 0x80;
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '_' ||
+           c >= 0x80;
 }
 
-/* The next run of letters and digits. */
+/* The next run of letters, digits and '_'. */
 static bool next_word(struct view *rest, struct view *word)
 {
     size_t n = 0;
@@ -75,13 +82,13 @@ static bool next_piece(struct view *rest, struct view *piece)
     return n > 0;
 }
 
-static void split(struct view query, bool all, struct words *out)
+static void split(struct view query, struct words *out)
 {
     struct view piece;
 
     out->count = 0;
     while (out->count < WORDS_MAX && next_piece(&query, &piece))
-        if (piece.len >= WORD_LEAST && (all || !says_nothing(piece)))
+        if (piece.len >= WORD_LEAST && !says_nothing(piece))
             out->at[out->count++] = piece;
 }
 
@@ -96,14 +103,18 @@ static bool contains(struct view text, struct view word)
     return false;
 }
 
+static bool alike(struct view other, struct view word)
+{
+    return word.len >= FUZZY_LEAST && other.len >= FUZZY_OTHER_LEAST &&
+           catalog_sound(word, other) >= ALIKE;
+}
+
 static bool sounds(struct view text, struct view word)
 {
     struct view other;
 
-    if (word.len < FUZZY_LEAST)
-        return false;
     while (next_word(&text, &other))
-        if (other.len >= FUZZY_OTHER_LEAST && catalog_sound(word, other) >= ALIKE)
+        if (alike(other, word))
             return true;
     return false;
 }
@@ -117,16 +128,16 @@ static double field(const char *text, struct view word, double weight)
     return sounds(v, word) ? weight * FUZZY_SHARE : 0;
 }
 
+/* A tag is one word, and what sounds like it is as good. */
 static double tags(const struct texts *all, struct view word)
 {
-    double best = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        struct view tag = view_str(all->at[i]);
 
-    for (size_t i = 0; i < all->count && best < TAG; i++) {
-        double one = field(all->at[i], word, TAG);
-
-        best = one > best ? one : best;
+        if (contains(tag, word) || alike(tag, word))
+            return TAG;
     }
-    return best;
+    return 0;
 }
 
 static double word_score(const struct tool *t, struct view word)
@@ -194,9 +205,7 @@ size_t catalog_search(const struct catalog *c, const struct caller *caller, int6
     struct words words;
     size_t count = 0;
 
-    split(query, false, &words);
-    if (!words.count)
-        split(query, true, &words); /* "how to use it": better than nothing */
+    split(query, &words);
     for (size_t i = 0; hits && i < catalog_tool_count(c); i++) {
         const struct tool *t = catalog_tool_at(c, i);
         struct hit h = {.tool = t, .order = i};
@@ -210,19 +219,30 @@ size_t catalog_search(const struct catalog *c, const struct caller *caller, int6
     return give(hits, count, out);
 }
 
+static int by_order(const void *a, const void *b)
+{
+    const struct hit *one = a, *other = b;
+
+    return one->order < other->order ? -1 : one->order > other->order;
+}
+
 size_t catalog_suggest(const struct catalog *c, const struct caller *caller, int64_t now_s,
                        struct view name, const struct tool **out, size_t max)
 {
     struct view prefix = view_first(name, view_find(name, ':'));
     struct hit *hits = calloc(max + 1, sizeof *hits);
-    size_t count = 0;
+    size_t count = 0, all = 0;
 
     for (size_t i = 0; hits && prefix.len < name.len && i < catalog_tool_count(c); i++) {
         const struct tool *t = catalog_tool_at(c, i);
         struct hit h = {.tool = t, .score = catalog_sound(view_str(t->name), name), .order = i};
 
-        if (view_eq(view_str(t->provider->name), prefix) && caller_may(caller, t->scope, now_s))
-            keep(hits, &count, max, h);
+        if (!view_eq(view_str(t->provider->name), prefix) || !caller_may(caller, t->scope, now_s))
+            continue;
+        all++;
+        keep(hits, &count, max, h);
     }
+    if (count && all <= max)
+        qsort(hits, count, sizeof *hits, by_order);
     return give(hits, count, out);
 }

@@ -246,8 +246,9 @@ static bool default_destination_good(const struct tool_provider *p, const char *
 
 static bool good_provider(struct tool_provider *p, const char *name, struct err *err)
 {
-    return default_destination_good(p, name, err) &&
-           (p->handler != HANDLER_PASSTHROUGH || passthrough_good(p, name, err));
+    if (p->handler == HANDLER_FILES)
+        return default_destination_good(p, name, err);
+    return p->handler != HANDLER_PASSTHROUGH || passthrough_good(p, name, err);
 }
 
 /* --- a whole manifest --- */
@@ -273,8 +274,10 @@ static bool read_provider(struct manifest_reader *r, uint32_t token)
     r->warn = warn;
     if (!manifest_read_in(r, "provider", token, manifest_provider_fields, p))
         return false;
+    if (p->description && !*p->description)
+        manifest_warn(r, token, "provider.description", "is empty");
     return wanted(r, token, "provider.name", p->name) &&
-           wanted(r, token, "provider.description", p->description);
+           (p->description || wanted(r, token, "provider.description", NULL));
 }
 
 static bool read_manifest(struct manifest_reader *r)

@@ -130,7 +130,9 @@ static bool read_tool(struct manifest_reader *r, uint32_t token, struct tool *t)
         return false;
     if (!set(t->name))
         return manifest_refuse(r, token, "name", "is missing: every tool has one");
-    if (!set(t->description))
+    if (t->description && !*t->description)
+        manifest_warn(r, token, "description", "is empty: it is what a model chooses by");
+    if (!t->description)
         return manifest_refuse(r, token, "description",
                                "is missing: it is what a model chooses by");
     if (t->scope && !*t->scope)

@@ -372,8 +372,9 @@ static void finds_tools_by_words(void **state)
     /* name 10 beats name 5; provider and description count as well */
     search_finds(c, all, "weather", "weather");
     search_finds(c, all, "WEATHER forecast", "weather");
-    /* create_issue: tag 4 and, fuzzy, name 4; search_issues: name 5, description 2 */
-    search_finds(c, all, "issues", "gh:create_issue gh:search_issues");
+    /* search_issues: name 5, description 2; create_issue: tag 4 (its name is one word, that sounds like another) */
+    search_finds(c, all, "issues", "gh:search_issues gh:create_issue");
+    search_finds(c, all, "issue", "gh:create_issue gh:search_issues"); /* 9 and 7 */
     search_finds(c, all, "code", "gh:search_issues gh:create_issue");
     search_finds(c, all, "bug", "gh:create_issue");
     /* slips of the finger */
@@ -387,11 +388,12 @@ static void finds_tools_by_words(void **state)
     search_finds(c, all, "share nonsense blabla", "");
     search_finds(c, all, "", "");
     search_finds(c, all, "a", "");
+    search_finds(c, all, "what is the", "");
     /* only what the caller may call */
     search_finds(c, some, "weather", "");
-    search_finds(c, some, "issues", "gh:create_issue gh:search_issues");
+    search_finds(c, some, "issues", "gh:search_issues gh:create_issue");
     assert_int_equal(catalog_search(c, all, NOW, VIEW("issues"), found, 1), 1);
-    assert_string_equal(found[0]->name, "gh:create_issue");
+    assert_string_equal(found[0]->name, "gh:search_issues");
     assert_int_equal(catalog_search(c, all, NOW, VIEW("issues"), found, 0), 0);
     catalog_unref(c);
     caller_unref(all);
@@ -401,7 +403,7 @@ static void finds_tools_by_words(void **state)
 static void suggests_tools_of_the_same_provider(void **state)
 {
     struct caller *all = caller_of("*"), *some = caller_of("tool:gh:list");
-    const struct tool *found[2];
+    const struct tool *found[2], *three[3];
     struct catalog *c;
 
     (void)state;
@@ -411,6 +413,8 @@ static void suggests_tools_of_the_same_provider(void **state)
     c = load();
     assert_int_equal(catalog_suggest(c, all, NOW, VIEW("gh:search_repos"), found, 2), 2);
     assert_string_equal(found[0]->name, "gh:search_repositories");
+    assert_int_equal(catalog_suggest(c, all, NOW, VIEW("gh:search_repos"), three, 3), 3);
+    assert_string_equal(three[0]->name, "gh:list"); /* all that there are, in their own order */
     assert_int_equal(catalog_suggest(c, some, NOW, VIEW("gh:search_repos"), found, 2), 1);
     assert_string_equal(found[0]->name, "gh:list");
     assert_int_equal(catalog_suggest(c, all, NOW, VIEW("gl:list"), found, 2), 0);

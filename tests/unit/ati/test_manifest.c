@@ -457,7 +457,7 @@ static void refuses_mistakes_with_file_line_and_field(void **state)
          PARSE "line 4: provider.upload_destinations.d.bucket: is missing"},
         {HEAD "upload_destinations = { d = 1 }",
          PARSE "line 4: provider.upload_destinations.d: must be a table, not a number"},
-        {HEAD "upload_default_destination = \"d\"",
+        {HEAD "handler = \"file_manager\"\nupload_default_destination = \"d\"",
          INVALID "upload_default_destination 'd' is not present in "
                  "[provider.upload_destinations]"},
         /* overrides */
@@ -529,6 +529,10 @@ static void warns_of_what_is_odd(void **state)
          NAME ": line 4: provider.descripton: unknown field, ignored; did you mean description?\n"},
         {HEAD "bas_url = \"d\"\n",
          NAME ": line 4: provider.bas_url: unknown field, ignored; did you mean base_url?\n"},
+        {"[provider]\nname = \"x\"\ndescription = \"\"\n",
+         NAME ": line 1: provider.description: is empty\n"},
+        {HEAD "[[tools]]\nname = \"t\"\ndescription = \"\"\n",
+         NAME ": line 4: tools[0].description: is empty: it is what a model chooses by\n"},
         {HEAD "[tool]\nname = \"x\"\n",
          NAME ": line 4: tool: unknown table, ignored; did you mean tools?\n"},
         {TOOL "input-schema = {}\n",

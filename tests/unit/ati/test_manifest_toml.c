@@ -29,9 +29,11 @@ static void becomes_json_in_its_own_order(void **state)
         {"[b]\nx = 1\n[a]\nx = 2\n[b.c]\ny = 3\n",
          "{\"b\":{\"x\":1,\"c\":{\"y\":3}},\"a\":{\"x\":2}}"},
         /* strings */
-        {"s = \"a\\tb\\n\\\"\\\\ \\u00e9 \\U0001F600\"", "{\"s\":\"a\\u0009b\\u000a\\\"\\\\ é 😀\"}"},
+        {"s = \"a\\tb\\n\\\"\\\\ \\u00e9 \\U0001F600\"",
+         "{\"s\":\"a\\u0009b\\u000a\\\"\\\\ é 😀\"}"},
         {"s = 'C:\\n'", "{\"s\":\"C:\\\\n\"}"},
-        {"s = \"\"\"\nfirst\n  second \\\n     third\"\"\"", "{\"s\":\"first\\u000a  second third\"}"},
+        {"s = \"\"\"\nfirst\n  second \\\n     third\"\"\"",
+         "{\"s\":\"first\\u000a  second third\"}"},
         {"s = '''\nraw \\ '' here\n'''", "{\"s\":\"raw \\\\ '' here\\u000a\"}"},
         {"s = \"\"\"quote at the end\"\"\"\"\"", "{\"s\":\"quote at the end\\\"\\\"\"}"},
         {"s = \"# no comment\" # a comment", "{\"s\":\"# no comment\"}"},
