@@ -3,40 +3,69 @@
  *   main thread   signals, reload, MCP connections (mcp_hub), discovery, telemetry, metrics
  *   worker × n    one loop each: listener (SO_REUSEPORT), serve, executor, client; a reference to the snapshot
  *
- *   a request     serve ─► [signature, later] ─► auth.c (who) ─► route.c (what) ─► call.c | mcp_route.c | tools.c | health.c | help.c
- *                  call: catalog_resolve ─► caller_may ─► quota_take ─► exec_start ─► audit_write ─► answer
+ *   a request     serve ─► pipeline.c: telemetry ─► [signature, later] ─► auth.c (who) ─► route.c (what)
+ *                    └► call.c, mcp_route.c ─► invoke.c: caller_may ─► quota_take ─► exec_start ─► audit_write ─► answer
+ *                       tools.c health.c help.c
  *
- * The order of the layers is fixed: telemetry, signature check, authentication, route. Layers that are not built yet have their place in
- * pipeline.c, one function a layer. The target is parsed once (serve); who authorises and who routes see the same struct.
- * A caller who leaves cancels the work. SIGTERM drains; SIGHUP makes a new snapshot (a bad manifest or keyring keeps the old one and says so).
+ * Layers      their order is fixed; those that are not built yet have their place in pipeline.c, one function a layer. The target is
+ *             parsed once (serve); who authorises and who routes see the same struct. Who may not ask is refused before a byte of
+ *             the body is read.
+ * Leaving     a caller who leaves cancels the work. SIGTERM and SIGINT drain; a second one ends at once.
+ * Reload      SIGHUP makes a new snapshot of manifests, keyring and token keys; anything bad keeps all of the old one and says so.
+ *             Calls under way finish with what they started with.
+ * Safety      a broken token configuration stops the start. Without any, everybody may call everything: that is refused on an
+ *             address that others can reach, unless allow_open says that it is meant.
+ * Metrics     on a listener of their own (metrics_listen), never on the port that agents reach.
  *
- * Limits   bodies: CALL_BODY_BYTES_MAX for /call, ROUTE_BODY_BYTES_MAX elsewhere.
- * Read in order   config.c gateway.c worker.c pipeline.c auth.c route.c call.c mcp_route.c tools.c health.c metrics.c reload.c discovery.c */
+ * Limits   bodies: CALL_BODY_BYTES_MAX for /call, ROUTE_BODY_BYTES_MAX elsewhere; GATEWAY_BATCH_MAX.
+ * Read in order   config.c gateway.c worker.c pipeline.c auth.c route.c request.c invoke.c call.c mcp_route.c tools.c health.c help.c metrics.c
+ *                 reload.c discovery.c */
 #pragma once
 
 #include "base/log.h"
 
 enum {
     GATEWAY_PORT = 8090,
+    GATEWAY_WORKERS_MAX = 256,
+    GATEWAY_CONNECTIONS = 16384, /* of all workers */
+    GATEWAY_DRAIN_S = 30,
+    GATEWAY_DRIFT_S = 60,
     CALL_BODY_BYTES_MAX = 1431663957, /* 1 GiB × 4/3 and 8 KiB: an upload in base64 */
     ROUTE_BODY_BYTES_MAX = 4 * 1024 * 1024
 };
 
+enum signature_mode { SIGNATURE_LOG, SIGNATURE_WARN, SIGNATURE_ENFORCE };
+
+/* All text is lent for the life of the gateway. */
 struct gateway_config {
     const char *folder; /* the ATI directory */
-    const char *bind;   /* an IP literal */
+    const char *bind;   /* an IP literal; NULL: 127.0.0.1 */
     uint16_t port;      /* 0: any */
     bool env_keys, migrate, enable_passthrough;
-    int signature_mode; /* 0 log, 1 warn, 2 enforce */
+    bool allow_open; /* no authentication on an address that is not loopback */
+    enum signature_mode signature_mode;
     uint64_t signature_drift_s;
     const char *signature_exempt;
     unsigned workers; /* 0: one a CPU */
     uint64_t drain_ms;
+    unsigned connections_max;   /* 0: GATEWAY_CONNECTIONS */
+    const char *metrics_listen; /* "127.0.0.1:9464"; NULL: none */
+    const char *origins;        /* whose pages may speak to /mcp, beside our own host; NULL: none */
+    const char *audit_file;     /* NULL: audit.jsonl in the folder */
+    uint64_t audit_rotate_bytes;
+    unsigned audit_keep;
     char **environment;
 };
 
+/* config.c: what a flag says; pure. name: without dashes; value NULL: a switch that was given. ERR_USAGE: a sentence that names the flag. */
+MUST_USE bool gateway_config_set(struct gateway_config *c, const char *name, const char *value,
+                                 struct err *err);
+/* The defaults, and what the environment says. */
+void gateway_config_init(struct gateway_config *c, char **environment);
+
 struct gateway;
+/* Loads everything and opens the listeners. ERR_CONFIG: what the operator wrote cannot be used. */
 MUST_USE bool gateway_new(const struct gateway_config *config, struct log_sink *sink,
                           struct log *log, struct gateway **out, struct err *err);
 MUST_USE bool gateway_run(struct gateway *g, struct err *err); /* until SIGTERM, and a drain */
-void gateway_free(struct gateway *g);
+void gateway_free(struct gateway *g);                          /* NULL is fine */

@@ -1,0 +1,102 @@
+/* proxy: `ati proxy`: its flags, and the gateway behind them. */
+#include "ati/cli/cli.h"
+#include "ati/gateway/gateway.h"
+
+#include "base/poison.h"
+
+enum { USAGE_STATUS = 2 };
+
+static const struct cli_option options[] = {
+    {.name = "port", .value = "PORT", .help = "TCP port; 0 takes a free one", .fallback = "8090"},
+    {.name = "bind",
+     .value = "ADDR",
+     .help = "IP address to listen on; 0.0.0.0 for all",
+     .fallback = "127.0.0.1"},
+    {.name = "ati-dir",
+     .value = "DIR",
+     .help = "manifests, keyring, audit; else ATI_DIR, else ~/.ati"},
+    {.name = "env-keys", .help = "credentials from ATI_KEY_* variables alone, no keyring is read"},
+    {.name = "migrate", .help = "apply the database's migrations when ATI_DB_URL is set"},
+    {.name = "enable-passthrough", .help = "serve manifests with handler = \"passthrough\""},
+    {.name = "sig-verify-mode",
+     .value = "MODE",
+     .help = "what becomes of requests without a good X-Sandbox-Signature",
+     .choices = "log|warn|enforce",
+     .fallback = "log"},
+    {.name = "sig-drift-seconds",
+     .value = "SECONDS",
+     .help = "how far a signature's time may be off",
+     .fallback = "60"},
+    {.name = "sig-exempt-paths",
+     .value = "GLOBS",
+     .help = "paths that need no signature, instead of the built-in ones"},
+    {.name = "allow-open", .help = "no authentication, on an address that others can reach"},
+    {.name = "workers", .value = "N", .help = "threads that serve; 0: one a CPU", .fallback = "0"},
+    {.name = "max-connections",
+     .value = "N",
+     .help = "clients at once; more are answered 503",
+     .fallback = "16384"},
+    {.name = "drain-seconds",
+     .value = "SECONDS",
+     .help = "what is under way may take so long after SIGTERM",
+     .fallback = "30"},
+    {.name = "metrics-listen",
+     .value = "ADDR",
+     .help = "where Prometheus finds /metrics, for example 127.0.0.1:9464; without: nowhere"},
+    {.name = "allowed-origins",
+     .value = "ORIGINS",
+     .help = "web pages that may speak to /mcp, beside our own host; commas between, * for all"},
+    {.name = "audit-rotate",
+     .value = "SIZE",
+     .help = "how long audit.jsonl may grow; 0: for ever",
+     .fallback = "100MiB"},
+    {.name = "audit-keep", .value = "N", .help = "older audit files that stay", .fallback = "5"},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static bool configure(const struct cli *cli, const struct cli_words *words,
+                      struct gateway_config *out, struct err *err)
+{
+    gateway_config_init(out, cli->environment);
+    out->folder = cli->folder;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        const char *value = cli_value(words, options[i].name);
+
+        if (!options[i].value && !cli_given(words, options[i].name))
+            continue;
+        if (options[i].value && !value)
+            continue;
+        if (!gateway_config_set(out, options[i].name, value, err))
+            return false;
+    }
+    return true;
+}
+
+static int run(struct cli *cli, const struct cli_words *words)
+{
+    struct gateway_config config;
+    struct gateway *g = NULL;
+    struct err err;
+    bool good = configure(cli, words, &config, &err) &&
+                gateway_new(&config, cli->sink, cli->log, &g, &err) && gateway_run(g, &err);
+    int status;
+
+    gateway_free(g);
+    if (good)
+        return 0;
+    status = cli_fail_err(cli, &err);
+    return err.code == ERR_USAGE || err.code == ERR_CONFIG ? USAGE_STATUS : status;
+}
+
+const struct cli_command cli_proxy = {
+    .name = "proxy",
+    .summary = "run the proxy server: it holds the keys, agents call tools through it",
+    .options = options,
+    .option_count = OPTIONS,
+    .server = true,
+    .run = run,
+    .about = "SIGHUP reads manifests, keyring and token keys anew; SIGTERM drains. Tokens are "
+             "checked by ATI_JWT_PUBLIC_KEY (a file) or\n"
+             "ATI_JWT_SECRET (hexadecimal); with neither, everybody may call everything, on "
+             "loopback alone.\n",
+};

@@ -1,0 +1,130 @@
+/* config: what the operator has written, as values. */
+#include <stdlib.h>
+
+#include "ati/gateway/gateway.h"
+#include "base/text.h"
+#include "net/addr.h"
+
+#include "base/poison.h"
+
+enum { PORT_MAX = 65535, DRAIN_S_MAX = 24 * 3600, DRIFT_S_MAX = 24 * 3600, KEEP_MAX = 1000 };
+
+static const char *variable(char **environment, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
+            return (*environment)[n + 1] ? *environment + n + 1 : NULL;
+    return NULL;
+}
+
+void gateway_config_init(struct gateway_config *c, char **environment)
+{
+    *c = (struct gateway_config){
+        .port = GATEWAY_PORT,
+        .signature_drift_s = GATEWAY_DRIFT_S,
+        .drain_ms = (uint64_t)GATEWAY_DRAIN_S * 1000,
+        .connections_max = GATEWAY_CONNECTIONS,
+        .audit_file = variable(environment, "ATI_AUDIT_FILE"),
+        .audit_rotate_bytes = (uint64_t)100 << 20,
+        .audit_keep = 5,
+        .environment = environment,
+    };
+}
+
+static bool number(const char *flag, const char *value, uint64_t most, uint64_t *out,
+                   struct err *err)
+{
+    return text_u64(view_str(value), most, false, out) ||
+           err_set(err, ERR_USAGE, "--%s: \"%.64s\" is no whole number from 0 to %llu", flag, value,
+                   (unsigned long long)most);
+}
+
+static bool set_mode(const char *value, enum signature_mode *out, struct err *err)
+{
+    static const char *const words[] = {"log", "warn", "enforce"};
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(value, words[i]) == 0) {
+            *out = (enum signature_mode)i;
+            return true;
+        }
+    return err_set(err, ERR_USAGE, "--sig-verify-mode: \"%.64s\" is none of log, warn, enforce",
+                   value);
+}
+
+static bool set_bind(const char *value, const char **out, struct err *err)
+{
+    struct addr a;
+
+    if (!addr_parse_ip(view_str(value), view_find(view_str(value), '[') == 0, &a))
+        return err_set(err, ERR_USAGE,
+                       "--bind: \"%.64s\" is no IP address; write for example 127.0.0.1 or [::1]",
+                       value);
+    *out = value;
+    return true;
+}
+
+bool gateway_config_set(struct gateway_config *c, const char *name, const char *value,
+                        struct err *err)
+{
+    struct {
+        const char *name;
+        bool *out;
+    } const switches[] = {{"env-keys", &c->env_keys},
+                          {"migrate", &c->migrate},
+                          {"enable-passthrough", &c->enable_passthrough},
+                          {"allow-open", &c->allow_open}};
+    struct {
+        const char *name;
+        const char **out;
+    } const texts[] = {{"ati-dir", &c->folder},
+                       {"sig-exempt-paths", &c->signature_exempt},
+                       {"metrics-listen", &c->metrics_listen},
+                       {"allowed-origins", &c->origins}};
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (strcmp(name, switches[i].name) == 0)
+            return *switches[i].out = true;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(name, texts[i].name) == 0) {
+            *texts[i].out = value;
+            return true;
+        }
+    if (strcmp(name, "bind") == 0)
+        return set_bind(value, &c->bind, err);
+    if (strcmp(name, "sig-verify-mode") == 0)
+        return set_mode(value, &c->signature_mode, err);
+    if (strcmp(name, "port") == 0) {
+        if (!number(name, value, PORT_MAX, &n, err))
+            return false;
+        c->port = (uint16_t)n;
+    } else if (strcmp(name, "sig-drift-seconds") == 0) {
+        return number(name, value, DRIFT_S_MAX, &c->signature_drift_s, err);
+    } else if (strcmp(name, "workers") == 0) {
+        if (!number(name, value, GATEWAY_WORKERS_MAX, &n, err))
+            return false;
+        c->workers = (unsigned)n;
+    } else if (strcmp(name, "drain-seconds") == 0) {
+        if (!number(name, value, DRAIN_S_MAX, &n, err))
+            return false;
+        c->drain_ms = n * 1000;
+    } else if (strcmp(name, "max-connections") == 0) {
+        if (!number(name, value, 1000000, &n, err))
+            return false;
+        c->connections_max = n ? (unsigned)n : GATEWAY_CONNECTIONS;
+    } else if (strcmp(name, "audit-rotate") == 0) {
+        return text_size(view_str(value), &c->audit_rotate_bytes) ||
+               err_set(err, ERR_USAGE,
+                       "--audit-rotate: \"%.64s\" is no size; write for example 100MiB", value);
+    } else if (strcmp(name, "audit-keep") == 0) {
+        if (!number(name, value, KEEP_MAX, &n, err))
+            return false;
+        c->audit_keep = (unsigned)n;
+    } else {
+        return err_set(err, ERR_USAGE, "--%s: there is no such flag", name);
+    }
+    return true;
+}

@@ -1,0 +1,300 @@
+/* discovery: which tools MCP servers have: a few servers at once, each with its time. What was found is kept, so that a reload
+ * does not begin without it. */
+#include <stdlib.h>
+
+#include "ati/gateway/gateway_priv.h"
+
+#include "base/poison.h"
+
+/* A server that is being asked. */
+struct asked {
+    struct discovery *discovery;
+    struct tool_provider *provider;
+    struct mcp_ask *ask; /* NULL: the place is free */
+    struct timer timer;
+};
+
+/* What one has said. */
+struct known {
+    char *provider;
+    struct tool *tools;
+    size_t count;
+};
+
+struct discovery {
+    struct gateway *gateway;
+    struct asked asked[DISCOVERY_AT_ONCE];
+    struct snapshot *snapshot; /* whose servers are asked; NULL: nobody is */
+    size_t next;               /* provider to look at */
+    struct known *known;
+    size_t known_count;
+    void (*done)(struct gateway *g);
+};
+
+static void go_on(struct discovery *d);
+static void timed_out(struct loop *loop, struct timer *timer);
+
+bool discovery_new(struct gateway *g, struct discovery **out, struct err *err)
+{
+    struct discovery *d = calloc(1, sizeof *d);
+
+    if (!d)
+        return err_set(err, ERR_MEMORY, "no memory for discovery");
+    d->gateway = g;
+    for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++) {
+        d->asked[i].discovery = d;
+        timer_init(&d->asked[i].timer, timed_out);
+    }
+    *out = d;
+    return true;
+}
+
+static void release(struct asked *a)
+{
+    timer_cancel(&a->timer);
+    tool_provider_unref(a->provider);
+    a->provider = NULL;
+    a->ask = NULL;
+}
+
+static void stop(struct discovery *d)
+{
+    for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++)
+        if (d->asked[i].ask) {
+            mcp_cancel(d->asked[i].ask);
+            release(&d->asked[i]);
+        }
+    snapshot_unref(d->snapshot);
+    d->snapshot = NULL;
+}
+
+void discovery_free(struct discovery *d)
+{
+    if (!d)
+        return;
+    stop(d);
+    for (size_t i = 0; i < d->known_count; i++) {
+        tools_free(d->known[i].tools, d->known[i].count);
+        free(d->known[i].provider);
+    }
+    free(d->known);
+    free(d);
+}
+
+/* --- what is known ----------------------------------------------------------------------------- */
+
+static bool copy_text(char **out, const char *text)
+{
+    *out = text ? strdup(text) : NULL;
+    return !text || *out;
+}
+
+static bool copy_texts(struct texts *out, const struct texts *from)
+{
+    out->at = from->count ? calloc(from->count, sizeof *out->at) : NULL;
+    if (from->count && !out->at)
+        return false;
+    for (; out->count < from->count; out->count++)
+        if (!copy_text(&out->at[out->count], from->at[out->count]))
+            return false;
+    return true;
+}
+
+static bool copy_tool(struct tool *out, const struct tool *from)
+{
+    out->method = from->method;
+    out->format = from->format;
+    return copy_text(&out->name, from->name) && copy_text(&out->description, from->description) &&
+           copy_text(&out->endpoint, from->endpoint) && copy_text(&out->scope, from->scope) &&
+           copy_text(&out->schema, from->schema) && copy_text(&out->extract, from->extract) &&
+           copy_text(&out->hint, from->hint) && copy_texts(&out->tags, &from->tags) &&
+           copy_texts(&out->examples, &from->examples);
+}
+
+static struct tool *copy_tools(const struct tool *from, size_t count)
+{
+    struct tool *out = calloc(count + 1, sizeof *out);
+
+    for (size_t i = 0; out && i < count; i++)
+        if (!copy_tool(&out[i], &from[i])) {
+            tools_free(out, count);
+            return NULL;
+        }
+    return out;
+}
+
+static struct known *find(struct discovery *d, const char *provider)
+{
+    for (size_t i = 0; i < d->known_count; i++)
+        if (strcmp(d->known[i].provider, provider) == 0)
+            return &d->known[i];
+    return NULL;
+}
+
+/* Takes tools. */
+static void remember(struct discovery *d, const char *provider, struct tool *tools, size_t count)
+{
+    struct known *k = find(d, provider), *more;
+    char *name;
+
+    if (!k) {
+        more = realloc(d->known, (d->known_count + 1) * sizeof *more);
+        if (more)
+            d->known = more;
+        name = more ? strdup(provider) : NULL;
+        if (!name) {
+            tools_free(tools, count);
+            return;
+        }
+        k = &d->known[d->known_count++];
+        *k = (struct known){.provider = name};
+    }
+    tools_free(k->tools, k->count);
+    k->tools = tools;
+    k->count = count;
+}
+
+static bool add(struct catalog *c, const struct tool_provider *provider, const struct known *k,
+                struct catalog **out, struct err *err)
+{
+    struct tool *tools = copy_tools(k->tools, k->count);
+
+    if (!tools)
+        return err_set(err, ERR_MEMORY, "no memory for discovered tools");
+    if (catalog_discovered(c, provider, tools, k->count, out, err))
+        return true;
+    tools_free(tools, k->count);
+    return false;
+}
+
+bool discovery_known(struct discovery *d, struct catalog *c, struct catalog **out, struct err *err)
+{
+    for (size_t i = 0; i < d->known_count; i++) {
+        const struct tool_provider *p = catalog_provider(c, view_str(d->known[i].provider));
+        struct catalog *next;
+        bool good;
+
+        if (!p || p->handler != HANDLER_MCP)
+            continue;
+        good = add(c, p, &d->known[i], &next, err);
+        catalog_unref(c);
+        if (!good)
+            return false;
+        c = next;
+    }
+    *out = c;
+    return true;
+}
+
+/* --- asking ------------------------------------------------------------------------------------ */
+
+/* The newest snapshot with what this provider has just said. */
+static bool publish(struct discovery *d, const char *provider, struct err *err)
+{
+    struct gateway *g = d->gateway;
+    const struct snapshot *now = g->snapshot;
+    const struct tool_provider *p = catalog_provider(now->catalog, view_str(provider));
+    CLEANUP(catalog_unref_cleanup) struct catalog *catalog = NULL;
+    struct snapshot *s;
+
+    if (!p || p->handler != HANDLER_MCP)
+        return true;
+    if (!add(now->catalog, p, find(d, provider), &catalog, err) ||
+        !snapshot_new(catalog, now->keyring, now->authority, &s, err))
+        return false;
+    gateway_publish(g, s);
+    return true;
+}
+
+static void answered(void *context, struct mcp_answer *answer)
+{
+    struct asked *a = context;
+    struct discovery *d = a->discovery;
+    struct gateway *g = d->gateway;
+    const char *name = a->provider->name;
+    struct err err = {0};
+
+    a->ask = NULL;
+    if (answer->failed) {
+        log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
+                  F_STR("provider", name), F_VIEW("error", buf_view(&answer->error)));
+    } else {
+        size_t count = answer->tool_count;
+
+        remember(d, name, answer->tools, count);
+        answer->tools = NULL;
+        answer->tool_count = 0;
+        if (find(d, name) && publish(d, name, &err))
+            log_event(g->log, LOG_INFO, "mcp.discovered", "discovered MCP tools",
+                      F_STR("provider", name), F_U64("tools", count));
+        else
+            log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
+                      F_STR("provider", name), F_STR("error", err.text));
+    }
+    release(a);
+    go_on(d);
+}
+
+static void timed_out(struct loop *loop, struct timer *timer)
+{
+    struct asked *a = CONTAINER(timer, struct asked, timer);
+
+    (void)loop;
+    log_event(a->discovery->gateway->log, LOG_WARN, "mcp.undiscovered",
+              "MCP tool discovery timed out (30s)", F_STR("provider", a->provider->name));
+    mcp_cancel(a->ask);
+    release(a);
+    go_on(a->discovery);
+}
+
+static bool ask(struct discovery *d, struct asked *a, struct tool_provider *p)
+{
+    struct gateway *g = d->gateway;
+    struct err err;
+
+    if (!mcp_list(g->hub, g->loop, d->snapshot, p, NULL, answered, a, &a->ask, &err)) {
+        log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
+                  F_STR("provider", p->name), F_STR("error", err.text));
+        a->ask = NULL;
+        return false;
+    }
+    a->provider = tool_provider_ref(p);
+    timer_set(g->loop, &a->timer, loop_now_ms(g->loop) + DISCOVERY_MS);
+    return true;
+}
+
+/* Gives every free place a server; when there are neither servers nor asked ones any more, it is done. */
+static void go_on(struct discovery *d)
+{
+    size_t count = catalog_provider_count(d->snapshot->catalog), busy = 0;
+    void (*done)(struct gateway *) = d->done;
+
+    for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++) {
+        struct asked *a = &d->asked[i];
+
+        while (!a->ask && d->next < count) {
+            const struct tool_provider *p = catalog_provider_at(d->snapshot->catalog, d->next++);
+
+            if (p->handler == HANDLER_MCP)
+                (void)!ask(d, a, (struct tool_provider *)(uintptr_t)p);
+        }
+        busy += a->ask != NULL;
+    }
+    if (busy)
+        return;
+    snapshot_unref(d->snapshot);
+    d->snapshot = NULL;
+    d->done = NULL;
+    if (done)
+        done(d->gateway);
+}
+
+void discovery_start(struct discovery *d, void (*done)(struct gateway *g))
+{
+    stop(d);
+    if (done)
+        d->done = done;
+    d->snapshot = snapshot_ref(d->gateway->snapshot);
+    d->next = 0;
+    go_on(d);
+}
