@@ -414,7 +414,7 @@ struct client_call *client_start(struct client *c, const struct client_request *
     call->receiver = *receiver;
     call->context = context;
     call->method = request->method;
-    call->has_body = request->has_body || request->body.len;
+    call->has_body = call->request.has_body = request->has_body || request->body.len;
     call->body = request->body;
     call->starting = true;
     if (request->timeout_ms)

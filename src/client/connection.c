@@ -140,6 +140,7 @@ static void handshake(struct client_conn *conn)
             failed_with(conn, ERR_TLS, "the server closed the connection within the TLS handshake");
             return;
         case CLIENT_CUT:
+            (void)err_in(&err, "TLS handshake");
             failed(conn, CLIENT_CONNECT, &err);
             return;
         }
