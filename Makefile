@@ -42,9 +42,12 @@ CPU   := $(shell uname -m)
 
 # Expanded once, and only by a rule that compiles: pkg-config may not be there before the bootstrap.
 PKGS := libssl libcrypto libcares libseccomp libcurl yaml-0.1
+comma := ,
 lazy = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call lazy,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
-PKG_LIBS   = $(call lazy,PKG_LIBS,$(shell pkg-config --libs $(PKGS)) -lstdc++ -lm)
+PKG_LIBS   = $(call lazy,PKG_LIBS,$(shell pkg-config --libs $(PKGS)) $(LIBSTDCXX) -lm)
+# What toml++ needs of it, inside the one program that does: docs/decisions/034-toml.md. Sanitizers want the shared one.
+LIBSTDCXX := $(if $(filter release,$(BUILD)),-Wl$(comma)-Bstatic -lstdc++ -Wl$(comma)-Bdynamic,-lstdc++)
 
 # Sanitizers put red zones into frames.
 FRAME_MAX := $(if $(filter debug tsan fuzz,$(BUILD)),65536,16384)

@@ -252,6 +252,125 @@ static void permanent_providers_win_over_cached_ones(void **state)
     catalog_unref(c);
 }
 
+/* --- documents --- */
+
+static struct catalog *load_all(void)
+{
+    struct catalog *c;
+    struct err err;
+
+    if (!catalog_load(folder, NOW, hear, NULL, &c, &err))
+        fail_msg("%s", err.text);
+    return c;
+}
+
+#define DOCUMENT                                                                                   \
+    "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"t\",\"version\":\"1\"},\"paths\":{\"/"           \
+    "a\":{\"get\":{"                                                                               \
+    "\"operationId\":\"one\",\"responses\":{}},\"post\":{\"operationId\":\"two\",\"responses\":{}" \
+    "}},"                                                                                          \
+    "\"/b\":{\"get\":{\"operationId\":\"three\",\"responses\":{}}}}}"
+
+static void an_openapi_provider_has_the_tools_of_its_document(void **state)
+{
+    struct catalog *c;
+
+    (void)state;
+    put("specs/x.json", DOCUMENT);
+    put("manifests/x.toml",
+        PROVIDER("x") "handler = \"openapi\"\nopenapi_spec = \"x.json\"\nopenapi_max_operations = "
+                      "2\nopenapi_overrides.two.scope = \"s\"\n" TOOL("x:mine", "not counted"));
+    put("manifests/y.toml",
+        PROVIDER("y") "handler = \"openapi\"\ninternal = true\nopenapi_spec = \"x.json\"\n"
+                      "openapi_overrides.two.scope = \"s\"\n");
+    c = load_all();
+    assert_int_equal(catalog_provider(c, VIEW("x"))->tool_count, 2);
+    assert_string_equal(find(c, "x:one")->scope, "tool:x:one");
+    assert_ptr_equal(find(c, "x:one")->provider, catalog_provider(c, VIEW("x")));
+    assert_string_equal(find(c, "x:two")->scope, "s");
+    assert_null(find(c, "x:three"));
+    assert_null(find(c, "x:mine"));
+    assert_null(find(c, "y:one")->scope); /* internal */
+    assert_string_equal(find(c, "y:two")->scope, "s");
+    assert_string_equal(said, "");
+    catalog_unref(c);
+}
+
+static void a_document_may_have_a_path_of_its_own(void **state)
+{
+    char manifest[512];
+    struct catalog *c;
+
+    (void)state;
+    put("elsewhere.json", DOCUMENT);
+    (void)snprintf(manifest, sizeof manifest,
+                   PROVIDER("x") "handler = \"openapi\"\nopenapi_spec = \"%s/elsewhere.json\"\n",
+                   folder);
+    put("manifests/x.toml", manifest);
+    c = load_all();
+    assert_int_equal(catalog_provider(c, VIEW("x"))->tool_count, 3);
+    catalog_unref(c);
+}
+
+static void a_cached_document_stands_in_its_provider(void **state)
+{
+    struct catalog *c;
+
+    (void)state;
+    put("cache/providers/x.json",
+        "{\"name\":\"x\",\"provider_type\":\"openapi\",\"base_url\":\"https://u\",\"created_at\":"
+        "\"2026-11-20T21:59:00Z\",\"ttl_seconds\":60,\"spec_content\":"
+        "\"openapi: 3.0.0\\ninfo: {title: t, version: '1'}\\npaths:\\n  /a:\\n    get:\\n      "
+        "operationId: one\\n      responses: {}\\n\"}");
+    c = load_all();
+    assert_string_equal(said, "");
+    assert_string_equal(find(c, "x:one")->endpoint, "/a");
+    catalog_unref(c);
+}
+
+static void a_document_that_cannot_be_had_is_a_warning(void **state)
+{
+    static const struct {
+        const char *spec, *said;
+    } bad[] = {
+        {"none.json", "/x.toml: provider x has no tools: Failed to read spec file "},
+        {"https://u/openapi.json", "has no tools: Unsupported spec format: URL specs must be "
+                                   "downloaded first with `ati provider "
+                                   "import-openapi`. Use a local file path."},
+        {"broken.json", "has no tools: "},
+    };
+
+    (void)state;
+    put("specs/broken.json", "{\"openapi\":");
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        char manifest[512];
+        struct catalog *c;
+
+        (void)snprintf(manifest, sizeof manifest,
+                       PROVIDER("x") "handler = \"openapi\"\nopenapi_spec = \"%s\"\n", bad[i].spec);
+        put("manifests/x.toml", manifest);
+        said[0] = '\0';
+        c = load_all();
+        assert_int_equal(catalog_provider(c, VIEW("x"))->tool_count, 0);
+        if (!strstr(said, bad[i].said))
+            fail_msg("wanted %s\ngot    %s", bad[i].said, said);
+        catalog_unref(c);
+    }
+}
+
+static void says_which_tool_of_a_name_counts(void **state)
+{
+    struct catalog *c;
+
+    (void)state;
+    put("manifests/a.toml", PROVIDER("a") TOOL("same", "first"));
+    put("manifests/b.toml", PROVIDER("b") TOOL("same", "second"));
+    c = load_all();
+    assert_non_null(strstr(said, "/a.toml: tool same is also in "));
+    assert_non_null(strstr(said, "/b.toml, which counts\n"));
+    catalog_unref(c);
+}
+
 /* --- names --- */
 
 static void an_underscore_may_stand_for_a_colon(void **state)
@@ -473,6 +592,11 @@ int main(void)
         TEST(an_operators_file_manager_takes_the_place_of_ours),
         TEST(cached_providers_expire),
         TEST(permanent_providers_win_over_cached_ones),
+        TEST(an_openapi_provider_has_the_tools_of_its_document),
+        TEST(a_document_may_have_a_path_of_its_own),
+        TEST(a_cached_document_stands_in_its_provider),
+        TEST(a_document_that_cannot_be_had_is_a_warning),
+        TEST(says_which_tool_of_a_name_counts),
         TEST(an_underscore_may_stand_for_a_colon),
         TEST(a_discovery_makes_a_new_catalog),
         TEST(finds_tools_by_words),
