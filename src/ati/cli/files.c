@@ -11,7 +11,8 @@ enum { FILE_BYTES_MAX = 1024 * 1024 * 1024 };
 enum run_files run_files_kind(struct view tool)
 {
     /* With '_' as it is resolved, too. */
-    if (view_eq(tool, VIEW("file_manager:download")) || view_eq(tool, VIEW("file_manager_download")))
+    if (view_eq(tool, VIEW("file_manager:download")) ||
+        view_eq(tool, VIEW("file_manager_download")))
         return RUN_FILES_DOWNLOAD;
     if (view_eq(tool, VIEW("file_manager:upload")) || view_eq(tool, VIEW("file_manager_upload")))
         return RUN_FILES_UPLOAD;

@@ -47,8 +47,8 @@ bool run_write_file(const char *path, struct view content, size_t *bytes, struct
         return err_set(err, ERR_MEMORY, "%s: no memory for %zu bytes", path, room);
     good = base64_decode(content, plain, &room) ||
            err_set(err, ERR_SYNTAX, "%s: the content that came is no base64", path);
-    good = good && make_folders(path, err) &&
-           file_write(path, view_from(plain, room), FILE_MODE, err);
+    good =
+        good && make_folders(path, err) && file_write(path, view_from(plain, room), FILE_MODE, err);
     free(plain);
     if (good)
         *bytes = room;
@@ -201,8 +201,7 @@ static bool rewrite(const struct outputs *o, const struct json_doc *doc, uint32_
 bool run_outputs(struct view result, const char *const *words, size_t count, struct view map,
                  struct buf *out, bool *changed, struct buf *refused, struct err *err)
 {
-    struct outputs o = {
-        .words = words, .count = count, .map = map, .refused = refused, .err = err};
+    struct outputs o = {.words = words, .count = count, .map = map, .refused = refused, .err = err};
     struct json_tree tree;
     uint32_t outputs;
     bool good = true;

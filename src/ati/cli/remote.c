@@ -21,7 +21,8 @@ struct remote {
 
 bool remote_encode(struct view value, struct buf *out, struct err *err)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
 
     for (size_t i = 0; i < value.len; i++) {
         uint8_t c = value.at[i];
@@ -60,7 +61,7 @@ bool remote_judge(int status, struct view body, struct buf *error)
         return false;
     }
     if (!json_load_loose(body, UINT32_MAX, &tree, &err)) {
-        (void)buf_appendf(error, NULL, "Proxy returned invalid response: %s", err.text);
+        (void)!buf_appendf(error, NULL, "Proxy returned invalid response: %s", err.text);
         return false;
     }
     told = json_member(&tree.doc, 0, "error");
@@ -84,9 +85,9 @@ static void collected(void *context, struct client_answer *answer)
             buf_init(&answer->body, 0, "answer");
         }
     } else {
-        (void)buf_appendf(r->error, NULL, "Proxy request failed: %s%s",
-                          answer->end.outcome == CLIENT_TIMEOUT ? "timeout: " : "",
-                          answer->end.err.text);
+        (void)!buf_appendf(r->error, NULL, "Proxy request failed: %s%s",
+                           answer->end.outcome == CLIENT_TIMEOUT ? "timeout: " : "",
+                           answer->end.err.text);
     }
     cli_work_finish(&r->work);
 }
@@ -127,6 +128,7 @@ static bool send_request(struct remote *r, const char *method, struct view body,
                                      .has_body = body.len > 0,
                                      .reach = CLIENT_ANYWHERE,
                                      .timeout_ms = REMOTE_MS};
+    struct client_call *call;
 
     if (body.len)
         fields[request.field_count++] =
@@ -134,9 +136,12 @@ static bool send_request(struct remote *r, const char *method, struct view body,
     if (buf_len(&r->credential))
         fields[request.field_count++] = (struct client_field){
             .name = VIEW("Authorization"), .value = buf_view(&r->credential), .secret = true};
-    /* What is lent is lent until the end, and that comes before this returns. */
-    return client_collect(r->work.client, &request, REMOTE_BYTES_MAX, collected, r, err) &&
-           cli_work_run(&r->work, err);
+    call = client_collect(r->work.client, &request, REMOTE_BYTES_MAX, collected, r, err);
+    if (!call || cli_work_run(&r->work, err))
+        return call != NULL;
+    if (!r->work.finished) /* what it was lent goes away */
+        client_cancel(call);
+    return false;
 }
 
 enum remote_outcome cli_remote(const struct cli *cli, const char *method, struct view path,
@@ -159,7 +164,7 @@ enum remote_outcome cli_remote(const struct cli *cli, const char *method, struct
     *status = cli_work_status(&r.work);
     cli_work_close(&r.work);
     if (outcome == REMOTE_FAILED && !buf_len(error))
-        (void)buf_append_str(error, err.text, NULL);
+        (void)!buf_append_str(error, err.text, NULL);
     if (r.credential.area)
         secret_wipe(r.credential.area, r.credential.size);
     buf_done(&r.credential);

@@ -26,8 +26,7 @@ MUST_USE bool run_outputs(struct view result, const char *const *words, size_t c
                           struct view map, struct buf *out, bool *changed, struct buf *refused,
                           struct err *err);
 /* content: base64. Makes the folders that the path needs. */
-MUST_USE bool run_write_file(const char *path, struct view content, size_t *bytes,
-                             struct err *err);
+MUST_USE bool run_write_file(const char *path, struct view content, size_t *bytes, struct err *err);
 
 /* files.c: the client's half of file_manager:download and file_manager:upload. */
 enum run_files { RUN_FILES_NONE, RUN_FILES_DOWNLOAD, RUN_FILES_UPLOAD };

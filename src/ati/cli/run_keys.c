@@ -53,9 +53,8 @@ static bool put_key(const struct json_doc *map, uint32_t key, const struct json_
     size_t len;
 
     if (json_string_new(map, key, &name, &len)) {
-        uint32_t like = json_member(schema, properties, name)
-                            ? 0
-                            : property_like(schema, properties, name);
+        uint32_t like =
+            json_member(schema, properties, name) ? 0 : property_like(schema, properties, name);
 
         if (like)
             spelt = json_source(schema, like);
