@@ -53,9 +53,10 @@ struct cli_command {
     unsigned words_least, words_most;
     bool
         verbatim; /* everything behind the first word is taken as it is, but for "--" right behind it */
-    bool stateless;                        /* looks at no ATI directory: none is made */
-    bool server;                           /* its log is that of the proxy: JSON */
-    const struct cli_command *commands;    /* sub-commands; then run is NULL */
+    bool takes_tool;                    /* its first word is the name of a tool: for completion */
+    bool stateless;                     /* looks at no ATI directory: none is made */
+    bool server;                        /* its log is that of the proxy: JSON */
+    const struct cli_command *commands; /* sub-commands; then run is NULL */
     const struct cli_command *const *rows; /* the same, when each has a file of its own */
     size_t command_count;
     int (*run)(struct cli *cli, const struct cli_words *words);

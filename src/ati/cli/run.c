@@ -369,6 +369,7 @@ const struct cli_command cli_run = {
     .words_least = 1,
     .words_most = 1,
     .verbatim = true,
+    .takes_tool = true,
     .run = run,
     .about = "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it is\n"
              "some and as a string otherwise; --key alone is true. -J and --json among them make\n"

@@ -190,7 +190,7 @@ static bool show_tools(const struct cli *cli, const struct tool *const *tools, s
         shown.format = CLI_TABLE;
         row = table_row;
         if (!count)
-            return puts("No tools found.") >= 0;
+            return (void)puts("No tools found."), true;
     }
     buf_init(&out, TOOL_BYTES_MAX, "tools");
     json_begin(&w, &out);
@@ -340,6 +340,7 @@ static const struct cli_command commands[] = {
      .words = "NAME",
      .words_least = 1,
      .words_most = 1,
+     .takes_tool = true,
      .run = info},
     {.name = "search",
      .summary = "find tools by words, the best first",
