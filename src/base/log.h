@@ -5,7 +5,7 @@
  *
  *   text   2026-11-20T22:05:31.123Z INFO  tunnel closed target=tee:443 bytes_down=10 reason=idle-timeout
  *   json   {"time":"…","level":"info","event":"tunnel.closed","message":"tunnel closed","target":…}
- *   flat   {"timestamp":"…123456Z","level":"INFO","bytes_down":10,…,"message":"tunnel closed","target":"…"}
+ *   flat   {"timestamp":"…123456Z","level":"INFO","message":"tunnel closed","bytes_down":10,…,"target":"…"}
  *
  * Targets    in the flat style an event is not named; a line says by "target" which part of the program spoke: log_sink_targets
  *            tells which by the first word of the event. Filters ("warn,ati::core=debug") go by targets.

@@ -159,34 +159,24 @@ void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms,
     line->at[line->len++] = '\n';
 }
 
-/* What stands behind the fields: it is rendered first, so that there is room for it. */
-static void flat_tail(struct log_line *tail, const char *target, const char *message)
-{
-    tail->len = tail->kept = 0;
-    if (!(puts_(tail, "\"message\":") && put_json_text(tail, view_str(message))))
-        tail->len = 0;
-    if (target[0])
-        (void)(puts_(tail, tail->len ? ",\"target\":" : "\"target\":") &&
-               put_json_text(tail, view_str(target)));
-}
-
 void log_render_flat(struct log_line *line, int64_t wall_us, enum log_level level,
                      const char *target, const char *message, const struct log_field *fields,
                      size_t count)
 {
     char time[CLOCK_RFC3339_US_BYTES];
-    struct log_line tail;
+    struct log_line last = {.len = 0}; /* rendered first, so that there is room for it */
 
-    flat_tail(&tail, target, message);
+    if (target[0])
+        (void)(puts_(&last, ",\"target\":") && put_json_text(&last, view_str(target)));
     line->len = 0;
-    line->kept = tail.len + 1;
+    line->kept = last.len;
     clock_rfc3339_us(wall_us, time);
     (void)(puts_(line, "{\"timestamp\":\"") && puts_(line, time) &&
            puts_(line, "\",\"level\":\"") && puts_(line, level_capitals[level]) &&
-           puts_(line, "\""));
+           puts_(line, "\",\"message\":") && put_json_text(line, view_str(message)));
     put_fields(line, true, fields, count);
     line->kept = 0;
-    (void)(puts_(line, ",") && put(line, tail.at, tail.len));
+    (void)put(line, last.at, last.len);
     line->at[line->len++] = '}';
     line->at[line->len++] = '\n';
 }

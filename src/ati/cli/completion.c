@@ -108,8 +108,10 @@ static void case_choices(FILE *out, const struct cli_command *c, const char *pat
     for (size_t i = 0; (o = flag_at(c, i)); i++) {
         if (!o->choices || (i >= c->option_count && c != &cli_root))
             continue;
-        (void)fprintf(out, c == &cli_root ? "    *' --%2$s') echo '" : "    '%1$s --%2$s') echo '",
-                      path, o->name);
+        if (c == &cli_root) /* of every command */
+            (void)fprintf(out, "    *' --%s') echo '", o->name);
+        else
+            (void)fprintf(out, "    '%s --%s') echo '", path, o->name);
         choices(out, o);
         (void)fputs("' ;;\n", out);
     }
@@ -341,8 +343,7 @@ static void fish(FILE *out)
                 "    set -l words (commandline -opc)\n"
                 "    for word in $words[2..-1]\n"
                 "        if set -q pending[1]\n"
-                "            set -e pending\n"
-                "            set -l pending\n"
+                "            set pending\n"
                 "            continue\n"
                 "        end\n"
                 "        switch \"$at $word\"\n",

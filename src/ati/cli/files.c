@@ -91,11 +91,12 @@ static const char *type_of(const char *path)
 static bool put_file(struct json_writer *w, const char *path, struct err *err)
 {
     struct buf content;
+    struct err why;
     char *text = NULL;
     bool good;
 
     buf_init(&content, FILE_BYTES_MAX, "file");
-    good = file_read(path, &content, err);
+    good = file_read(path, &content, &why) || err_set(err, why.code, "failed to read %s", why.text);
     if (good) {
         text = malloc(BASE64_LEN(buf_len(&content)) + 1);
         good = text || err_set(err, ERR_MEMORY, "%s", path);
@@ -118,7 +119,7 @@ static bool upload(const struct json_doc *doc, struct json_writer *w, struct err
     bool good;
 
     if (!path) {
-        (void)err_set(err, ERR_USAGE, "Missing required argument: path");
+        (void)err_set(err, ERR_USAGE, "missing required --path");
         good = false;
     } else {
         good = copy_members(w, doc, of_upload);

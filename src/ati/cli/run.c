@@ -262,7 +262,7 @@ static bool local(struct run *r)
     struct err err = {.code = ERR_NONE};
     bool good = false;
 
-    log_event(r->cli->log, LOG_DEBUG, "run.mode", "mode: local");
+    log_event(r->cli->log, LOG_DEBUG, "run.mode", "mode: local (no ATI_PROXY_URL)");
     if (cli_local_open(&l, r->cli, false, &err)) {
         tool = cli_local_find(&l, r->tool, &err);
         if (tool) {

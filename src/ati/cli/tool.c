@@ -133,7 +133,7 @@ static int local_status(const struct cli *cli, const struct cli_local *l, bool g
 
 static bool open_all(struct cli_local *l, struct cli *cli, struct err *err)
 {
-    log_event(cli->log, LOG_DEBUG, "run.mode", "mode: local");
+    log_event(cli->log, LOG_DEBUG, "run.mode", "mode: local (no ATI_PROXY_URL)");
     return cli_local_open(l, cli, true, err) && cli_local_discover(l, NULL, err);
 }
 
@@ -190,7 +190,7 @@ static bool show_tools(const struct cli *cli, const struct tool *const *tools, s
         shown.format = CLI_TABLE;
         row = table_row;
         if (!count)
-            return (void)puts("No tools found."), true;
+            return true;
     }
     buf_init(&out, TOOL_BYTES_MAX, "tools");
     json_begin(&w, &out);
@@ -221,6 +221,9 @@ static bool list_local(const struct cli_local *l, const char *provider, struct e
             (!provider || strcmp(t->provider->name, provider) == 0))
             tools[count++] = t;
     }
+    if (!count)
+        log_event(l->cli->log, LOG_WARN, "tool.none",
+                  "no tools available — check your scopes or manifests");
     good = show_tools(l->cli, tools, count, list_row, err);
     free(tools);
     return good;
@@ -265,6 +268,10 @@ static int search(struct cli *cli, const struct cli_words *words)
                 catalog_search(l.catalog, l.caller, cli_now_s(),
                                view_str((const char *)buf_view(&query).at), found, FOUND_MAX);
 
+            if (!n)
+                log_event(cli->log, LOG_WARN, "tool.none",
+                          "no tools match — try a different search term",
+                          F_VIEW("query", view_str((const char *)buf_view(&query).at)));
             good = show_tools(cli, found, n, search_row, &err);
         }
         status = local_status(cli, &l, good, &err);
@@ -302,7 +309,7 @@ static int info_local(struct cli *cli, const char *name)
     struct buf unknown;
     int status;
 
-    log_event(cli->log, LOG_DEBUG, "run.mode", "mode: local");
+    log_event(cli->log, LOG_DEBUG, "run.mode", "mode: local (no ATI_PROXY_URL)");
     if (cli_local_open(&l, cli, true, &err))
         tool = cli_local_find(&l, name, &err);
     if (tool && !caller_may(l.caller, tool->scope, cli_now_s()))

@@ -87,34 +87,13 @@ static bool put_member(const struct json_doc *doc, uint32_t object, const char *
     return good;
 }
 
-static bool listed(const struct json_doc *doc, uint32_t array, const char *name)
-{
-    uint32_t at = json_first(array);
-    bool found = false;
-
-    if (!array || doc->tokens[array].kind != JSON_ARRAY)
-        return false;
-    for (uint32_t i = 0; i < doc->tokens[array].count && !found; i++) {
-        char *text;
-        size_t len;
-
-        if (json_string_new(doc, at, &text, &len)) {
-            found = strcmp(text, name) == 0;
-            free(text);
-        }
-        at = doc->tokens[at].next;
-    }
-    return found;
-}
-
 typedef bool each_property(const struct json_doc *doc, const char *name, uint32_t property,
-                           bool required, struct buf *out, struct err *err);
+                           struct buf *out, struct err *err);
 
 static bool properties(const struct json_doc *doc, uint32_t schema, each_property *each,
                        struct buf *out, struct err *err)
 {
-    uint32_t object = json_member(doc, schema, "properties"), key = json_first(object),
-             required = json_member(doc, schema, "required");
+    uint32_t object = json_member(doc, schema, "properties"), key = json_first(object);
     bool good = true;
 
     if (!object || doc->tokens[object].kind != JSON_OBJECT)
@@ -125,7 +104,7 @@ static bool properties(const struct json_doc *doc, uint32_t schema, each_propert
         size_t len;
 
         if (json_string_new(doc, key, &name, &len)) {
-            good = each(doc, name, value, listed(doc, required, name), out, err);
+            good = each(doc, name, value, out, err);
             free(name);
         }
         key = doc->tokens[value].next;
@@ -133,43 +112,41 @@ static bool properties(const struct json_doc *doc, uint32_t schema, each_propert
     return good;
 }
 
-/* "  --query (string, required): what to look for" */
+/* "  --query                (string) what to look for" */
 static bool property_line(const struct json_doc *doc, const char *name, uint32_t property,
-                          bool required, struct buf *out, struct err *err)
+                          struct buf *out, struct err *err)
 {
-    return buf_appendf(out, err, "  --%s (", name) &&
+    return buf_appendf(out, err, "  --%-20s (", name) &&
            (json_member(doc, property, "type") ? put_member(doc, property, "type", "", "", out, err)
                                                : buf_append_str(out, "any", err)) &&
-           buf_append_str(out, required ? ", required)" : ")", err) &&
-           put_member(doc, property, "description", ": ", "", out, err) &&
+           buf_append_byte(out, ')', err) &&
+           put_member(doc, property, "description", " ", "", out, err) &&
            buf_append_byte(out, '\n', err);
 }
 
 static bool property_usage(const struct json_doc *doc, const char *name, uint32_t property,
-                           bool required, struct buf *out, struct err *err)
+                           struct buf *out, struct err *err)
 {
     (void)doc;
     (void)property;
-    return !required || buf_appendf(out, err, " --%s <%s>", name, name);
+    return buf_appendf(out, err, " --%s <%s>", name, name);
 }
 
-static bool schema_lines(const struct json_doc *doc, uint32_t schema, struct buf *out,
-                         struct err *err)
+static bool schema_lines(const struct json_doc *doc, struct buf *out, struct err *err)
 {
-    size_t before;
+    return buf_append_str(out, "\nInput Schema:\n", err) &&
+           json_render(doc, 0, JSON_PRETTY, true, out, err) && buf_append_byte(out, '\n', err);
+}
 
-    if (!buf_append_str(out, "\nInput:\n", err))
+static bool usage_lines(const struct tool *tool, const struct json_doc *schema, struct buf *out,
+                        struct err *err)
+{
+    if (!buf_appendf(out, err, "\nUsage:\n  ati run %s", tool->name))
         return false;
-    before = buf_len(out);
-    return properties(doc, schema, property_line, out, err) &&
-           (buf_len(out) > before || buf_append_str(out, "  nothing\n", err));
-}
-
-static bool usage_lines(const struct json_doc *doc, uint32_t schema, const char *name,
-                        struct buf *out, struct err *err)
-{
-    return buf_appendf(out, err, "\nUsage:\n  ati run %s", name) &&
-           (!doc || properties(doc, schema, property_usage, out, err)) &&
+    if (tool->provider->handler == HANDLER_CLI)
+        return buf_appendf(out, err, " -- <args>  (passthrough to `%s`)\n",
+                           tool->provider->cli_command ? tool->provider->cli_command : "");
+    return (!schema || properties(schema, 0, property_usage, out, err)) &&
            buf_append_byte(out, '\n', err);
 }
 
@@ -208,7 +185,7 @@ static bool head(const struct tool *tool, struct buf *out, struct err *err)
     const struct tool_provider *p = tool->provider;
 
     return line(out, "Tool:", view_str(tool->name), err) &&
-           line(out, "Provider:", view_str(p->name), err) &&
+           buf_appendf(out, err, "%-12s %s (%s)\n", "Provider:", p->name, p->description) &&
            line(out, "Handler:", view_str(manifest_handler_name(p->handler)), err) &&
            where(tool, out, err) && line(out, "Description:", view_str(tool->description), err) &&
            line(out, "Scope:", view_str(tool->scope), err) &&
@@ -220,16 +197,25 @@ static bool head(const struct tool *tool, struct buf *out, struct err *err)
 
 bool tool_info_text(const struct tool *tool, struct view help, struct buf *out, struct err *err)
 {
-    struct json_tree schema;
-    bool known = tool->schema && json_load_loose(view_str(tool->schema), UINT32_MAX, &schema, NULL);
-    bool good = head(tool, out, err) && (!known || schema_lines(&schema.doc, 0, out, err)) &&
-                examples(&tool->examples, out, err) &&
-                usage_lines(known ? &schema.doc : NULL, 0, tool->name, out, err) &&
-                (!help.len || (buf_append_str(out, "\nHelp:\n", err) &&
-                               buf_append(out, help, err) && buf_append_byte(out, '\n', err)));
+    struct json_tree given, sorted;
+    struct buf text;
+    bool known = false, good = head(tool, out, err);
 
+    /* Sorted, so that usage and schema name things in one order. */
+    buf_init(&text, TOOL_BYTES_MAX, "schema");
+    if (tool->schema && json_load_loose(view_str(tool->schema), UINT32_MAX, &given, NULL)) {
+        known = json_render(&given.doc, 0, JSON_COMPACT, true, &text, NULL) &&
+                json_load_loose(buf_view(&text), UINT32_MAX, &sorted, NULL);
+        json_unload(&given);
+    }
+    good = good && (!known || schema_lines(&sorted.doc, out, err)) &&
+           examples(&tool->examples, out, err) &&
+           (!help.len || (buf_append_str(out, "\nCLI Usage (from --help):\n", err) &&
+                          buf_append(out, help, err) && buf_append_byte(out, '\n', err))) &&
+           usage_lines(tool, known ? &sorted.doc : NULL, out, err);
     if (known)
-        json_unload(&schema);
+        json_unload(&sorted);
+    buf_done(&text);
     return good;
 }
 
@@ -262,9 +248,11 @@ static bool remote_lines(const struct json_doc *doc, struct buf *out, struct err
 {
     static const struct {
         const char *name, *label;
-    } rows[] = {{"name", "Tool:        "},     {"provider", "Provider:    "},
-                {"endpoint", "Endpoint:    "}, {"description", "Description: "},
-                {"scope", "Scope:       "},    {"hint", "Hint:        "}};
+    } rows[] = {{"name", "Tool:        "},
+                {"provider", "Provider:    "},
+                {"description", "Description: "},
+                {"method", "Method:      "},
+                {"hint", "Hint:        "}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!put_member(doc, 0, rows[i].name, rows[i].label, "\n", out, err))
@@ -276,21 +264,17 @@ static bool remote_lines(const struct json_doc *doc, struct buf *out, struct err
 bool tool_info_remote(struct view answer, struct buf *out, struct err *err)
 {
     struct json_tree tree;
-    uint32_t schema, token;
-    char *name = NULL;
-    size_t len;
+    uint32_t schema;
+    size_t before;
     bool good;
 
     if (!json_load_loose(answer, UINT32_MAX, &tree, err))
         return false;
     schema = json_member(&tree.doc, 0, "input_schema");
-    token = json_member(&tree.doc, 0, "name");
-    good =
-        remote_lines(&tree.doc, out, err) && (!schema || schema_lines(&tree.doc, schema, out, err));
-    if (good && token && json_string_new(&tree.doc, token, &name, &len)) {
-        good = usage_lines(schema ? &tree.doc : NULL, schema, name, out, err);
-        free(name);
-    }
+    good = remote_lines(&tree.doc, out, err) && buf_append_str(out, "\nParameters:\n", err);
+    before = buf_len(out);
+    good = good && (!schema || properties(&tree.doc, schema, property_line, out, err)) &&
+           (buf_len(out) > before || buf_append_str(out, "  none\n", err));
     json_unload(&tree);
     return good;
 }

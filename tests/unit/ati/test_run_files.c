@@ -229,10 +229,10 @@ static void an_upload_sends_the_file(void **state)
         "{\"filename\":\"o.bin\",\"content_type\":\"a/b\",\"content_base64\":\"ZGF0YQ==\"}");
     buf_done(&out);
     assert_null(sent(&out, RUN_FILES_UPLOAD, "{\"path\":\"nobody\"}", &path, &err));
-    assert_non_null(strstr(err.text, "nobody: "));
+    assert_non_null(strstr(err.text, "failed to read nobody: "));
     buf_done(&out);
     assert_null(sent(&out, RUN_FILES_UPLOAD, "{}", &path, &err));
-    assert_string_equal(err.text, "Missing required argument: path");
+    assert_string_equal(err.text, "missing required --path");
     buf_done(&out);
 }
 

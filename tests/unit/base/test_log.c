@@ -88,7 +88,7 @@ static void long_text_is_cut_and_too_many_fields_are_left_out_whole(void **state
     (void)text_of(&line);
 }
 
-static void the_flat_style_ends_with_message_and_target(void **state)
+static void the_flat_style_names_its_target(void **state)
 {
     const struct log_field fields[] = {F_STR("reason", "valid"), F_U64("tools", 3),
                                        F_BOOL("ok", true), F_STR("empty", "")};
@@ -97,14 +97,14 @@ static void the_flat_style_ends_with_message_and_target(void **state)
     (void)state;
     log_render_flat(&line, 1001001, LOG_INFO, "ati::proxy::server", "sig_verify", fields,
                     COUNT_OF(fields));
-    assert_string_equal(
-        text_of(&line),
-        "{\"timestamp\":\"1970-01-01T00:00:01.001001Z\",\"level\":\"INFO\",\"reason\":\"valid\","
-        "\"tools\":3,\"ok\":true,\"message\":\"sig_verify\",\"target\":\"ati::proxy::server\"}\n");
+    assert_string_equal(text_of(&line),
+                        "{\"timestamp\":\"1970-01-01T00:00:01.001001Z\",\"level\":\"INFO\","
+                        "\"message\":\"sig_verify\",\"reason\":\"valid\",\"tools\":3,\"ok\":true,"
+                        "\"target\":\"ati::proxy::server\"}\n");
 }
 
 /* However much stands in the fields: what comes last is there, and the line is JSON. */
-static void a_full_flat_line_keeps_its_message(void **state)
+static void a_full_flat_line_keeps_message_and_target(void **state)
 {
     char text[LOG_TEXT_MAX + 16], message[2 * LOG_TEXT_MAX];
     struct log_field fields[16];
@@ -257,8 +257,8 @@ int main(void)
         cmocka_unit_test(a_line_is_rendered_in_both_forms),
         cmocka_unit_test(hostile_text_stays_one_line_and_valid_json),
         cmocka_unit_test(long_text_is_cut_and_too_many_fields_are_left_out_whole),
-        cmocka_unit_test(the_flat_style_ends_with_message_and_target),
-        cmocka_unit_test(a_full_flat_line_keeps_its_message),
+        cmocka_unit_test(the_flat_style_names_its_target),
+        cmocka_unit_test(a_full_flat_line_keeps_message_and_target),
         cmocka_unit_test(filters_go_by_the_longest_target),
         cmocka_unit_test(a_filtered_sink_lets_each_target_speak_as_loud_as_it_may),
         cmocka_unit_test(levels_are_words),
