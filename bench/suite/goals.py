@@ -1,4 +1,4 @@
-"""The performance goals, G of the bridge, A of the attested side and W of WebAssembly, and whether a run reached them."""
+"""The performance goals, G of the bridge, A of the attested side, W of WebAssembly and T of the tools' gateway, and whether a run reached them."""
 
 from .metrics import VALUES
 from .stats import ratio
@@ -96,6 +96,17 @@ GOALS = [
     *_wasm("W2", "ready, ms", "wasm-ready", "ready_ms", 60),
     *_wasm("W3", "attested connection, from the start, ms in the module", "wasm-connect", "wasm_ms", 15),
     *_wasm("W4", "verification, from the start, ms in the module", "wasm-verify", "wasm_ms", 10),
+    *(Goal("T1", f"added p50 at 5,000 a second, {path}, µs", metric, "added_p50", None, 60) for path, metric in (("/call", "call"), ("/mcp", "mcp"))),
+    *(Goal("T1", f"added p99 at 5,000 a second, {path}, µs", metric, "added_p99", None, 250) for path, metric in (("/call", "call"), ("/mcp", "mcp"))),
+    Goal("T1", "added p50 beside nginx", "call", "added_p50", "nginx-http", 1.3),
+    *(Goal("T2", f"share of direct, {path}, %", metric, "share", None, 45) for path, metric in (("/call", "call-max"), ("/mcp", "mcp-max"))),
+    Goal("T2", "requests beside HAProxy", "call-max", "ops", "haproxy-http", 0.75),
+    Goal("T3", "requests beside the original", "call-max", "ops", "ati-upstream", 3.0),
+    Goal("T3", "CPU of a request beside nginx", "call-max", "cpu_op", "nginx-http", 1.5),
+    Goal("T4", "resident, idle, MiB", "slow", "idle_rss_mib", None, 8),
+    Goal("T4", "resident, 1,000 slow calls, MiB", "slow", "rss_mib", None, 24),
+    Goal("T5", "ready, ms", "gateway-start", "ready_ms", None, 20),
+    Goal("T5", "stripped size, KiB", "gateway-start", "stripped", None, 4096),
     *_wasm("W5", "decryption, MB/s in the module", "wasm-decrypt", "mb_s", 250),
 ]
 

@@ -62,25 +62,34 @@ VALUES = {
     "first_ms": Value("the very first, ms", ",.1f", "low"),
     "import_ms": Value("import before it, ms", ",.1f", "low"),
     "mb_s": Value("MB/s", ",.0f", "high"),
+    "added_p50": Value("added p50 µs", ",.0f", "low"),
+    "added_p99": Value("added p99 µs", ",.0f", "low"),
+    "share": Value("% of direct", ",.0f", "high"),
+    "calls": Value("calls under way", ",.0f", "info"),
+    "rss_mib": Value("RSS MiB", ",.1f", "low"),
+    "pss_mib": Value("Pss MiB", ",.1f", "low"),
+    "idle_rss_mib": Value("RSS MiB before any call", ",.1f", "low"),
 }
 
 BULK = ("gb_s", "cpu_gib", "busy", "load_busy")
 ROUND_TRIPS = ("ops", "p50", "p99", "p999", "cpu_op", "switches_op", "busy", "load_busy")
 
 
-BRIDGES, TERMINATORS, VERIFIERS, RUNTIMES = ("ws", "raw"), ("tls",), ("verifier",), ("wasm",)
+BRIDGES, TERMINATORS, VERIFIERS, RUNTIMES, GATEWAYS = ("ws", "raw"), ("tls",), ("verifier",), ("wasm",), ("gateway",)
+OPEN_LOOP = ("added_p50", "added_p99", "p50", "p99", "p999", "cpu_op", "busy", "load_busy")
+CAPACITY = ("ops", "share", "p50", "p99", "cpu_op", "switches_op", "busy", "load_busy")
 
 
 class Metric:
     """kinds: of the systems that it is measured of."""
 
-    def __init__(self, title, arguments, values, default=True, kinds=BRIDGES):
+    def __init__(self, title, arguments, values, default=True, kinds=BRIDGES, surface=None):
         self.title, self.arguments, self.values = title, arguments, values
-        self.default, self.kinds = default, kinds
+        self.default, self.kinds, self.surface = default, kinds, surface
 
     @property
     def group(self):
-        return {BRIDGES: "bridge", RUNTIMES: "wasm"}.get(self.kinds, "attested")
+        return {BRIDGES: "bridge", RUNTIMES: "wasm", GATEWAYS: "gateway"}.get(self.kinds, "attested")
 
 
 METRICS = {
@@ -127,17 +136,34 @@ METRICS = {
     "wasm-decrypt": Metric("WebAssembly: decryption alone, of answers of 16 MiB that have come", None, ("mb_s",), kinds=RUNTIMES),
     "wasm-download": Metric("WebAssembly: one connection, answers of 16 MiB", None, ("mb_s",), kinds=RUNTIMES),
     "wasm-request": Metric("WebAssembly: one kept connection, answers of 1 KiB", None, ("ops", "p50", "p99", "wasm_us"), kinds=RUNTIMES),
+    "call": Metric("Gateway, /call: 5,000 requests a second are due, 16 connections", "rate --rate 5000 --connections 16", OPEN_LOOP,
+                   kinds=GATEWAYS, surface="call"),
+    "call-max": Metric("Gateway, /call: 16 connections, always one request under way in each", "closed --connections 16", CAPACITY,
+                       kinds=GATEWAYS, surface="call"),
+    "mcp": Metric("Gateway, /mcp: 5,000 requests a second are due, 16 connections", "rate --rate 5000 --connections 16", OPEN_LOOP,
+                  kinds=GATEWAYS, surface="mcp"),
+    "mcp-max": Metric("Gateway, /mcp: 16 connections, always one request under way in each", "closed --connections 16", CAPACITY,
+                      kinds=GATEWAYS, surface="mcp"),
+    "call-500": Metric("Gateway, /call: 500 requests a second are due, 16 connections", "rate --rate 500 --connections 16", OPEN_LOOP,
+                       kinds=GATEWAYS, surface="call"),
+    "slow": Metric("Gateway: calls whose upstream takes seconds, all at once", "slow --connections 1000",
+                   ("calls", "idle_rss_mib", "rss_mib", "pss_mib"), kinds=GATEWAYS, surface="slow"),
+    "gateway-start": Metric("Gateway: start-up until the port accepts, with 100 manifests and a document of 300 operations", None,
+                            ("ready_ms", "idle_rss_mib", "size", "stripped"), kinds=GATEWAYS),
 }
 SPECIAL = ("idle", "churn", "start")
-GROUPS = ("bridge", "attested", "wasm")
+GROUPS = ("bridge", "attested", "wasm", "gateway")
 
 
 class Generator:
     """One run of wsload or tlsload against a system; an iterator of its lines."""
 
     def __init__(self, bench, placement, system, arguments, seconds):
-        argv = [os.path.join(bench.out, "tlsload" if system.kind == "tls" else "wsload"), *arguments]
-        if system.kind == "tls":
+        name = {"tls": "tlsload", "gateway": "callload"}.get(system.kind, "wsload")
+        argv = [os.path.join(bench.out, name), *arguments]
+        if system.kind == "gateway":
+            argv += ["--connect", system.address]
+        elif system.kind == "tls":
             argv += ["--connect", system.address, "--ca", bench.world.ca]
         elif system.kind == "raw":
             argv += ["--any", "--json", "--raw", "--connect", system.address]
@@ -173,13 +199,15 @@ class Generator:
 
 
 def _snapshot(bench, system):
-    target_pid = bench.world.target_pid if system.kind == "tls" else bench.target_pid
+    target_pid = {"tls": bench.world, "gateway": bench.application}.get(system.kind, bench).target_pid
     return (system.cpu_seconds(), system.switches(), process.cpu_seconds(target_pid), time.monotonic())
 
 
 def timed(bench, placement, system, metric):
     """One timed run; returns its values."""
     arguments = metric.arguments.split() + ["--seconds", str(bench.seconds), "--warmup", str(bench.warmup)]
+    if metric.surface:
+        arguments += system.request(bench, metric.surface)
     with Generator(bench, placement, system, arguments, bench.seconds) as generator:
         generator.until("begin")
         before = _snapshot(bench, system)
@@ -187,7 +215,7 @@ def timed(bench, placement, system, metric):
         after = _snapshot(bench, system)
         told = json.loads(generator.until("{"))
     if told["lost"] or told["failed"]:
-        raise Failed(f"{told['failed']} connections failed, {told['lost']} were lost")
+        raise Failed(f"{told['failed']} connections or requests failed, {told['lost']} were lost")
     if not system.alive():
         raise Failed("the system ended")
     cpu, switches, target_cpu, took = (b - a for a, b in zip(before, after))
@@ -257,11 +285,27 @@ def churn(bench, placement, system):
     return {"tunnels": bench.churn_tunnels, "growth": (after - before) / 1024}
 
 
+def slow(bench, placement, system, metric):
+    """Memory while many calls wait for their upstream; the system must be freshly started."""
+    pid = system.process.pid
+    before = process.rss_bytes(pid)
+    arguments = metric.arguments.split() + ["--seconds", "60", *system.request(bench, metric.surface)]
+    with Generator(bench, placement, system, arguments, 60) as generator:
+        generator.until("begin")
+        time.sleep(1)  # they are written; now they are upstream
+        rss, pss = process.rss_bytes(pid), process.pss_bytes(pid)
+        told = json.loads(generator.until("{"))
+    if told["failed"]:
+        raise Failed(f"{told['failed']} of {told['operations'] + told['failed']} calls failed")
+    return {"calls": told["operations"], "idle_rss_mib": before / 2**20, "rss_mib": rss / 2**20, "pss_mib": pss / 2**20}
+
+
 def start(bench, placement, system):
     """Start-up time of a process of its own, and the size of what is started."""
     port = process.free_port()
-    argv = system.command(bench, bench.target, port, placement.workers)
-    environment = system._environment(bench, bench.target, port, placement.workers)
+    target = system.target(bench)
+    argv = system.command(bench, target, port, placement.workers)
+    environment = system._environment(bench, target, port, placement.workers)
     answer = subprocess.run(
         [os.path.join(bench.out, "wsload"), "start", "--seconds", "10", "--connect",
          f"127.0.0.1:{port}", "--", *argv],

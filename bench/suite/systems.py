@@ -18,7 +18,7 @@ class Absent(Exception):
 class System:
     def __init__(self, name, kind, role, script=None, command=None, idle_max=None, build=None, jobs=None):
         self.name = name
-        self.kind = kind  # ws, raw: bridges; tls: terminators; verifier; wasm: clients in JavaScript; row: a line of a table, no program
+        self.kind = kind  # ws, raw: bridges; tls: terminators; verifier; wasm: clients in JavaScript; gateway; row: a line of a table, no program
         self.role = role  # ours, known, browser, whole, websocket, upstream, reference, yardstick, floor, bare, direct
         self.script = script
         self.template = command
@@ -40,7 +40,7 @@ class System:
                     **(bench.world.environment() if bench.world else {}))
 
     def ask(self, verb, bench, target="127.0.0.1:1", port=1, workers=1):
-        return subprocess.run([self.script, verb], capture_output=True, text=True, check=False,
+        return subprocess.run([self.script, *verb.split()], capture_output=True, text=True, check=False,
                               env=self._environment(bench, target, port, workers))
 
     def require(self, bench):
@@ -69,7 +69,17 @@ class System:
         return answer.stdout.splitlines()
 
     def target(self, bench):
-        return bench.world.target if self.kind == "tls" else bench.target
+        return {"tls": bench.world, "gateway": bench.application}.get(self.kind, bench).target
+
+    def request(self, bench, surface):
+        """What callload asks it, as arguments; its configuration is written (start)."""
+        if self.role == "direct":
+            return ["--path", "/wait" if surface == "slow" else "/json"]
+        answer = self.ask("request " + surface, bench, self.target(bench))
+        return answer.stdout.splitlines()
+
+    def can(self, bench, surface):
+        return self.role == "direct" or self.ask("surfaces", bench).stdout.split().count(surface) == 1
 
     def start(self, bench, placement):
         """Starts it before its target and waits until it accepts."""
@@ -122,7 +132,7 @@ def _from_script(path):
                   idle_max=int(idle_max) if idle_max else None, build=about.get("build"), jobs=about.get("jobs", "").split())
 
 
-ORDER = {"ours": 0, "known": 1, "browser": 2, "browser-known": 3, "part": 4, "whole": 5, "upstream": 6, "reference": 7, "websocket": 8,
+ORDER = {"ours": 0, "known": 1, "browser": 2, "browser-known": 3, "part": 4, "whole": 5, "upstream": 6, "reference": 7, "websocket": 8, "gateway": 8,
          "yardstick": 9, "floor": 10, "bare": 11, "direct": 12}
 # Lines that are measured along with others.
 ROWS = [System("atls-verify-known", "row", "known"), System("attested", "row", "ours"),
@@ -138,7 +148,7 @@ def in_order(systems):
 
 def discover(folder, peers):
     """All systems, ours first. peers: the --peer arguments, NAME[:raw]=COMMAND or NAME:wasm=MODULE."""
-    found = [System("direct", "raw", "direct")]
+    found = [System("direct", "raw", "direct"), System("direct-http", "gateway", "direct")]
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
@@ -152,6 +162,8 @@ def discover(folder, peers):
             words = ["node", CHROMIUM_CLIENT, os.path.abspath(command)]
             found.append(System(name, kind, "reference", command=shlex.join(words), jobs=["ready", "connect", "download", "request"]))
             continue
+        if kind == "gateway":
+            raise SystemExit("--peer: a gateway is configured by a script of bench/peers; copy the one that is nearest")
         role = "upstream" if name == "upstream" else "yardstick" if kind == "raw" else "websocket"
         found.append(System(name, kind or "ws", role, command=command))
     return in_order(found)
