@@ -2,16 +2,23 @@
  *
  *   mcp_list / mcp_call ─► the provider's connection: initialize once ─► requests side by side, told apart by id ─► answers
  *
- * A hub lives on one loop and keeps one connection a provider (and keyring entries it was made with): a child for stdio, a session for HTTP.
- * It is made at the first need, told of what changed in the manifest or keyring by being asked with another provider object, closed
- * when nobody has asked for MCP_IDLE_MS, and made anew when it broke: a child that died, a session the server forgot (404). A call that was sent is not
- * sent twice. Any loop may ask; it is answered on that loop.
+ * A hub lives on one loop and keeps one connection for each way to reach a server: command, arguments and environment of a child, or URL
+ * and header fields, with the credentials in them. So what was reloaded without a change keeps its server, and a caller whose generator
+ * gave him a token of his own has a server or session of his own. It is made at the first need, closed when nobody has asked for
+ * MCP_IDLE_MS (for credentials of generators: MCP_IDLE_OWN_MS), and made anew when it broke: a child that died, a session that the server
+ * forgot (404). A call that may have been carried out is not sent twice. Any loop may ask; it is answered on that loop.
  *
- * What servers ask of us: ping is answered, roots/list with none, others with "method not found". Progress prolongs a call's time.
- * A cancelled call sends notifications/cancelled.
- *
- * Limits   MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX.
- * Read in order   hub.c connection.c stdio.c http.c list.c result.c */
+ * Versions   we offer the newest; an older one of the list that the server answers with is spoken; one that we do not know is taken
+ *            for the newest, and a server that refuses a version is offered the next one.
+ * Asked of us   ping is answered, roots/list with none, others with "method not found". Progress prolongs a call's time, up to
+ *            MCP_CALL_MS_MAX in all. A call that is cancelled, or whose time is over, sends notifications/cancelled.
+ * Children   see PATH and HOME, mcp_env and the generator's variables, nothing else. Lines of their output that are not JSON are
+ *            passed over; what they say on standard error is told when they end before they could be used.
+ * HTTP       redirects that keep the method are followed. An event stream that breaks off is resumed where it has ids (Last-Event-ID).
+ *            What is left of one behind our answer is read for MCP_LINGER_MS, so that the TCP connection can be used again.
+ * Secrets    that a connection was made with are blotted out in errors, whatever the server repeats of them.
+ * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_OWN_MAX.
+ * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c message.c list.c result.c */
 #pragma once
 
 #include "ati/snapshot/snapshot.h"
@@ -19,12 +26,18 @@
 #include "client/client.h"
 
 enum {
-    MCP_CALL_MS = 300 * 1000,
-    MCP_START_MS = 30 * 1000,
+    MCP_CALL_MS = 300 * 1000,      /* of a call, with all that comes before it */
+    MCP_CALL_MS_MAX = 3600 * 1000, /* the same, when there is progress */
+    MCP_START_MS = 30 * 1000,      /* of a list, with all that comes before it */
     MCP_IDLE_MS = 300 * 1000,
+    MCP_IDLE_OWN_MS = 30 * 1000,
+    MCP_LINGER_MS = 1000,
+    MCP_END_MS = 2000, /* for servers to end by themselves, and for DELETE */
     MCP_MESSAGE_BYTES_MAX = 50 * 1024 * 1024,
+    MCP_VALUES_MAX = 4 * 1024 * 1024, /* of a message's JSON */
     MCP_PAGES_MAX = 100,
-    MCP_TOOLS_MAX = 10000
+    MCP_TOOLS_MAX = 10000,
+    MCP_OWN_MAX = 64 /* connections with credentials of generators; beyond, idle ones are closed */
 };
 
 struct mcp_hub;
@@ -37,10 +50,15 @@ struct mcp_hub_options {
 MUST_USE bool mcp_hub_new(struct loop *loop, struct client *client,
                           const struct mcp_hub_options *options, struct mcp_hub **out,
                           struct err *err);
-/* On its loop, when nobody asks any more. Ends sessions and children; what is under way fails. */
+/* On its loop: closes connections as servers like it (DELETE, standard input closed), and calls closed when that is done, after
+ * MCP_END_MS at the latest. What is under way fails, and what is asked from then on, too. */
+void mcp_hub_close(struct mcp_hub *hub, void (*closed)(void *context), void *context);
+/* On its loop, when nobody asks any more; before or without mcp_hub_close. What is left of children dies with the loop
+ * (child_end_all). Loops of askers live on until then. NULL is fine. */
 void mcp_hub_free(struct mcp_hub *hub);
-/* Connections of providers that are not in this catalog, or have changed, are closed when their calls have ended. */
-void mcp_hub_keep(struct mcp_hub *hub, const struct catalog *catalog);
+/* Connections of providers that are not in this catalog, or are reached in another way now, are closed when their calls have ended.
+ * Any thread. */
+void mcp_hub_keep(struct mcp_hub *hub, struct catalog *catalog);
 
 /* What a generator gave, or nothing. Lent for the call of mcp_*. */
 struct mcp_credential {
@@ -51,8 +69,8 @@ struct mcp_credential {
 
 struct mcp_answer {
     bool failed;      /* error says why: "MCP transport error: …" and the other texts */
-    bool tool_failed; /* isError */
-    struct buf value; /* of a call: the mapped result as JSON text; of a list: unused */
+    bool tool_failed; /* isError. Of a single item: failed as well, error is its text */
+    struct buf value; /* of a call: the mapped result as JSON text; the receiver may take it */
     struct buf error;
     struct tool *tools; /* of a list; the receiver may take them */
     size_t tool_count;
@@ -61,12 +79,14 @@ typedef void mcp_done(void *context,
                       struct mcp_answer *answer); /* on the asker's loop; lent for the call */
 
 struct mcp_ask;
-/* tools/list, all pages, as tools of this provider: names "{provider}:{name}", scopes, schemas. */
+/* provider is of the snapshot's catalog; the snapshot is referenced, the rest copied. False: no memory, or arguments that are no
+ * object; all else is told by done, never from inside.
+ * tools/list, all pages, as tools of this provider: names "{provider}:{name}", scopes, schemas. */
 MUST_USE bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
                        const struct tool_provider *provider,
                        const struct mcp_credential *credential, mcp_done *done, void *context,
                        struct mcp_ask **out, struct err *err);
-/* tools/call. name: with or without "{provider}:". arguments: JSON text of an object, copied. */
+/* tools/call. name: with or without "{provider}:". arguments: JSON text of an object. */
 MUST_USE bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
                        const struct tool_provider *provider,
                        const struct mcp_credential *credential, struct view name,

@@ -1,0 +1,602 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ati/mcp/mcp_priv.h"
+
+static void inbox_ready(struct loop *loop, struct io *io, uint32_t events);
+static void end_timed(struct loop *loop, struct timer *timer);
+static void tell_closed(struct loop *loop, struct task *task);
+static void ask_timed(struct loop *loop, struct timer *timer);
+static void ask_place(struct mcp_ask *ask);
+static void ask_finished(struct loop *loop, struct post *post);
+
+/* --- asks: life ------------------------------------------------------------------------------------- */
+
+static void ask_free(struct mcp_ask *ask)
+{
+    if (!ask)
+        return;
+    snapshot_unref(ask->snapshot);
+    free(ask->name);
+    buf_done(&ask->arguments);
+    if (ask->token)
+        secret_wipe(ask->token, strlen(ask->token));
+    free(ask->token);
+    for (size_t i = 0; i < ask->extras.count; i++) {
+        char *value = ask->extras.at[i].value;
+
+        if (value)
+            secret_wipe(value, strlen(value));
+        free(ask->extras.at[i].name);
+        free(value);
+    }
+    free(ask->extras.at);
+    free(ask->cursor);
+    buf_done(&ask->answer.value);
+    buf_done(&ask->answer.error);
+    tools_free(ask->answer.tools, ask->answer.tool_count);
+    free(ask);
+}
+
+CLEANUP_DEFINE(struct mcp_ask, ask_free)
+
+static bool no_memory(struct err *err)
+{
+    return err_set(err, ERR_MEMORY, "no memory for a call");
+}
+
+static bool copy_credential(struct mcp_ask *ask, const struct mcp_credential *c, struct err *err)
+{
+    struct text_pairs *e = &ask->extras;
+
+    if (!c)
+        return true;
+    ask->has_credential = true;
+    ask->token = strndup(c->token.at ? (const char *)c->token.at : "", c->token.len);
+    e->at = calloc(c->field_count + 1, sizeof *e->at);
+    if (!ask->token || !e->at)
+        return no_memory(err);
+    for (size_t i = 0; i < c->field_count; i++) {
+        struct view name = c->fields[i].name, value = c->fields[i].value;
+
+        e->at[i] = (struct text_pair){strndup((const char *)name.at, name.len),
+                                      strndup(value.at ? (const char *)value.at : "", value.len)};
+        e->count++;
+        if (!e->at[i].name || !e->at[i].value)
+            return no_memory(err);
+    }
+    return true;
+}
+
+/* In one line, as messages over standard streams are. */
+static bool copy_arguments(struct mcp_ask *ask, struct view arguments, struct err *err)
+{
+    struct json_tree tree;
+    bool good;
+
+    buf_init(&ask->arguments, SIZE_MAX / 2, "arguments");
+    if (!json_load_loose(arguments, MCP_VALUES_MAX, &tree, err))
+        return err_in(err, "arguments");
+    good = tree.doc.tokens[0].kind == JSON_OBJECT
+               ? json_render(&tree.doc, 0, JSON_COMPACT, false, &ask->arguments, err)
+               : err_set(err, ERR_SYNTAX, "arguments: not an object");
+    json_unload(&tree);
+    return good;
+}
+
+static bool copy_name(struct mcp_ask *ask, struct view name, struct err *err)
+{
+    struct view prefix = view_str(ask->provider->name);
+
+    if (view_starts(name, prefix) && name.len > prefix.len && name.at[prefix.len] == ':')
+        name = view_skip(name, prefix.len + 1);
+    ask->name = strndup((const char *)name.at, name.len);
+    return ask->name || no_memory(err);
+}
+
+static void wake(struct mcp_hub *hub)
+{
+    uint64_t one = 1;
+
+    /* It fails only when the counter is full, and then the hub has been woken already. */
+    if (write(hub->wake.fd, &one, sizeof one) < 0)
+        return;
+}
+
+/* Under the lock. */
+static void put_in_inbox(struct mcp_hub *hub, struct mcp_ask *ask)
+{
+    if (ask->in_inbox)
+        return;
+    ask->in_inbox = true;
+    ask->inbox_next = NULL;
+    *hub->inbox_tail = ask;
+    hub->inbox_tail = &ask->inbox_next;
+}
+
+static void ask_start(struct mcp_ask *ask)
+{
+    struct mcp_hub *hub = ask->hub;
+
+    pthread_mutex_lock(&hub->lock);
+    put_in_inbox(hub, ask);
+    pthread_mutex_unlock(&hub->lock);
+    wake(hub);
+}
+
+static struct mcp_ask *ask_new(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
+                               const struct tool_provider *provider,
+                               const struct mcp_credential *credential, mcp_done *done,
+                               void *context, struct err *err)
+{
+    CLEANUP(ask_free_cleanup) struct mcp_ask *ask = calloc(1, sizeof *ask);
+
+    if (!ask) {
+        (void)no_memory(err);
+        return NULL;
+    }
+    ask->hub = hub;
+    ask->asker = asker;
+    ask->snapshot = snapshot_ref(snapshot);
+    ask->provider = provider;
+    ask->done = done;
+    ask->context = context;
+    ask->post.run = ask_finished;
+    timer_init(&ask->timer, ask_timed);
+    buf_init(&ask->answer.value, SIZE_MAX / 2, "a result");
+    buf_init(&ask->answer.error, SIZE_MAX / 2, "an error");
+    return copy_credential(ask, credential, err) ? take(ask) : NULL;
+}
+
+bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
+              const struct tool_provider *provider, const struct mcp_credential *credential,
+              mcp_done *done, void *context, struct mcp_ask **out, struct err *err)
+{
+    struct mcp_ask *ask = ask_new(hub, asker, snapshot, provider, credential, done, context, err);
+
+    if (!ask)
+        return false;
+    ask->list = true;
+    *out = ask;
+    ask_start(ask);
+    return true;
+}
+
+bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
+              const struct tool_provider *provider, const struct mcp_credential *credential,
+              struct view name, struct view arguments, mcp_done *done, void *context,
+              struct mcp_ask **out, struct err *err)
+{
+    CLEANUP(ask_free_cleanup)
+    struct mcp_ask *ask = ask_new(hub, asker, snapshot, provider, credential, done, context, err);
+
+    if (!ask || !copy_name(ask, name, err) || !copy_arguments(ask, arguments, err))
+        return false;
+    *out = ask;
+    ask_start(take(ask));
+    return true;
+}
+
+void mcp_cancel(struct mcp_ask *ask)
+{
+    struct mcp_hub *hub = ask->hub;
+    bool finished;
+
+    pthread_mutex_lock(&hub->lock);
+    ask->cancelled = true;
+    finished = ask->finished; /* then it is on its way to us, and ends there */
+    if (!finished)
+        put_in_inbox(hub, ask);
+    pthread_mutex_unlock(&hub->lock);
+    if (!finished)
+        wake(hub);
+}
+
+/* On the asker's loop. */
+static void ask_finished(struct loop *loop, struct post *post)
+{
+    struct mcp_ask *ask = OWNER(post, struct mcp_ask, post);
+
+    (void)loop;
+    if (!ask->cancelled)
+        ask->done(ask->context, &ask->answer);
+    ask_free(ask);
+}
+
+/* It has its answer, or nobody wants one. */
+static void ask_end(struct mcp_ask *ask)
+{
+    struct mcp_hub *hub = ask->hub;
+    bool cancelled;
+
+    timer_cancel(&ask->timer);
+    mcp_connection_remove(ask);
+    pthread_mutex_lock(&hub->lock);
+    cancelled = ask->cancelled;
+    ask->finished = true;
+    if (ask->in_inbox) { /* the word that it is cancelled: it has been heard */
+        struct mcp_ask **at = &hub->inbox;
+
+        while (*at != ask)
+            at = &(*at)->inbox_next;
+        *at = ask->inbox_next;
+        if (!*at)
+            hub->inbox_tail = at;
+        ask->in_inbox = false;
+    }
+    pthread_mutex_unlock(&hub->lock);
+    if (cancelled)
+        ask_free(ask);
+    else
+        loop_post(ask->asker, &ask->post);
+}
+
+/* --- asks: on the hub's loop ------------------------------------------------------------------------ */
+
+void mcp_ask_failed(struct mcp_ask *ask, struct view text)
+{
+    ask->answer.failed = true;
+    buf_reset(&ask->answer.error);
+    if (!buf_append(&ask->answer.error, text, NULL))
+        buf_reset(&ask->answer.error);
+    ask_end(ask);
+}
+
+static void ask_listed(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result)
+{
+    struct mcp_answer *a = &ask->answer;
+    char *cursor = NULL;
+    struct err err = {0};
+    bool again;
+
+    if (!mcp_list_page(doc, result, ask->provider->name, &a->tools, &a->tool_count, &cursor,
+                       &err)) {
+        mcp_ask_failed(ask, view_str(err.text));
+        return;
+    }
+    /* A cursor that points to its own page leads nowhere. */
+    again = cursor && (!ask->cursor || strcmp(cursor, ask->cursor) != 0) &&
+            ++ask->pages < MCP_PAGES_MAX;
+    free(ask->cursor);
+    ask->cursor = cursor;
+    if (again)
+        mcp_connection_send(ask->request.connection, ask);
+    else
+        ask_end(ask);
+}
+
+void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result)
+{
+    struct mcp_answer *a = &ask->answer;
+    struct err err = {0};
+    bool single;
+
+    if (ask->list) {
+        ask_listed(ask, doc, result);
+        return;
+    }
+    if (!mcp_result_map(doc, result, &a->value, &a->tool_failed, &single, &a->error, &err)) {
+        mcp_ask_failed(ask, view_str(err.text));
+        return;
+    }
+    a->failed = a->tool_failed && single;
+    ask_end(ask);
+}
+
+void mcp_ask_progress(struct mcp_ask *ask)
+{
+    uint64_t due = loop_now_ms(ask->hub->loop) + MCP_CALL_MS;
+    uint64_t latest = ask->begun_ms + MCP_CALL_MS_MAX;
+
+    if (!ask->list && timer_armed(&ask->timer))
+        timer_set(ask->hub->loop, &ask->timer, due < latest ? due : latest);
+}
+
+static void ask_timed(struct loop *loop, struct timer *timer)
+{
+    struct mcp_ask *ask = OWNER(timer, struct mcp_ask, timer);
+    char text[320];
+
+    mcp_connection_cancel(ask, "the time for it is over");
+    snprintf(text, sizeof text, "MCP transport error: [%.200s] no answer within %llu s",
+             ask->provider->name,
+             (unsigned long long)(loop_now_ms(loop) - ask->begun_ms + 500) / 1000);
+    mcp_ask_failed(ask, view_str(text));
+}
+
+/* For the time of a call. */
+static void credential_of(const struct mcp_ask *ask, struct client_field *fields,
+                          struct mcp_credential *out)
+{
+    for (size_t i = 0; i < ask->extras.count; i++)
+        fields[i] = (struct client_field){.name = view_str(ask->extras.at[i].name),
+                                          .value = view_str(ask->extras.at[i].value),
+                                          .secret = true};
+    *out = (struct mcp_credential){view_str(ask->token), fields, ask->extras.count};
+}
+
+static bool way_of(const struct mcp_ask *ask, struct mcp_way **out, struct err *err)
+{
+    struct client_field *fields = calloc(ask->extras.count + 1, sizeof *fields);
+    struct mcp_credential credential;
+    bool good;
+
+    if (!fields)
+        return no_memory(err);
+    if (ask->has_credential)
+        credential_of(ask, fields, &credential);
+    good = mcp_way_new(ask->provider, ask->snapshot->keyring,
+                       ask->has_credential ? &credential : NULL, &ask->hub->options, out, err);
+    free(fields);
+    return good;
+}
+
+/* One that is made in just this way; it serves the asker's catalog from now on. What served the same provider in another way
+ * has been replaced. */
+static struct mcp_connection *find(struct mcp_hub *hub, const struct mcp_way *way,
+                                   const struct mcp_ask *ask)
+{
+    struct mcp_connection *found = NULL, *next;
+
+    for (struct mcp_connection *c = hub->connections; c; c = next) {
+        next = c->next;
+        if (c->state == MCP_LEAVING || c->old)
+            continue;
+        if (memcmp(c->way->fingerprint, way->fingerprint, sizeof way->fingerprint) == 0)
+            found = c;
+        else if (!way->own && !c->way->own && strcmp(c->provider->name, ask->provider->name) == 0)
+            mcp_connection_retire(c);
+    }
+    if (found && found->provider != ask->provider) {
+        catalog_unref(found->catalog);
+        found->catalog = catalog_ref(ask->snapshot->catalog);
+        found->provider = ask->provider;
+    }
+    return found;
+}
+
+/* Tokens of generators come and go: each may leave a connection behind. */
+static void close_surplus(struct mcp_hub *hub)
+{
+    struct mcp_connection *idle = NULL;
+    size_t own = 0;
+
+    for (struct mcp_connection *c = hub->connections; c; c = c->next) {
+        if (c->state == MCP_LEAVING || !c->way->own)
+            continue;
+        own++;
+        if (!c->asks)
+            idle = c; /* the list begins with the newest */
+    }
+    if (own > MCP_OWN_MAX && idle)
+        mcp_connection_close(idle);
+}
+
+/* To its connection, which is made if need be. */
+static void ask_place(struct mcp_ask *ask)
+{
+    struct mcp_hub *hub = ask->hub;
+    struct mcp_way *way;
+    struct mcp_connection *c;
+    struct err err = {0};
+
+    if (hub->closing) {
+        mcp_ask_failed(ask, VIEW("MCP transport error: the gateway is ending"));
+        return;
+    }
+    if (!way_of(ask, &way, &err)) {
+        mcp_ask_failed(ask, view_str(err.text));
+        return;
+    }
+    c = find(hub, way, ask);
+    if (c) {
+        mcp_way_free(way);
+    } else {
+        if (!mcp_connection_new(hub, way, ask->snapshot->catalog, ask->provider, &c, &err)) {
+            mcp_ask_failed(ask, view_str(err.text));
+            return;
+        }
+        if (c->way->own)
+            close_surplus(hub);
+    }
+    mcp_connection_add(c, ask);
+}
+
+bool mcp_ask_move(struct mcp_ask *ask)
+{
+    if (ask->moved)
+        return false;
+    ask->moved = true;
+    mcp_connection_remove(ask);
+    ask_place(ask);
+    return true;
+}
+
+static void ask_begin(struct mcp_ask *ask)
+{
+    struct loop *loop = ask->hub->loop;
+
+    ask->begun_ms = loop_now_ms(loop);
+    timer_set(loop, &ask->timer, ask->begun_ms + (ask->list ? MCP_START_MS : MCP_CALL_MS));
+    ask_place(ask);
+}
+
+/* --- the hub ---------------------------------------------------------------------------------------- */
+
+static struct mcp_ask *next_in_inbox(struct mcp_hub *hub, bool *begin, bool *cancelled)
+{
+    struct mcp_ask *ask;
+
+    pthread_mutex_lock(&hub->lock);
+    ask = hub->inbox;
+    if (ask) {
+        hub->inbox = ask->inbox_next;
+        if (!hub->inbox)
+            hub->inbox_tail = &hub->inbox;
+        ask->in_inbox = false;
+        *cancelled = ask->cancelled;
+        *begin = !ask->begun;
+        ask->begun = true;
+    }
+    pthread_mutex_unlock(&hub->lock);
+    return ask;
+}
+
+static void empty_inbox(struct mcp_hub *hub)
+{
+    struct mcp_ask *ask;
+    bool begin, cancelled;
+
+    while ((ask = next_in_inbox(hub, &begin, &cancelled)) != NULL) {
+        if (cancelled) {
+            if (!begin)
+                mcp_connection_cancel(ask, "the caller does not wait for it any more");
+            ask_end(ask);
+        } else if (begin) {
+            ask_begin(ask);
+        }
+    }
+}
+
+static bool in_catalog(const struct catalog *catalog, const struct mcp_connection *c)
+{
+    const struct tool_provider *p = catalog_provider(catalog, view_str(c->provider->name));
+
+    return p && (p == c->provider || mcp_way_same(p, c->provider));
+}
+
+static void keep_those_of(struct mcp_hub *hub)
+{
+    struct mcp_connection *next;
+    struct catalog *catalog;
+
+    pthread_mutex_lock(&hub->lock);
+    catalog = hub->keep;
+    hub->keep = NULL;
+    pthread_mutex_unlock(&hub->lock);
+    if (!catalog)
+        return;
+    for (struct mcp_connection *c = hub->connections; c; c = next) {
+        next = c->next;
+        if (c->state != MCP_LEAVING && !in_catalog(catalog, c))
+            mcp_connection_retire(c);
+    }
+    catalog_unref(catalog);
+}
+
+static void inbox_ready(struct loop *loop, struct io *io, uint32_t events)
+{
+    struct mcp_hub *hub = OWNER(io, struct mcp_hub, wake);
+    uint64_t count;
+
+    (void)loop;
+    (void)events;
+    if (read(io->fd, &count, sizeof count) < 0)
+        return;
+    keep_those_of(hub);
+    empty_inbox(hub);
+}
+
+bool mcp_hub_new(struct loop *loop, struct client *client, const struct mcp_hub_options *options,
+                 struct mcp_hub **out, struct err *err)
+{
+    struct mcp_hub *hub = calloc(1, sizeof *hub);
+
+    if (!hub)
+        return err_set(err, ERR_MEMORY, "no memory for MCP connections");
+    hub->loop = loop;
+    hub->client = client;
+    hub->options = *options;
+    hub->inbox_tail = &hub->inbox;
+    timer_init(&hub->end, end_timed);
+    task_init(&hub->told_closed, tell_closed);
+    hub->wake = (struct io){.ready = inbox_ready, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (hub->wake.fd >= 0 && loop_watch_level(loop, &hub->wake, EPOLLIN, err)) {
+        pthread_mutex_init(&hub->lock, NULL);
+        *out = hub;
+        return true;
+    }
+    if (hub->wake.fd < 0)
+        (void)err_system(err, ERR_INTERNAL, errno, "waking the loop of MCP connections");
+    else
+        close(hub->wake.fd);
+    free(hub);
+    return false;
+}
+
+void mcp_hub_keep(struct mcp_hub *hub, struct catalog *catalog)
+{
+    struct catalog *before;
+
+    pthread_mutex_lock(&hub->lock);
+    before = hub->keep;
+    hub->keep = catalog_ref(catalog);
+    pthread_mutex_unlock(&hub->lock);
+    catalog_unref(before);
+    wake(hub);
+}
+
+static void fail_all(struct mcp_hub *hub)
+{
+    struct mcp_connection *next;
+
+    hub->closing = true;
+    empty_inbox(hub);
+    for (struct mcp_connection *c = hub->connections; c; c = next) {
+        next = c->next;
+        mcp_connection_failed(c, "MCP transport error: the gateway is ending");
+    }
+}
+
+static void tell_closed(struct loop *loop, struct task *task)
+{
+    struct mcp_hub *hub = OWNER(task, struct mcp_hub, told_closed);
+    void (*closed)(void *) = hub->closed;
+
+    (void)loop;
+    hub->closed = NULL;
+    timer_cancel(&hub->end);
+    if (closed)
+        closed(hub->closed_context);
+}
+
+static void end_timed(struct loop *loop, struct timer *timer)
+{
+    struct mcp_hub *hub = OWNER(timer, struct mcp_hub, end);
+
+    task_queue(loop, &hub->told_closed);
+}
+
+void mcp_hub_lost(struct mcp_hub *hub)
+{
+    if (hub->closing && !hub->connections)
+        task_queue(hub->loop, &hub->told_closed);
+}
+
+void mcp_hub_close(struct mcp_hub *hub, void (*closed)(void *context), void *context)
+{
+    hub->closed = closed;
+    hub->closed_context = context;
+    fail_all(hub);
+    timer_set(hub->loop, &hub->end, loop_now_ms(hub->loop) + MCP_END_MS);
+    mcp_hub_lost(hub);
+}
+
+void mcp_hub_free(struct mcp_hub *hub)
+{
+    if (!hub)
+        return;
+    fail_all(hub);
+    while (hub->connections)
+        mcp_connection_free(hub->connections);
+    timer_cancel(&hub->end);
+    task_cancel(hub->loop, &hub->told_closed);
+    loop_forget(hub->loop, &hub->wake);
+    close(hub->wake.fd);
+    catalog_unref(hub->keep);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub);
+}

@@ -1,0 +1,193 @@
+/* What the files of mcp share.
+ *
+ *   hub ──► connections ──► asks, each a request at a time          all on the hub's loop
+ *    └─ inbox ◄── askers, under the hub's lock
+ *
+ * Whoever may be called from inside another's callback does not free: connections, asks' requests and exchanges are retired, and say
+ * that they are over. */
+#pragma once
+
+#include <pthread.h>
+
+#include "ati/mcp/mcp.h"
+#include "base/json.h"
+#include "base/secret.h"
+#include "child/child.h"
+#include "jsonrpc/jsonrpc.h"
+#include "net/owner.h"
+#include "sse/sse.h"
+
+enum { MCP_ERROR_BYTES_MAX = 64 * 1024, MCP_VERSION_BYTES = 32 };
+
+/* --- way.c: how a server is reached, with secrets in their places. Wiped when released. */
+struct mcp_way {
+    bool http, own; /* own: with a generator's credential */
+    char *command, *url;
+    char **arguments; /* without argv[0] */
+    struct child_environment environment;
+    struct text_pairs fields; /* of HTTP requests, beside those of the protocol */
+    struct texts secrets;     /* not to be repeated */
+    enum client_reach reach;
+    uint8_t fingerprint[SHA256_BYTES]; /* of all of it: the same way */
+};
+/* err: as an asker is told it. */
+MUST_USE bool mcp_way_new(const struct tool_provider *provider, const struct keyring *keyring,
+                          const struct mcp_credential *credential,
+                          const struct mcp_hub_options *options, struct mcp_way **out,
+                          struct err *err);
+void mcp_way_free(struct mcp_way *way);
+/* The manifest says the same of both. */
+bool mcp_way_same(const struct tool_provider *a, const struct tool_provider *b);
+/* Appends text, "***" in the place of secrets. */
+MUST_USE bool mcp_way_blot(const struct mcp_way *way, struct view text, struct buf *out,
+                           struct err *err);
+
+/* --- connection.c */
+struct mcp_connection;
+
+/* Of us to the server. */
+struct mcp_request {
+    struct mcp_connection *connection;
+    uint64_t id;                   /* 0: nothing is asked */
+    struct mcp_exchange *exchange; /* http.c */
+};
+
+enum mcp_state {
+    MCP_STARTING,
+    MCP_READY,
+    MCP_LEAVING, /* closed for everybody; waits for its child or its DELETE */
+};
+
+struct mcp_transport {
+    bool (*open)(struct mcp_connection *c, struct err *err);
+    /* r: who waits for the answer; NULL: nobody. ERR_NOT_FOUND: the server has gone, and nothing has left. */
+    bool (*send)(struct mcp_connection *c, struct mcp_request *r, struct view message,
+                 struct err *err);
+    /* notifications/initialized; mcp_connection_ready or mcp_connection_failed follows, maybe from inside. */
+    void (*greet)(struct mcp_connection *c, struct view message);
+    void (*drop)(
+        struct mcp_request *r); /* it is answered (id 0), or nobody waits for it any more */
+    /* Ends politely; mcp_connection_gone follows, maybe from inside. */
+    void (*leave)(struct mcp_connection *c);
+    void (*cut)(struct mcp_connection *c); /* ends at once what is left */
+};
+extern const struct mcp_transport mcp_stdio, mcp_http;
+
+struct mcp_connection {
+    struct mcp_connection *next, **link;
+    struct mcp_hub *hub;
+    const struct mcp_transport *transport;
+    struct mcp_way *way;
+    struct catalog *catalog; /* holds the provider */
+    const struct tool_provider *provider;
+    enum mcp_state state;
+    bool old;                        /* nobody new may use it; closed with its last ask */
+    bool gone;                       /* retired */
+    char version[MCP_VERSION_BYTES]; /* what we speak */
+    size_t offered;                  /* of our versions */
+    uint64_t last_id;
+    struct mcp_request hello; /* initialize */
+    struct mcp_ask *asks;
+    struct timer timer; /* idle, or leaving */
+    struct retired retired;
+
+    struct child *child; /* stdio */
+    struct buf line;
+    char *session; /* http: what Mcp-Session-Id says; NULL: nothing */
+    struct mcp_exchange *exchanges;
+};
+/* Made and opened. */
+MUST_USE bool mcp_connection_new(struct mcp_hub *hub, struct mcp_way *way, struct catalog *catalog,
+                                 const struct tool_provider *provider, struct mcp_connection **out,
+                                 struct err *err);
+void mcp_connection_add(struct mcp_connection *c, struct mcp_ask *ask);
+void mcp_connection_remove(struct mcp_ask *ask); /* it has ended, or goes elsewhere */
+/* The next of its requests. */
+void mcp_connection_send(struct mcp_connection *c, struct mcp_ask *ask);
+/* notifications/cancelled, for what was sent. */
+void mcp_connection_cancel(struct mcp_ask *ask, const char *reason);
+void mcp_connection_close(struct mcp_connection *c);
+/* Nobody new may use it; closed when its asks have ended. */
+void mcp_connection_retire(struct mcp_connection *c);
+void mcp_connection_free(struct mcp_connection *c); /* at once, for the hub's end */
+
+/* What transports tell. text: as an asker is told it, blotted here. */
+void mcp_connection_ready(struct mcp_connection *c);
+void mcp_connection_failed(struct mcp_connection *c, const char *fmt, ...) PRINTF(2, 3);
+void mcp_connection_gone(struct mcp_connection *c);
+void mcp_request_failed(struct mcp_request *r, const char *fmt, ...) PRINTF(2, 3);
+void mcp_request_over(struct mcp_request *r); /* it is answered */
+/* The server knows this session no more, and has not carried the request out. True: it goes to a new one. */
+MUST_USE bool mcp_request_forgotten(struct mcp_request *r);
+/* initialize was refused, so that another version may be what it wants: true, it is being tried. */
+MUST_USE bool mcp_connection_offer_older(struct mcp_connection *c, struct view why);
+
+/* --- message.c: what a server says. only: where the request stands that it says it to (http; NULL there when it has been answered),
+ * or NULL. whole: it is all that is said to it, whatever its id. False: it is not JSON. */
+MUST_USE bool mcp_message(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
+                          struct view text);
+/* result: a token. The request's own is in doc. */
+void mcp_connection_hello(struct mcp_connection *c, const struct json_doc *doc, uint32_t result);
+
+/* --- hub.c */
+struct mcp_ask {
+    struct mcp_hub *hub;
+    struct loop *asker;
+    struct snapshot *snapshot;
+    const struct tool_provider *provider;
+    bool list;
+    char *name;           /* of a call, the server's own */
+    struct buf arguments; /* in one line */
+    bool has_credential;
+    char *token;
+    struct text_pairs extras;
+    mcp_done *done;
+    void *context;
+
+    /* Under the hub's lock. */
+    struct mcp_ask *inbox_next;
+    bool in_inbox, begun, cancelled, finished;
+    struct post post; /* to the asker, once it is finished */
+
+    /* Of the hub's loop. */
+    struct mcp_ask *next, **link; /* of its connection */
+    struct mcp_request request;
+    struct timer timer;
+    uint64_t begun_ms;
+    bool moved; /* to another connection once already */
+    unsigned pages;
+    char *cursor; /* JSON text */
+    struct mcp_answer answer;
+};
+
+struct mcp_hub {
+    struct loop *loop;
+    struct client *client;
+    struct mcp_hub_options options;
+    struct mcp_connection *connections;
+    pthread_mutex_t lock;
+    struct io wake; /* an eventfd */
+    struct mcp_ask *inbox, **inbox_tail;
+    struct catalog *keep; /* to be looked at; NULL: nothing */
+    bool closing;
+    void (*closed)(void *context);
+    void *closed_context;
+    struct timer end;
+    struct task told_closed;
+};
+/* Ends it: the answer goes to the asker. */
+void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result);
+void mcp_ask_failed(struct mcp_ask *ask, struct view text);
+void mcp_ask_progress(struct mcp_ask *ask);
+/* The connection could not take it, and nothing was carried out: once more, on another one. False: that was done before. */
+MUST_USE bool mcp_ask_move(struct mcp_ask *ask);
+/* A connection has gone. */
+void mcp_hub_lost(struct mcp_hub *hub);
+
+/* --- list.c: pure. A page of tools/list, added to *tools; *cursor: JSON text of the next one's, or NULL. */
+MUST_USE bool mcp_list_page(const struct json_doc *doc, uint32_t result, const char *provider,
+                            struct tool **tools, size_t *count, char **cursor, struct err *err);
+
+/* --- result.c: pure. What a tool's result is to callers. *single: there was exactly one item; text: what it says. */
+MUST_USE bool mcp_result_map(const struct json_doc *doc, uint32_t result, struct buf *value,
+                             bool *tool_failed, bool *single, struct buf *text, struct err *err);

@@ -1,0 +1,156 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "ati/mcp/mcp_priv.h"
+
+enum { ERROR_LINES_BYTES = 2000 };
+
+static struct view trim(struct view line)
+{
+    while (line.len && (line.at[line.len - 1] == '\r' || line.at[line.len - 1] == ' '))
+        line.len--;
+    return line;
+}
+
+/* What is not JSON is for people: a banner, a warning. */
+static void heard_line(struct mcp_connection *c, struct view line)
+{
+    line = trim(line);
+    if (line.len)
+        (void)!mcp_message(c, NULL, false, line);
+}
+
+static void heard(void *context, struct view piece)
+{
+    struct mcp_connection *c = context;
+    size_t n;
+
+    while (piece.len && c->state != MCP_LEAVING) {
+        n = view_find(piece, '\n');
+        if (n < piece.len && !buf_len(&c->line)) {
+            heard_line(c, view_first(piece, n));
+        } else if (!buf_append(&c->line, view_first(piece, n), NULL)) {
+            mcp_connection_failed(c, "MCP transport error: [%s] a message of more than %d bytes",
+                                  c->provider->name, (int)MCP_MESSAGE_BYTES_MAX);
+            return;
+        } else if (n < piece.len) {
+            heard_line(c, buf_view(&c->line));
+            buf_done(&c->line);
+        }
+        piece = view_skip(piece, n + 1);
+    }
+}
+
+/* The last lines of what it said to people, as one. */
+static struct view last_lines(struct view error, char out[static ERROR_LINES_BYTES + 1])
+{
+    size_t n;
+
+    error = view_skip(error, error.len > ERROR_LINES_BYTES ? error.len - ERROR_LINES_BYTES : 0);
+    while (error.len && strchr(" \t\r\n", error.at[error.len - 1]))
+        error.len--;
+    for (n = 0; n < error.len; n++)
+        out[n] = (char)(error.at[n] < ' ' ? ' ' : error.at[n]);
+    out[n] = '\0';
+    return view_from(out, n);
+}
+
+static void ended(void *context, int status, struct view error)
+{
+    struct mcp_connection *c = context;
+    char lines[ERROR_LINES_BYTES + 1];
+    struct view last = last_lines(error, lines);
+
+    c->child = NULL;
+    if (c->state == MCP_READY)
+        mcp_connection_failed(c, "MCP server process exited unexpectedly");
+    else if (c->state == MCP_STARTING)
+        mcp_connection_failed(c, "MCP server process exited unexpectedly (%s %d)%s%.*s",
+                              WIFSIGNALED(status) ? "signal" : "status",
+                              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+                              last.len ? ": " : "", VIEW_ARG(last));
+    mcp_connection_gone(c);
+}
+
+static void never_ran(void *context, const struct err *err)
+{
+    struct mcp_connection *c = context;
+    struct view why = view_str(err->text), command = view_str(c->way->command);
+
+    if (view_starts(why, command))
+        why = view_skip(why, command.len + 2);
+    c->child = NULL;
+    mcp_connection_failed(c, "MCP transport error: Failed to spawn MCP server '%s': %.*s",
+                          c->way->command, VIEW_ARG(why));
+    mcp_connection_gone(c);
+}
+
+static bool open_(struct mcp_connection *c, struct err *err)
+{
+    static const struct child_receiver receiver = {heard, ended, never_ran};
+    const struct child_command command = {
+        .program = c->way->command,
+        .arguments = (const char *const *)c->way->arguments,
+        .environment = c->way->environment.list,
+    };
+    struct err why = {0};
+    size_t prefix;
+
+    if (child_open(c->hub->loop, &command, &receiver, c, &c->child, &why))
+        return true;
+    prefix = strlen(c->way->command) + 2;
+    return err_set(err, why.code, "MCP transport error: Failed to spawn MCP server '%.100s': %s",
+                   c->way->command,
+                   strncmp(why.text, c->way->command, prefix - 2) == 0 ? why.text + prefix
+                                                                       : why.text);
+}
+
+static bool send_(struct mcp_connection *c, struct mcp_request *r, struct view message,
+                  struct err *err)
+{
+    struct err why = {0};
+    struct buf line;
+    bool good;
+
+    (void)r;
+    if (!c->child)
+        return err_set(err, ERR_NOT_FOUND, "the process has ended");
+    buf_init(&line, message.len + 1, "a message");
+    good = buf_append(&line, message, &why) && buf_append_byte(&line, '\n', &why) &&
+           child_write(c->child, buf_view(&line), &why);
+    buf_done(&line);
+    return good || err_set(err, why.code == ERR_IO ? ERR_NOT_FOUND : why.code, "%s", why.text);
+}
+
+static void greet(struct mcp_connection *c, struct view message)
+{
+    struct err err;
+
+    /* A server that has gone is told of by its end. */
+    if (send_(c, NULL, message, &err))
+        mcp_connection_ready(c);
+}
+
+static void drop(struct mcp_request *r)
+{
+    (void)r;
+}
+
+/* Most servers end with their input; the others after MCP_END_MS, or by what child does then. */
+static void leave(struct mcp_connection *c)
+{
+    if (c->child)
+        child_close_input(c->child);
+    else
+        mcp_connection_gone(c);
+}
+
+static void cut(struct mcp_connection *c)
+{
+    if (c->child)
+        child_abandon(c->child);
+    c->child = NULL;
+}
+
+const struct mcp_transport mcp_stdio = {open_, send_, greet, drop, leave, cut};
