@@ -89,6 +89,9 @@ struct exec_handler {
 };
 extern const struct exec_handler exec_http, exec_mcp, exec_cli, exec_files;
 
+/* media.c: by the extension of a path; "application/octet-stream" when it is not known. */
+const char *exec_media_type(struct view path);
+
 /* jsonpath.c: pure. The matches of path in value (JSON text), as `response.extract` wants them: none: null; one: it; several: an array.
  * Appended. ERR_SYNTAX: "JSONPath extraction failed: Invalid JSONPath '{p}': …". */
 MUST_USE bool jsonpath_extract(struct view value, struct view path, struct buf *out,

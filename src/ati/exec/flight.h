@@ -34,5 +34,5 @@ struct view flight_value(const struct flight *f); /* lent until flight_end */
 /* The asker that fetches has it: copied. keep_ms: for later askers; 0: only for those who wait. It may then be asked for by
  * flight_value, too. False: no memory; who waits is told. */
 MUST_USE bool flight_land(struct flight *f, struct view value, uint64_t keep_ms, struct err *err);
-void flight_fail(struct flight *f, struct view text);
+void flight_fail(struct flight *f, struct view text); /* of an asker that does not fetch: nothing */
 void flight_end(struct flight *f); /* NULL is fine; told is not called any more */

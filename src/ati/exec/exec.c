@@ -1,0 +1,276 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "ati/exec/exec_priv.h"
+#include "ati/exec/flight.h"
+#include "base/check.h"
+
+#include "base/poison.h"
+
+enum { HTTP_BAD_GATEWAY = 502, HTTP_INTERNAL = 500, HTTP_OK = 200 };
+
+const char *exec_variable(char **environment, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (char **v = environment; v && *v; v++)
+        if (!strncmp(*v, name, len) && (*v)[len] == '=')
+            return *v + len + 1;
+    return NULL;
+}
+
+enum client_reach exec_reach_from(char **environment)
+{
+    const char *value = exec_variable(environment, "ATI_SSRF_PROTECTION");
+
+    if (value && (!strcmp(value, "1") || !strcasecmp(value, "true")))
+        return CLIENT_PUBLIC;
+    return value && !strcasecmp(value, "warn") ? CLIENT_WARN : CLIENT_ANYWHERE;
+}
+
+CLEANUP_DEFINE(struct exec_shared, exec_shared_free)
+
+bool exec_shared_new(const struct exec_shared_options *options, struct exec_shared **out,
+                     struct err *err)
+{
+    CLEANUP(exec_shared_free_cleanup) struct exec_shared *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return err_set(err, ERR_MEMORY, "no memory for what executors share");
+    s->mcp = options->mcp;
+    s->environment = options->environment;
+    s->reach = options->reach;
+    s->folder = options->folder ? strdup(options->folder) : NULL;
+    if (options->folder && !s->folder)
+        return err_set(err, ERR_MEMORY, "no memory for what executors share");
+    if (!flights_new(&s->tokens, err) || !flights_new(&s->outputs, err))
+        return false;
+    temporary_sweep(s->environment);
+    *out = take(s);
+    return true;
+}
+
+void exec_shared_free(struct exec_shared *s)
+{
+    if (!s)
+        return;
+    flights_free(s->tokens);
+    flights_free(s->outputs);
+    free(s->folder);
+    free(s);
+}
+
+bool executor_new(struct loop *loop, struct client *client, struct exec_shared *shared,
+                  struct log *log, struct executor **out, struct err *err)
+{
+    struct executor *x = calloc(1, sizeof *x);
+
+    if (!x)
+        return err_set(err, ERR_MEMORY, "no memory for an executor");
+    x->loop = loop;
+    x->client = client;
+    x->shared = shared;
+    x->log = log;
+    *out = x;
+    return true;
+}
+
+/* What the handler made is gone already. */
+static void execution_free(struct execution *e)
+{
+    task_cancel(e->executor->loop, &e->finish);
+    *e->link = e->next;
+    if (e->next)
+        e->next->link = e->link;
+    buf_done(&e->result.value);
+    buf_done(&e->result.error);
+    snapshot_unref(e->request.snapshot);
+    caller_unref(e->request.caller);
+    free(e);
+}
+
+static void stop(struct execution *e)
+{
+    if (e->state)
+        e->handler->cancel(e);
+    e->state = NULL;
+}
+
+/* Tells the receiver, last. */
+static void deliver(struct execution *e)
+{
+    stop(e);
+    e->done(e->context, &e->result);
+    execution_free(e);
+}
+
+void executor_free(struct executor *x)
+{
+    if (!x)
+        return;
+    while (x->executions) {
+        struct execution *e = x->executions;
+
+        if (!e->finished)
+            exec_fail(e, EXEC_CANCELLED, HTTP_INTERNAL, "the gateway is ending");
+        deliver(e);
+    }
+    free(x);
+}
+
+/* response.extract. What cannot be extracted stays in the result. */
+static bool extract(struct execution *e, struct err *err)
+{
+    struct buf found;
+    bool good;
+
+    buf_init(&found, e->result.value.max, "extracted response");
+    good = jsonpath_extract(buf_view(&e->result.value), view_str(e->request.tool->extract), &found,
+                            err);
+    if (good) {
+        buf_done(&e->result.value);
+        e->result.value = found;
+    } else {
+        buf_done(&found);
+    }
+    return good;
+}
+
+static bool mask(struct execution *e, struct buf *text, bool json)
+{
+    struct err err;
+
+    if (json && buf_len(text) > MASK_VALUE_BYTES_MAX)
+        return true;
+    if (mask_secrets(text, json, json ? MASK_VALUE_BYTES_MIN : MASK_ERROR_BYTES_MIN, e->secrets,
+                     e->secret_count, &err))
+        return true;
+    buf_done(text); /* rather nothing than what may hold a secret */
+    return false;
+}
+
+static void finished(struct loop *loop, struct task *task)
+{
+    struct execution *e =
+        (struct execution *)(void *)((char *)task - offsetof(struct execution, finish));
+    struct exec_result *r = &e->result;
+    struct err err;
+
+    (void)loop;
+    if (!mask(e, &r->error, false) || !mask(e, &r->value, true)) {
+        r->outcome = e->handler->failure;
+        r->status = HTTP_BAD_GATEWAY;
+        (void)!buf_append_str(&r->error, "no memory for the answer", NULL);
+    } else if (r->outcome == EXEC_OK && e->request.tool->extract && !extract(e, &err)) {
+        r->outcome = EXEC_EXTRACT;
+        r->status = HTTP_INTERNAL;
+        (void)!buf_append_str(&r->error, err.text, NULL);
+    }
+    deliver(e);
+}
+
+static void end(struct execution *e, enum exec_outcome outcome, int status)
+{
+    CHECK(!e->finished);
+    e->finished = true;
+    e->result.outcome = outcome;
+    e->result.status = status;
+    task_queue(e->executor->loop, &e->finish);
+}
+
+void exec_finish(struct execution *e, enum exec_outcome outcome, struct buf *json)
+{
+    buf_done(&e->result.value);
+    e->result.value = *json;
+    buf_init(json, json->max, json->what);
+    end(e, outcome, HTTP_OK);
+}
+
+void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
+                    struct view text)
+{
+    struct buf *out = &e->result.error;
+
+    /* What does not fit into memory is left out: the outcome tells enough. */
+    (void)!(buf_append_str(out, prefix, NULL) &&
+            buf_append(out, view_first(text, EXEC_ERROR_BYTES_MAX), NULL));
+    end(e, outcome, status);
+}
+
+void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const char *fmt, ...)
+{
+    va_list args;
+    char *text = NULL;
+    int n;
+
+    va_start(args, fmt);
+    n = vasprintf(&text, fmt, args);
+    va_end(args);
+    exec_fail_text(e, outcome, status, "", n < 0 ? VIEW("no memory") : view_str(text));
+    if (n >= 0)
+        free(text);
+}
+
+void exec_secret(struct execution *e, struct view secret)
+{
+    for (size_t i = 0; i < e->secret_count; i++)
+        if (view_eq(e->secrets[i], secret))
+            return;
+    if (secret.len >= MASK_ERROR_BYTES_MIN && e->secret_count < EXEC_SECRETS_MAX)
+        e->secrets[e->secret_count++] = secret;
+}
+
+static const struct exec_handler *handler_of(enum manifest_handler h)
+{
+    switch (h) {
+    case HANDLER_HTTP:
+    case HANDLER_OPENAPI:
+    case HANDLER_PASSTHROUGH: /* has routes, not tools; what is listed there is a request as any other */
+        return &exec_http;
+    case HANDLER_MCP:
+        return &exec_mcp;
+    case HANDLER_CLI:
+        return &exec_cli;
+    case HANDLER_FILES:
+        return &exec_files;
+    }
+    return &exec_http;
+}
+
+bool exec_start(struct executor *x, const struct exec_request *request, exec_done *done,
+                void *context, struct execution **out, struct err *err)
+{
+    struct execution *e = calloc(1, sizeof *e);
+    struct err why = {.code = ERR_NONE};
+
+    if (!e)
+        return err_set(err, ERR_MEMORY, "no memory for a call");
+    e->executor = x;
+    e->request = *request;
+    e->request.snapshot = snapshot_ref(request->snapshot);
+    e->request.caller = caller_ref(request->caller);
+    e->handler = handler_of(request->tool->provider->handler);
+    e->done = done;
+    e->context = context;
+    e->result.exit_code = -1;
+    buf_init(&e->result.value, EXEC_RESULT_BYTES_MAX, "result");
+    buf_init(&e->result.error, 2 * (size_t)EXEC_ERROR_BYTES_MAX, "error");
+    task_init(&e->finish, finished);
+    e->next = x->executions;
+    e->link = &x->executions;
+    if (e->next)
+        e->next->link = &e->next;
+    x->executions = e;
+    if (!e->handler->start(e, &why) && !e->finished)
+        exec_fail(e, e->handler->failure, HTTP_BAD_GATEWAY, "%s", why.text);
+    *out = e;
+    return true;
+}
+
+void exec_cancel(struct execution *e)
+{
+    stop(e);
+    execution_free(e);
+}
