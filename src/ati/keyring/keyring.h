@@ -2,23 +2,26 @@
  *
  *   keyring.enc + key, or credentials, or ATI_KEY_*  ─►  struct keyring (immutable snapshot)  ─►  keyring_find lends a value
  *
- * Memory    names and values stand in pages of their own: mlock, MADV_DONTDUMP, MADV_DONTFORK, guard pages at both ends; wiped
- *           before they are given back. What is read on the way (file, plaintext, parsed text) is wiped, too. mlock that fails is
- *           a warning.
+ * Memory    names and values stand in pages of their own (base/locked), read-only once they are there: mlock, MADV_DONTDUMP,
+ *           MADV_DONTFORK, guard pages at both ends; wiped before they are given back. So does what is read on the way (file,
+ *           plaintext, key). mlock that fails is a warning. docs/decisions/032.
  * Order     keyring.enc with the sealed one-time key (opened, unlinked, read), then with .keyring-key; credentials; nothing.
  *           With env_keys: ATI_KEY_* alone, no file is read.
- * Look-up   by the name as written, else in lower case.
+ * Look-up   by the name as written, else in lower case. A credential that is empty counts as none, so that nobody sends an
+ *           empty one.
  * Threads   immutable, counted atomically; a reload makes a new one, and calls under way keep theirs.
  *
  * Formats   keyring.enc = nonce (12) ‖ AES-256-GCM ciphertext ‖ tag (16) of a flat JSON object; key files: base64 of 32 bytes;
- *           credentials: a JSON object of strings, where "@file:PATH" stands for the trimmed content of PATH.
+ *           credentials: a JSON object of strings, where "@file:PATH" stands for the trimmed content of PATH. Of names that stand
+ *           twice the last one counts.
  *
- * Read in order   load.c format.c locked.c find.c credentials.c */
+ * Read in order   load.c format.c read.c (files, key files) ring.c (JSON to pages) find.c expand.c credentials.c write.c */
 #pragma once
 
 #include "base/buf.h"
 
-enum { KEYRING_BYTES_MAX = 4 * 1024 * 1024, KEYRING_ENTRIES_MAX = 16384 };
+enum { KEYRING_BYTES_MAX = 4 * 1024 * 1024, KEYRING_ENTRIES_MAX = 16384, KEYRING_KEY_BYTES = 32 };
+#define KEYRING_SEALED_KEY "/run/ati/.key" /* unless ATI_KEY_FILE says otherwise */
 
 struct keyring;
 
@@ -31,7 +34,7 @@ struct keyring_source {
     bool
         keep_on_error; /* reload: what cannot be decrypted or parsed is an error, not an empty keyring */
 };
-enum { KEYRING_WARNINGS_MAX = 4 };
+enum { KEYRING_WARNINGS_MAX = 6 };
 struct keyring_report {
     const char
         *source; /* "keyring.enc (persistent key)", "empty (no auth)", … of the start-up line */
@@ -58,6 +61,8 @@ void keyring_at(const struct keyring *k, size_t index, struct view *name, struct
  * A name that is not there: strict: ERR_NOT_FOUND with the name in missing; else it stays as it is. */
 MUST_USE bool keyring_expand(const struct keyring *k, struct view text, bool strict,
                              struct buf *out, char missing[static 128], struct err *err);
+/* As buf_append; when the area has to move, what it leaves behind is wiped. */
+MUST_USE bool keyring_append(struct buf *b, struct view bytes, struct err *err);
 void keyring_wipe(struct buf *b); /* wipes all of its area, and empties it */
 
 /* The file "credentials", for `ati key`: 0600, sorted, pretty. */
@@ -71,8 +76,16 @@ typedef void keyring_credential(void *context, struct view name, struct view val
 MUST_USE bool keyring_credentials_list(const char *folder, keyring_credential *each, void *context,
                                        struct err *err);
 
+/* write.c: keyring.enc of the folder anew, whole or not at all, synced, 0600. plain: a JSON object of strings. *bytes: of the file. */
+MUST_USE bool keyring_write(const char *folder, struct view plain,
+                            const uint8_t key[static KEYRING_KEY_BYTES], size_t *bytes,
+                            struct err *err);
+/* The persistent key. ERR_NOT_FOUND: there is none, unless create makes one. */
+MUST_USE bool keyring_key(const char *folder, bool create, uint8_t key[static KEYRING_KEY_BYTES],
+                          struct err *err);
+
 /* format.c: pure. key: 32 bytes. sealed/plain are appended. */
-MUST_USE bool keyring_seal(struct view plain, const uint8_t key[static 32], struct buf *sealed,
-                           struct err *err);
-MUST_USE bool keyring_open(struct view sealed, const uint8_t key[static 32], struct buf *plain,
-                           struct err *err);
+MUST_USE bool keyring_seal(struct view plain, const uint8_t key[static KEYRING_KEY_BYTES],
+                           struct buf *sealed, struct err *err);
+MUST_USE bool keyring_open(struct view sealed, const uint8_t key[static KEYRING_KEY_BYTES],
+                           struct buf *plain, struct err *err);
