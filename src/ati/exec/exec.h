@@ -80,6 +80,15 @@ MUST_USE bool exec_start(struct executor *x, const struct exec_request *request,
                          void *context, struct execution **out, struct err *err);
 void exec_cancel(struct execution *e); /* done is not called */
 
+/* mcp.c: the tools that a provider's MCP server has, with a generator's credential if it has one. answer: as of mcp_list. */
+struct mcp_answer;
+struct exec_listing;
+typedef void exec_listed(void *context, struct mcp_answer *answer); /* lent for the call */
+MUST_USE bool exec_list(struct executor *x, struct snapshot *snapshot,
+                        const struct tool_provider *provider, exec_listed *done, void *context,
+                        struct exec_listing **out, struct err *err);
+void exec_list_cancel(struct exec_listing *l); /* done is not called */
+
 /* What each kind of provider gives to exec.c. */
 struct exec_handler {
     /* e is under way; ends with exec_finish, never from inside. False: err is told as a failure of this kind. */

@@ -91,6 +91,7 @@ bool mcp_connection_new(struct mcp_hub *hub, struct mcp_way *way, struct catalog
     c->transport = way->http ? &mcp_http : &mcp_stdio;
     c->catalog = catalog_ref(catalog);
     c->provider = provider;
+    c->asks_tail = &c->asks;
     timer_init(&c->timer, timed);
     buf_init(&c->line, MCP_MESSAGE_BYTES_MAX, "a message");
     c->retired.free = retire;
@@ -168,11 +169,10 @@ void mcp_connection_ready(struct mcp_connection *c)
 void mcp_connection_add(struct mcp_connection *c, struct mcp_ask *ask)
 {
     ask->request = (struct mcp_request){.connection = c};
-    ask->next = c->asks;
-    ask->link = &c->asks;
-    if (ask->next)
-        ask->next->link = &ask->next;
-    c->asks = ask;
+    ask->next = NULL;
+    ask->link = c->asks_tail;
+    *c->asks_tail = ask;
+    c->asks_tail = &ask->next;
     timer_cancel(&c->timer);
     if (c->state == MCP_READY)
         mcp_connection_send(c, ask);
@@ -198,6 +198,8 @@ void mcp_connection_remove(struct mcp_ask *ask)
     *ask->link = ask->next;
     if (ask->next)
         ask->next->link = ask->link;
+    else
+        c->asks_tail = ask->link;
     ask->link = NULL;
     if (!c->asks && c->state != MCP_LEAVING)
         idle(c);
@@ -310,8 +312,9 @@ static void fail(struct mcp_connection *c, struct view text)
 
     if (c->state == MCP_LEAVING)
         return;
-    log_event_limited(c->hub->options.log, LOG_WARN, "mcp.failed", "MCP server failed",
-                      F_STR("provider", c->provider->name), F_VIEW("error", text));
+    if (!c->hub->closing)
+        log_event_limited(c->hub->options.log, LOG_WARN, "mcp.failed", "MCP server failed",
+                          F_STR("provider", c->provider->name), F_VIEW("error", text));
     c->old = true;
     for (ask = c->asks; ask; ask = next) {
         next = ask->next;

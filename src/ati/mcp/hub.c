@@ -283,6 +283,8 @@ void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t re
         return;
     }
     a->failed = a->tool_failed && single;
+    if (!a->failed)
+        buf_reset(&a->error);
     ask_end(ask);
 }
 

@@ -86,9 +86,9 @@ struct mcp_connection {
     char version[MCP_VERSION_BYTES]; /* what we speak */
     size_t offered;                  /* of our versions */
     uint64_t last_id;
-    struct mcp_request hello; /* initialize */
-    struct mcp_ask *asks;
-    struct timer timer; /* idle, or leaving */
+    struct mcp_request hello;          /* initialize */
+    struct mcp_ask *asks, **asks_tail; /* the oldest first */
+    struct timer timer;                /* idle, or leaving */
     struct retired retired;
 
     struct child *child; /* stdio */
