@@ -39,6 +39,7 @@ static bool open_client(struct client *c, const struct client_options *o, struct
     if (o->user_agent && !(c->user_agent = strdup(o->user_agent)))
         return err_set(err, ERR_MEMORY, "no memory for an HTTP client");
     return buf_append(&c->roots, o->extra_roots, err) &&
+           (o->extra_roots.len || client_roots_read(o->environment, &c->roots, err)) &&
            client_proxies_read(o->environment, &c->proxies, err) &&
            dialer_new(c->loop, c->resolver, &dial, &c->dialer, err);
 }
@@ -305,15 +306,13 @@ static bool allowed(struct client_call *call, struct err *err)
     const struct client_request *r = &call->request;
     const struct client_origin *o = call->origin;
 
-    if (r->judge && !r->judge(r->judge_context, call->url.host, err))
-        return false;
-    if (!o->not_allowed)
-        return true;
-    if (o->reach == CLIENT_PUBLIC)
+    if (o->not_allowed && o->reach == CLIENT_PUBLIC)
         return err_set(err, ERR_DENIED, "%s: not a public address", o->authority);
-    log_event_limited(call->client->log, LOG_WARN, "client.not_public",
-                      "a request goes to an address that is not public", F_STR("host", o->host));
-    return true;
+    if (o->not_allowed)
+        log_event_limited(call->client->log, LOG_WARN, "client.not_public",
+                          "a request goes to an address that is not public",
+                          F_STR("host", o->host));
+    return !r->judge || r->judge(r->judge_context, call->url.host, err);
 }
 
 void client_hop(struct client_call *call)

@@ -46,8 +46,8 @@ struct client; /* one a loop */
 
 struct client_options {
     const char *user_agent;  /* sent unless a request brings its own; NULL: none */
-    struct view extra_roots; /* PEM, trusted beside Mozilla's; may be empty */
-    char **environment;      /* where proxies are named; NULL: no proxies */
+    struct view extra_roots; /* PEM, trusted beside Mozilla's; empty: what SSL_CERT_FILE names */
+    char **environment;      /* where proxies and SSL_CERT_FILE are named; NULL: nowhere */
     uint64_t idle_ms;        /* 0: 60 s */
     uint64_t connect_ms;     /* names, TCP and TLS together; 0: 10 s */
     struct log *log;         /* for CLIENT_WARN; may be NULL */

@@ -40,6 +40,8 @@ struct client_proxies {
 };
 MUST_USE bool client_proxies_read(char **environment, struct client_proxies *out, struct err *err);
 void client_proxies_done(struct client_proxies *p);
+/* Appends what SSL_CERT_FILE names; nothing when it is not set. */
+MUST_USE bool client_roots_read(char **environment, struct buf *out, struct err *err);
 /* NULL: directly. host: without brackets. */
 const struct client_proxy *client_proxy_for(const struct client_proxies *p, bool https,
                                             struct view host, uint16_t port);

@@ -1,8 +1,9 @@
-/* environment: proxies, as curl and its like read them. */
+/* environment: proxies and certificates, as curl and its like read them. */
 #include "client/client_priv.h"
 
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/text.h"
 
 #include "base/poison.h"
@@ -36,7 +37,7 @@ static struct view either(char **environment, const char **name, const char *fir
 static bool copy(struct view v, char **out, struct err *err)
 {
     *out = strndup((const char *)v.at, v.len);
-    return *out || err_set(err, ERR_MEMORY, "no memory for a proxy");
+    return *out || err_set(err, ERR_MEMORY, "no memory for what the environment says");
 }
 
 static bool authorization(struct view user_info, char **out, struct err *err)
@@ -117,6 +118,19 @@ void client_proxies_done(struct client_proxies *p)
     proxy_done(&p->https);
     free(p->no_proxy);
     *p = (struct client_proxies){0};
+}
+
+bool client_roots_read(char **environment, struct buf *out, struct err *err)
+{
+    struct view path = variable(environment, "SSL_CERT_FILE");
+    char *name = NULL;
+    bool good;
+
+    if (!path.len)
+        return true;
+    good = copy(path, &name, err) && file_read(name, out, err);
+    free(name);
+    return good || err_in(err, "environment: SSL_CERT_FILE");
 }
 
 /* The name itself, and those below it; ".name" is the same. */

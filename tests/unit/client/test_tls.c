@@ -294,6 +294,43 @@ static void certificates_that_are_not_good(void **state)
     session_context_unref(expired);
 }
 
+static void roots_of_the_environment(void **state)
+{
+    struct world *w = *state;
+    struct session_context *context = NULL;
+    struct certificates cert;
+    char path[] = "/tmp/client-roots-XXXXXX", variable[64];
+    char *environment[] = {variable, NULL};
+    struct client *none = NULL;
+    struct caller c = {0};
+    char url[256];
+    struct end *e;
+    struct err err;
+    int fd = mkostemp(path, O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    certificate(&cert, "IP:127.0.0.1", false);
+    assert_true(session_server_context(buf_view(&cert.chain), buf_view(&cert.key), &context, NULL));
+    assert_int_equal(write(fd, buf_view(&cert.chain).at, buf_len(&cert.chain)),
+                     (ssize_t)buf_len(&cert.chain));
+    close(fd);
+    certificates_done(&cert);
+    (void)snprintf(variable, sizeof variable, "SSL_CERT_FILE=%s", path);
+    use_client(w, &(struct client_options){.environment = environment});
+    assert_int_equal(unlink(path), 0);
+    url_of(w, "127.0.0.1", "/", url);
+    get(w, &c, url);
+    e = serve_tls(w, context);
+    heard_tls(e, "\r\n\r\n");
+    say_tls(e, ANSWER);
+    check_answer(w, &c, 200, "ok");
+    end_close(e);
+    session_context_unref(context);
+    assert_false(client_new(w->loop, w->resolver,
+                            &(struct client_options){.environment = environment}, &none, &err));
+    assert_non_null(strstr(err.text, "SSL_CERT_FILE"));
+}
+
 static void a_server_without_tls(void **state)
 {
     struct world *w = *state;
@@ -429,6 +466,7 @@ int main(void)
         world_test(bodies_both_ways),
         world_test(a_pause_holds_the_server_back),
         world_test(certificates_that_are_not_good),
+        world_test(roots_of_the_environment),
         world_test(a_server_without_tls),
         world_test(an_end_without_close_notify_is_none),
         world_test(never_from_https_to_http),
