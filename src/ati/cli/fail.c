@@ -1,7 +1,9 @@
 #include <stdio.h>
 
 #include "ati/cli/cli.h"
+#include "base/codec.h"
 #include "base/json.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
@@ -51,14 +53,33 @@ static bool error_line(const struct cli *cli, struct cli_class class, struct vie
     return json_end(&w, err) && buf_append_byte(out, '\n', err);
 }
 
+/* As it reads, but that nothing in it moves the cursor. */
+static void put_whole(struct view text)
+{
+    while (text.len) {
+        uint32_t code;
+        size_t n = utf8_first(text, &code);
+
+        if (text.at[0] != '\n' && text.at[0] != '\t' && (!n || text_hidden(text, n)))
+            (void)fputs("\xEF\xBF\xBD", stderr);
+        else
+            (void)fwrite(text.at, 1, n, stderr);
+        text = view_skip(text, n ? n : 1);
+    }
+    (void)fputc('\n', stderr);
+}
+
 int cli_fail(const struct cli *cli, struct view text)
 {
     struct cli_class class = cli_classify(text);
     struct buf line;
 
     log_event(cli->log, LOG_ERROR, "cli.failed", "ati command failed", F_VIEW("error", text));
-    if (cli->format != CLI_JSON)
+    if (cli->format != CLI_JSON) {
+        if (text.len > LOG_TEXT_MAX) /* the log has cut it */
+            put_whole(text);
         return class.exit_status;
+    }
     buf_init(&line, LINE_BYTES_MAX, "error line");
     if (error_line(cli, class, text, &line, NULL))
         (void)fwrite(line.area + line.head, 1, buf_len(&line), stderr);

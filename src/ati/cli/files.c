@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "ati/cli/run.h"
+#include "ati/exec/exec.h"
 #include "base/codec.h"
 #include "base/file.h"
 
@@ -68,26 +69,6 @@ static char *text_of(const struct json_doc *doc, const char *name)
     return token && json_string_new(doc, token, &text, &len) ? text : NULL;
 }
 
-static const char *type_of(const char *path)
-{
-    /* clang-format off */
-    static const struct { const char *extension, *type; } types[] = {
-        {"png", "image/png"}, {"jpg", "image/jpeg"}, {"jpeg", "image/jpeg"}, {"gif", "image/gif"}, {"webp", "image/webp"},
-        {"svg", "image/svg+xml"}, {"pdf", "application/pdf"}, {"mp4", "video/mp4"}, {"m4v", "video/mp4"}, {"mov", "video/quicktime"},
-        {"webm", "video/webm"}, {"mp3", "audio/mpeg"}, {"wav", "audio/wav"}, {"ogg", "audio/ogg"}, {"oga", "audio/ogg"},
-        {"flac", "audio/flac"}, {"m4a", "audio/mp4"}, {"csv", "text/csv"}, {"json", "application/json"}, {"xml", "application/xml"},
-        {"zip", "application/zip"}, {"html", "text/html"}, {"htm", "text/html"}, {"md", "text/markdown"}, {"txt", "text/plain"},
-        {"log", "text/plain"},
-    };
-    /* clang-format on */
-    const char *dot = strrchr(path, '.');
-
-    for (size_t i = 0; dot && i < sizeof types / sizeof *types; i++)
-        if (view_eq_nocase(view_str(dot + 1), view_str(types[i].extension)))
-            return types[i].type;
-    return "application/octet-stream";
-}
-
 static bool put_file(struct json_writer *w, const char *path, struct err *err)
 {
     struct buf content;
@@ -126,7 +107,7 @@ static bool upload(const struct json_doc *doc, struct json_writer *w, struct err
         json_key(w, "filename");
         json_text(w, view_str(name ? name : base ? base + 1 : path));
         json_key(w, "content_type");
-        json_text(w, view_str(type ? type : type_of(path)));
+        json_text(w, view_str(type ? type : exec_media_type(view_str(path))));
         good = good && put_file(w, path, err);
     }
     free(path);

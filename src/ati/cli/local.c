@@ -126,14 +126,34 @@ bool cli_local_work(struct cli_local *l, const char *label, struct err *err)
            executor_new(l->work.loop, l->work.client, l->shared, cli->log, &l->executor, err);
 }
 
+static void hub_closed(void *context)
+{
+    struct cli_local *l = context;
+
+    cli_work_finish(&l->work);
+}
+
+/* Servers end as they like it, unless somebody is in a hurry. */
+static void part_from_servers(struct cli_local *l)
+{
+    struct err ignored;
+
+    if (!l->hub || l->work.signo)
+        return;
+    l->work.finished = false;
+    l->work.progress = false;
+    mcp_hub_close(l->hub, hub_closed, l);
+    (void)!cli_work_run(&l->work, &ignored);
+}
+
 void cli_local_close(struct cli_local *l)
 {
     if (l->executor)
         executor_free(l->executor);
     if (l->shared)
         exec_shared_free(l->shared);
-    if (l->hub)
-        mcp_hub_free(l->hub);
+    part_from_servers(l);
+    mcp_hub_free(l->hub);
     if (l->working) {
         if (l->work.loop)
             child_end_all(l->work.loop);
@@ -156,7 +176,7 @@ struct discovery {
 struct question {
     struct discovery *discovery;
     const struct tool_provider *provider;
-    struct mcp_ask *ask; /* NULL: answered, or never asked */
+    struct exec_listing *asked; /* NULL: answered, or never asked */
     struct tool *tools;
     size_t count;
     bool good;
@@ -173,7 +193,7 @@ static void answered(void *context, struct mcp_answer *answer)
 {
     struct question *q = context;
 
-    q->ask = NULL;
+    q->asked = NULL;
     if (answer->failed) {
         failed(q, buf_view(&answer->error));
     } else {
@@ -187,7 +207,7 @@ static void answered(void *context, struct mcp_answer *answer)
         cli_work_finish(&q->discovery->local->work);
 }
 
-static bool asked(const struct tool_provider *p, const char *only)
+static bool wanted(const struct tool_provider *p, const char *only)
 {
     return p->handler == HANDLER_MCP && (only ? strcmp(p->name, only) == 0 : !p->internal);
 }
@@ -202,12 +222,11 @@ static size_t ask_all(struct discovery *d, struct question *questions, const cha
         const struct tool_provider *p = catalog_provider_at(c, i);
         struct question *q = &questions[n];
 
-        if (!asked(p, only))
+        if (!wanted(p, only))
             continue;
         n++;
         *q = (struct question){.discovery = d, .provider = p};
-        if (mcp_list(d->local->hub, d->local->work.loop, d->local->snapshot, p, NULL, answered, q,
-                     &q->ask, &err))
+        if (exec_list(d->local->executor, d->local->snapshot, p, answered, q, &q->asked, &err))
             d->left++;
         else
             failed(q, view_str(err.text));
@@ -244,7 +263,7 @@ bool cli_local_discover(struct cli_local *l, const char *provider, struct err *e
     if (!questions)
         return err_set(err, ERR_MEMORY, "discovery");
     for (size_t i = 0; i < room; i++)
-        any |= asked(catalog_provider_at(l->catalog, i), provider);
+        any |= wanted(catalog_provider_at(l->catalog, i), provider);
     if (!any)
         return free(questions), true;
     if (!cli_local_work(l, provider ? provider : "MCP servers", err))
@@ -252,8 +271,8 @@ bool cli_local_discover(struct cli_local *l, const char *provider, struct err *e
     count = ask_all(&d, questions, provider);
     good = d.left == 0 || cli_work_run(&l->work, err);
     for (size_t i = 0; i < count; i++)
-        if (questions[i].ask)
-            mcp_cancel(questions[i].ask);
+        if (questions[i].asked)
+            exec_list_cancel(questions[i].asked);
     good = good && take_answers(l, questions, count, err);
     for (size_t i = 0; i < count; i++)
         if (questions[i].good)

@@ -95,8 +95,7 @@ const struct cli_command cli_proxy = {
     .option_count = OPTIONS,
     .server = true,
     .run = run,
-    .about = "SIGHUP reads manifests, keyring and token keys anew; SIGTERM drains. Tokens are "
-             "checked by ATI_JWT_PUBLIC_KEY (a file) or\n"
-             "ATI_JWT_SECRET (hexadecimal); with neither, everybody may call everything, on "
-             "loopback alone.\n",
+    .about = "SIGHUP reads manifests, keyring and token keys anew; SIGTERM drains. Tokens are\n"
+             "checked by ATI_JWT_PUBLIC_KEY (a file) or ATI_JWT_SECRET (hexadecimal); with\n"
+             "neither, everybody may call everything, on loopback alone.\n",
 };

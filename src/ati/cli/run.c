@@ -111,7 +111,9 @@ static bool take_result(struct run *r, struct view answer)
     if (!json_load_loose(answer, UINT32_MAX, &tree, &err))
         return fail(r, &err);
     result = json_member(&tree.doc, 0, "result");
-    good = buf_append(&r->value, result ? json_source(&tree.doc, result) : VIEW("null"), &err);
+    good = result
+               ? buf_append(&r->value, json_source(&tree.doc, result), &err)
+               : err_set(&err, ERR_SYNTAX, "Proxy returned invalid response: no result is in it");
     json_unload(&tree);
     return good || fail(r, &err);
 }
@@ -186,7 +188,7 @@ static void called(void *context, struct exec_result *result)
     struct run *r = context;
 
     r->exit_code = result->exit_code;
-    if (result->outcome == EXEC_OK && !result->tool_failed) {
+    if (result->outcome == EXEC_OK) {
         r->value = result->value;
         buf_init(&result->value, 0, "value");
     } else if (result->outcome == EXEC_NO_RECORDS) {
