@@ -105,10 +105,15 @@ static bool choose_format(const struct cli_parsed *p, char **environment, enum c
            err_set(err, ERR_USAGE, "ATI_OUTPUT is none of json, table, text");
 }
 
+/* At a terminal servers come and go unsaid: what a command has to say is enough. */
+#define QUIET "info,ati::core::mcp_client=warn"
+
 static bool open_log(struct cli *cli, bool server, struct err *err)
 {
     const char *filter = cli_environment(cli, "RUST_LOG");
 
+    if (!filter && !server && !cli->verbose)
+        filter = QUIET;
     if (!log_sink_new(STDERR_FILENO, server ? LOG_FLAT : LOG_TEXT,
                       cli->verbose ? LOG_DEBUG : LOG_INFO, &clock_system, &cli->sink, err))
         return false;

@@ -373,7 +373,7 @@ const struct cli_command cli_run = {
     .verbatim = true,
     .takes_tool = true,
     .run = run,
-    .about = "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it is\n"
-             "some and as a string otherwise; --key alone is true. -J and --json among them make\n"
-             "the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n",
+    .about = "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it\n"
+             "is some and as a string otherwise; --key alone is true. -J or --json among them\n"
+             "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n",
 };
