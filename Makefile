@@ -220,7 +220,7 @@ $(B)/%.o: %.c $(B)/flags
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 COMPILE_CXX = $(if $(CLANG),$(CC:clang%=clang++%),g++) -std=gnu++17 -D_GNU_SOURCE -Wall -Wextra -fno-exceptions -fno-rtti -fno-common -fPIE \
-              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(filter-out -flto% -fno-fat%,$(OPTIMISE_$(BUILD))) $(CXXFLAGS)
+              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(OPTIMISE_$(BUILD)) $(CXXFLAGS)
 $(B)/%.o: %.cc $(B)/flags
 	@mkdir -p $(@D); echo "  CXX $<"
 	$(Q)$(COMPILE_CXX) -MMD -MP -c -o $@ $<

@@ -3,6 +3,7 @@
 #include "base/poison.h"
 
 static const struct cli_command *const commands[] = {
+    &cli_provider,
     &cli_completion,
     &cli_version,
 };

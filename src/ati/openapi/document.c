@@ -37,22 +37,21 @@ static bool check_version(struct openapi *o, struct err *err)
     CLEANUP(text_free_cleanup) char *old = NULL;
 
     if (kind_of(o, 0) != JSON_OBJECT)
-        return err_set(err, ERR_SYNTAX, "OpenAPI: the document is no object");
+        return err_set(err, ERR_SYNTAX, "the document is no object");
     if (!said(o, top_member(o, "openapi"), &version, err) ||
         !said(o, top_member(o, "swagger"), &old, err))
         return false;
     if (!version[0] && old[0])
         return err_set(err, ERR_SYNTAX,
-                       "OpenAPI: this is Swagger %.16s, which is not supported; convert it to "
-                       "OpenAPI 3.0 or 3.1 first",
+                       "missing field `openapi`: this is Swagger %.16s, which is not supported; "
+                       "convert it to OpenAPI 3.0 or 3.1 first",
                        old);
     if (!version[0])
-        return err_set(err, ERR_SYNTAX,
-                       "OpenAPI: missing field `openapi` (\"3.0.3\" or \"3.1.0\"): this is no "
-                       "OpenAPI document");
+        return err_set(
+            err, ERR_SYNTAX,
+            "missing field `openapi` (\"3.0.3\" or \"3.1.0\"): this is no OpenAPI document");
     if (strncmp(version, "3.", 2) != 0)
-        return err_set(err, ERR_SYNTAX, "OpenAPI: version %.32s is not supported; 3.0 and 3.1 are",
-                       version);
+        return err_set(err, ERR_SYNTAX, "OpenAPI %.32s is not supported; 3.0 and 3.1 are", version);
     o->siblings = strncmp(version, "3.0", 3) != 0;
     return true;
 }
@@ -67,7 +66,7 @@ static bool look(struct openapi *o, const char *origin, struct err *err)
     info = top_member(o, "info");
     o->paths = top_member(o, "paths");
     if (o->paths && kind_of(o, o->paths) != JSON_OBJECT)
-        return err_set(err, ERR_SYNTAX, "OpenAPI: paths is no object");
+        return err_set(err, ERR_SYNTAX, "paths is no object");
     return said(o, member_of(o, info, "title"), &o->title, err) &&
            said(o, member_of(o, info, "version"), &o->version, err) &&
            said(o, member_of(o, info, "description"), &o->description, err) &&
@@ -92,10 +91,8 @@ static bool as_json(struct view text, struct openapi *o, struct err *err)
             return false;
         buf_reset(&o->json);
     }
-    if (yaml_to_json(text, &o->json, err) &&
-        json_load_loose(buf_view(&o->json), OPENAPI_VALUES_MAX, &o->tree, err))
-        return true;
-    return err_in(err, "Failed to parse spec as YAML");
+    return yaml_to_json(text, &o->json, err) &&
+           json_load_loose(buf_view(&o->json), OPENAPI_VALUES_MAX, &o->tree, err);
 }
 
 bool openapi_parse(struct view text, const char *origin, struct openapi **out, struct err *err)
@@ -107,8 +104,7 @@ bool openapi_parse(struct view text, const char *origin, struct openapi **out, s
         return err_set(err, ERR_MEMORY, "OpenAPI: no memory for a document");
     buf_init(&o->json, OPENAPI_BYTES_MAX, "OpenAPI document");
     if (!as_json(text, o, &why) || !look(o, origin ? origin : "", &why)) {
-        if (err)
-            *err = why;
+        (void)err_set(err, why.code, "Failed to parse spec as YAML: %s", why.text);
         return false;
     }
     *out = take(o);

@@ -79,12 +79,6 @@ struct openapi_auth {
 MUST_USE bool openapi_auth(const struct openapi *o, struct openapi_auth *out, struct err *err);
 void openapi_auth_done(struct openapi_auth *a);
 
-/* For `inspect`: called for each operation in order. tag: its first one, "" when none; lent for the call. */
-typedef void openapi_operation(void *context, const char *method, const char *path,
-                               const char *operation, const char *tag, const char *summary);
-MUST_USE bool openapi_each(const struct openapi *o, const struct openapi_filter *filter,
-                           openapi_operation *each, void *context, struct err *err);
-
 /* manifest.c: what `import` writes. key: keyring entry; NULL: "{name}_api_key" where one is needed. Appended. */
 MUST_USE bool openapi_manifest(const struct openapi *o, const char *name, const char *key,
                                const struct texts *include_tags, struct buf *out, struct err *err);

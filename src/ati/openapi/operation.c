@@ -176,33 +176,3 @@ void openapi_tell(const struct teller *t, const char *what, const struct err *er
     (void)snprintf(text, sizeof text, "OpenAPI operation %s: %s: %s.", name, what, err->text);
     t->warn(t->context, text);
 }
-
-struct each {
-    const struct openapi *o;
-    openapi_operation *each;
-    void *context;
-};
-
-static bool tell_each(void *context, const struct operation *op, struct err *err)
-{
-    struct each *e = context;
-    uint32_t tags = member_of(e->o, op->token, "tags");
-    uint32_t first =
-        tags && kind_of(e->o, tags) == JSON_ARRAY && count_of(e->o, tags) ? json_first(tags) : 0;
-    CLEANUP(text_free_cleanup) char *tag = openapi_text(e->o, first);
-    CLEANUP(text_free_cleanup)
-    char *summary = openapi_text(e->o, member_of(e->o, op->token, "summary"));
-
-    (void)err;
-    e->each(e->context, tool_method_name(op->method), op->path, op->name, tag ? tag : "",
-            summary ? summary : "");
-    return true;
-}
-
-bool openapi_each(const struct openapi *o, const struct openapi_filter *filter,
-                  openapi_operation *each, void *context, struct err *err)
-{
-    struct each e = {.o = o, .each = each, .context = context};
-
-    return openapi_operations(o, filter, NULL, NULL, tell_each, &e, err);
-}

@@ -140,8 +140,6 @@ static bool server(const struct openapi *o, uint32_t servers, struct view origin
     if (scheme_of(url) || !is_web(origin) ? !buf_append(out, url, err)
                                           : !resolve(origin, url, out, err))
         return false;
-    while (buf_len(out) && view_ends(buf_view(out), VIEW("/")))
-        out->tail--;
     return buf_append_byte(out, '\0', err);
 }
 
