@@ -347,12 +347,17 @@ SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service
 EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples \( -name node_modules -o -name site \) -prune -o -type f -print 2>/dev/null | sort))
 DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
-install: ## installs programs, libatls, man pages, systemd units and examples below DESTDIR and PREFIX
+# Where each shell looks for words that a program of this prefix takes.
+COMPLETIONS := bash:$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ati zsh:$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ati \
+               fish:$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ati.fish
+
+install: ## installs programs, libatls, man pages, completions, systemd units and examples below DESTDIR and PREFIX
 	@$(MAKE) all BUILD=release
 	@for f in $(PROGRAMS); do install -Ds -m755 build/release/bin/$$f $(BINDIR)/$$f; done
 	@for f in $(MAN); do install -D -m644 $$f $(MANDIR)/man$${f##*.}/$${f##*/}; done
 	@for f in $(SYSTEMD); do install -d $(UNITDIR); \
 	  sed 's,/usr/local/bin/,$(PREFIX)/bin/,; s,/usr/bin/atlas-,$(PREFIX)/bin/atlas-,' $$f >$(UNITDIR)/$${f##*/}; done
+	@for f in $(COMPLETIONS); do install -d $$(dirname $${f#*:}); build/release/bin/ati completion $${f%%:*} >$${f#*:}; done
 	@for f in $(DOCS); do install -D -m644 $$f $(DOCDIR)/$$f; done
 	@for f in $(EXAMPLES); do g=$${f#deploy/}; install -D -m644 $$f $(DOCDIR)/examples/$${g#examples/}; done
 	@$(MAKE) install-library
@@ -366,7 +371,7 @@ install-library: library
 
 uninstall: ## removes what install installed
 	@rm -f $(PROGRAMS:%=$(BINDIR)/%) $(foreach f,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
-	@rm -f $(foreach f,$(SYSTEMD),$(UNITDIR)/$(notdir $(f)))
+	@rm -f $(foreach f,$(SYSTEMD),$(UNITDIR)/$(notdir $(f))) $(foreach f,$(COMPLETIONS),$(lastword $(subst :, ,$(f))))
 	@rm -rf $(DOCDIR) $(INCDIR)
 	@rm -f $(LIBDIR)/libatls.so $(LIBDIR)/libatls.so.* $(LIBDIR)/libatls.a $(LIBDIR)/pkgconfig/atls.pc
 

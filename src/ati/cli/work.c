@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/version.h"
 #include "net/process.h"
 #include "net/resolve.h"
 
 #include "base/poison.h"
 
-enum { TICK_MS = 250, ROOTS_BYTES_MAX = 16 * 1024 * 1024 };
+enum { TICK_MS = 250 };
 
 static const struct resolve_options names = {
     .ttl_max_ms = 60000, .negative_ms = 2000, .stale_ms = 300000, .timeout_ms = 10000};
@@ -44,28 +43,13 @@ static void signal_came(void *context, int signo)
     loop_stop(w->loop);
 }
 
-/* Authorities of one's own, beside Mozilla's: where OpenSSL and others look for them, too. */
-static bool extra_roots(const struct cli *cli, struct buf *out, struct err *err)
-{
-    const char *path = cli_environment(cli, "SSL_CERT_FILE");
-
-    return !path || file_read(path, out, err) || err_in(err, "SSL_CERT_FILE");
-}
-
 static bool open_client(struct cli_work *w, struct err *err)
 {
-    struct client_options options = {.user_agent = "ati/" POSTERN_VERSION,
-                                     .environment = w->cli->environment,
-                                     .log = w->cli->log};
-    struct buf roots;
-    bool good;
+    const struct client_options options = {.user_agent = "ati/" POSTERN_VERSION,
+                                           .environment = w->cli->environment,
+                                           .log = w->cli->log};
 
-    buf_init(&roots, ROOTS_BYTES_MAX, "SSL_CERT_FILE");
-    good = extra_roots(w->cli, &roots, err);
-    options.extra_roots = buf_view(&roots);
-    good = good && client_new(w->loop, w->resolver, &options, &w->client, err);
-    buf_done(&roots);
-    return good;
+    return client_new(w->loop, w->resolver, &options, &w->client, err);
 }
 
 bool cli_work_open(struct cli_work *w, const struct cli *cli, const char *label, struct err *err)
