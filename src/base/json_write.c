@@ -78,6 +78,19 @@ static size_t plain(struct view v)
     return n;
 }
 
+/* A control as it stands in a string (RFC 8259, 7). */
+static struct view escape(uint32_t code, char out[static 8])
+{
+    static const char letters[] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+
+    if (code < sizeof letters && letters[code])
+        (void)snprintf(out, 8, "\\%c", letters[code]);
+    else
+        (void)snprintf(out, 8, "\\u%04x", code);
+    return view_str(out);
+}
+
 static void text(struct json_writer *w, struct view v)
 {
     put(w, VIEW("\""));
@@ -98,8 +111,7 @@ static void text(struct json_writer *w, struct view v)
         } else if (code == '"' || code == '\\') {
             put(w, view_from((const char[]){'\\', (char)code}, 2));
         } else if (code < 0x20 || code == 0x7F) {
-            (void)snprintf(escaped, sizeof escaped, "\\u%04x", code);
-            put(w, view_str(escaped));
+            put(w, escape(code, escaped));
         } else {
             put(w, view_first(v, n));
         }

@@ -255,8 +255,8 @@ static void shapes_results(void **state)
         {false, "\"a \\\"b\\\"\"", "",
          "{\"content\":[{\"type\":\"text\",\"text\":\"a \\\"b\\\"\"}],\"isError\":false}"},
         {false, "{\"b\":[1],\"a\":1.0}", "",
-         "{\"content\":[{\"type\":\"text\",\"text\":\"{\\u000a  \\\"a\\\": 1.0,\\u000a  \\\"b\\\": "
-         "[\\u000a    1\\u000a  ]\\u000a}\"}],\"isError\":false}"},
+         "{\"content\":[{\"type\":\"text\",\"text\":\"{\\n  \\\"a\\\": 1.0,\\n  \\\"b\\\": "
+         "[\\n    1\\n  ]\\n}\"}],\"isError\":false}"},
         {false, "null", "",
          "{\"content\":[{\"type\":\"text\",\"text\":\"null\"}],\"isError\":false}"},
         {true, "", "it broke",

@@ -66,7 +66,7 @@ static void words_become_an_object(void **state)
          "{\"a\":1,\"b\":true}",
          false},
         {{{"--a", "1", "--output"}}, "{\"a\":1}", false},
-        {{{"--q", "a\"b\\c\n\xFF"}}, "{\"q\":\"a\\\"b\\\\c\\u000a\xEF\xBF\xBD\"}", false},
+        {{{"--q", "a\"b\\c\n\xFF"}}, "{\"q\":\"a\\\"b\\\\c\\n\xEF\xBF\xBD\"}", false},
         {{{"--"}}, "Empty argument key", false},
         {{{"--a", "1", "---"}}, "Empty argument key", false},
     };

@@ -576,7 +576,7 @@ static void written_text_reads_back_with_bad_bytes_replaced(void **state)
         {VIEW("é€😀/'"), "\"é€😀/'\""},
         {VIEW("plain\"as\\it\x7fis€~!\xff#"), "\"plain\\\"as\\\\it\\u007fis€~!\uFFFD#\""},
         {VIEW("\"\\"), "\"\\\"\\\\\""},
-        {VIEW("\0\x01\n\x1f\x7f"), "\"\\u0000\\u0001\\u000a\\u001f\\u007f\""},
+        {VIEW("\0\x01\n\x1f\x7f"), "\"\\u0000\\u0001\\n\\u001f\\u007f\""},
         {VIEW("\xff"
               "a\xe2\x82"),
          "\"\uFFFDa\uFFFD\uFFFD\""},
