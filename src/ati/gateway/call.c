@@ -227,10 +227,8 @@ static void done(void *context, struct exec_result *result)
     struct request *r = context;
 
     switch (result->outcome) {
-    case EXEC_OK:
+    case EXEC_OK: /* several items with isError are an answer: it says so itself */
     case EXEC_NO_RECORDS:
-        if (result->tool_failed)
-            break;
         work_done(r);
         request_json_around(r, 200, VIEW("{\"result\":"), &result->value, VIEW("}"));
         return;
@@ -244,8 +242,7 @@ static void done(void *context, struct exec_result *result)
     case EXEC_CANCELLED:
         break;
     }
-    call_refuse(r, result->status >= 400 ? result->status : 502,
-                error_prefix(result->tool_failed ? EXEC_MCP : result->outcome),
+    call_refuse(r, result->status >= 400 ? result->status : 502, error_prefix(result->outcome),
                 buf_view(&result->error));
 }
 

@@ -10,7 +10,7 @@
 struct asked {
     struct discovery *discovery;
     struct tool_provider *provider;
-    struct mcp_ask *ask; /* NULL: the place is free */
+    struct exec_listing *listing; /* NULL: the place is free */
     struct timer timer;
 };
 
@@ -54,14 +54,14 @@ static void release(struct asked *a)
     timer_cancel(&a->timer);
     tool_provider_unref(a->provider);
     a->provider = NULL;
-    a->ask = NULL;
+    a->listing = NULL;
 }
 
 static void stop(struct discovery *d)
 {
     for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++)
-        if (d->asked[i].ask) {
-            mcp_cancel(d->asked[i].ask);
+        if (d->asked[i].listing) {
+            exec_list_cancel(d->asked[i].listing);
             release(&d->asked[i]);
         }
     snapshot_unref(d->snapshot);
@@ -214,7 +214,7 @@ static void answered(void *context, struct mcp_answer *answer)
     const char *name = a->provider->name;
     struct err err = {0};
 
-    a->ask = NULL;
+    a->listing = NULL;
     if (answer->failed) {
         log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
                   F_STR("provider", name), F_VIEW("error", buf_view(&answer->error)));
@@ -242,7 +242,7 @@ static void timed_out(struct loop *loop, struct timer *timer)
     (void)loop;
     log_event(a->discovery->gateway->log, LOG_WARN, "mcp.undiscovered",
               "MCP tool discovery timed out (30s)", F_STR("provider", a->provider->name));
-    mcp_cancel(a->ask);
+    exec_list_cancel(a->listing);
     release(a);
     go_on(a->discovery);
 }
@@ -252,10 +252,10 @@ static bool ask(struct discovery *d, struct asked *a, struct tool_provider *p)
     struct gateway *g = d->gateway;
     struct err err;
 
-    if (!mcp_list(g->hub, g->loop, d->snapshot, p, NULL, answered, a, &a->ask, &err)) {
+    if (!exec_list(g->executor, d->snapshot, p, answered, a, &a->listing, &err)) {
         log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
                   F_STR("provider", p->name), F_STR("error", err.text));
-        a->ask = NULL;
+        a->listing = NULL;
         return false;
     }
     a->provider = tool_provider_ref(p);
@@ -272,13 +272,13 @@ static void go_on(struct discovery *d)
     for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++) {
         struct asked *a = &d->asked[i];
 
-        while (!a->ask && d->next < count) {
+        while (!a->listing && d->next < count) {
             const struct tool_provider *p = catalog_provider_at(d->snapshot->catalog, d->next++);
 
             if (p->handler == HANDLER_MCP)
                 (void)!ask(d, a, (struct tool_provider *)(uintptr_t)p);
         }
-        busy += a->ask != NULL;
+        busy += a->listing != NULL;
     }
     if (busy)
         return;

@@ -59,8 +59,10 @@ static bool open_shared(struct gateway *g, struct err *err)
                                                .environment = g->config->environment,
                                                .reach = exec_reach_from(g->config->environment)};
 
-    return exec_shared_new(&shared, &g->shared, err) && quota_new(NULL, &g->quota, err) &&
-           mcp_server_sessions_new(&g->sessions, err) && caller_dev(&g->dev, err);
+    return exec_shared_new(&shared, &g->shared, err) &&
+           executor_new(g->loop, g->client, g->shared, g->log, &g->executor, err) &&
+           quota_new(NULL, &g->quota, err) && mcp_server_sessions_new(&g->sessions, err) &&
+           caller_dev(&g->dev, err);
 }
 
 /* Nobody else can reach a loopback address. */
@@ -223,6 +225,33 @@ static void stop_all(struct gateway *g)
         worker_stop(&g->workers[i]);
 }
 
+static void flushed(void *context)
+{
+    loop_stop(((struct gateway *)context)->loop);
+}
+
+/* MCP servers have been told; what was measured is still to be. */
+static void servers_closed(void *context)
+{
+    struct gateway *g = context;
+
+    if (g->telemetry)
+        telemetry_flush(g->telemetry, flushed, g);
+    else
+        loop_stop(g->loop);
+}
+
+/* All workers have. */
+static void all_ended(struct loop *loop, struct post *post)
+{
+    struct gateway *g = CONTAINER(post, struct gateway, ended);
+
+    (void)loop;
+    discovery_free(g->discovery);
+    g->discovery = NULL;
+    mcp_hub_close(g->hub, servers_closed, g);
+}
+
 static void stop_asked(struct gateway *g, int signo)
 {
     g->stopping = true;
@@ -235,7 +264,10 @@ static void stop_asked(struct gateway *g, int signo)
               F_SECONDS("timeout", g->config->drain_ms));
     notify_stopping("draining");
     if (!g->serving) {
-        loop_stop(g->loop); /* nobody was listened to yet */
+        if (g->stop_signals > 1)
+            return;
+        g->ended.run = all_ended; /* nobody was listened to yet */
+        loop_post(g->loop, &g->ended);
         return;
     }
     for (unsigned i = 0; i < g->worker_count; i++)
@@ -250,22 +282,6 @@ static void signal_came(void *context, int signo)
         stop_asked(g, signo);
     else if (!g->stopping)
         gateway_reload(g);
-}
-
-static void flushed(void *context)
-{
-    loop_stop(((struct gateway *)context)->loop);
-}
-
-/* All workers have ended; what was measured is still to be told. */
-static void all_ended(struct loop *loop, struct post *post)
-{
-    struct gateway *g = CONTAINER(post, struct gateway, ended);
-
-    if (g->telemetry)
-        telemetry_flush(g->telemetry, flushed, g);
-    else
-        loop_stop(loop);
 }
 
 static void *ender_main(void *argument)
@@ -331,15 +347,16 @@ void gateway_free(struct gateway *g)
         return;
     server_free(g->metrics);
     discovery_free(g->discovery);
+    executor_free(g->executor);
+    mcp_hub_free(g->hub);
     for (unsigned i = 0; i < g->worker_count; i++)
         worker_close(&g->workers[i]);
     free(g->workers);
-    if (g->shared)
-        exec_shared_free(g->shared);
-    if (g->hub)
-        mcp_hub_free(g->hub);
+    exec_shared_free(g->shared);
     telemetry_free(g->telemetry);
     client_free(g->client);
+    if (g->loop)
+        child_end_all(g->loop);
     if (g->resolver)
         resolver_free(g->resolver);
     if (g->loop) {

@@ -12,6 +12,7 @@
 #include "ati/snapshot/snapshot.h"
 #include "ati/telemetry/telemetry.h"
 #include "base/metrics.h"
+#include "child/child.h"
 #include "net/process.h"
 #include "serve/serve.h"
 
@@ -109,6 +110,7 @@ struct gateway {
     struct client *client;
     struct mcp_hub *hub;
     struct exec_shared *shared;
+    struct executor *executor; /* of the main thread: it asks servers for their tools */
     struct mcp_server_sessions *sessions;
     struct quota *quota;
     struct audit *audit;

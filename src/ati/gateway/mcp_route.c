@@ -111,13 +111,13 @@ static void call_over(struct tool_call *c)
 }
 
 /* "Error: " is put before it; failures that are none of an MCP server read as if they were. */
-static bool whole_error(const struct tool_call *c, const struct exec_result *result,
-                        struct buf *out)
+static bool whole_error(const struct exec_result *result, struct buf *out)
 {
     bool foreign = result->outcome == EXEC_HTTP || result->outcome == EXEC_CLI ||
                    result->outcome == EXEC_EXTRACT;
 
-    (void)c;
+    if (buf_len(&result->error) == 0) /* several items, which say themselves that they are one */
+        return buf_append(out, buf_view(&result->value), NULL);
     return (!foreign || buf_append_str(out, "MCP transport error: ", NULL)) &&
            buf_append(out, buf_view(&result->error), NULL);
 }
@@ -131,7 +131,7 @@ static void done(void *context, struct exec_result *result)
     struct buf error;
 
     buf_init(&error, EXEC_RESULT_BYTES_MAX, "error");
-    if (!separate(k) || (failed && !whole_error(c, result, &error)) ||
+    if (!separate(k) || (failed && !whole_error(result, &error)) ||
         !mcp_server_result(c->message.id, failed, buf_view(&result->value), buf_view(&error),
                            &k->out, NULL))
         k->failed = true;

@@ -80,6 +80,7 @@ static void leave(struct worker *w)
     w->server = NULL;
     executor_free(w->executor);
     w->executor = NULL;
+    child_end_all(w->loop);
     loop_stop(w->loop);
 }
 
@@ -127,13 +128,13 @@ void worker_close(struct worker *w)
     if (w->listener.fd >= 0)
         listen_close(&w->listener);
     server_free(w->server);
-    if (w->executor)
-        executor_free(w->executor);
+    executor_free(w->executor);
     client_free(w->client);
     if (w->resolver)
         resolver_free(w->resolver);
     token_cache_free(w->tokens);
     if (w->loop) {
+        child_end_all(w->loop);
         (void)!loop_turn(w->loop, 0, &ignored); /* memory that events might have named */
         loop_free(w->loop);
     }
