@@ -92,6 +92,7 @@ PROGRAMS := $(patsubst src/programs/%.c,%,$(wildcard src/programs/*.c))
 UNITS    := $(patsubst %.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 # What runs under ThreadSanitizer: tests of code that threads share.
 THREADED := $(filter %/test_loop %/test_sandbox %/test_log %/test_metrics %/test_worker %/test_guests %/test_roots %/test_mcp_server \
+              %/test_quota %/test_audit_file \
               %/test_service,$(UNITS))
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(filter-out %/replay.c,$(sort $(wildcard tests/fuzz/*.c))))
 DIFFS    := $(patsubst %.c,%,$(sort $(wildcard tests/diff/*.c)))
@@ -219,8 +220,10 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  CC  $<"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+# clang's check of function types wants the run-time types of C++.
 COMPILE_CXX = $(if $(CLANG),$(CC:clang%=clang++%),g++) -std=gnu++17 -D_GNU_SOURCE -Wall -Wextra -fno-exceptions -fno-rtti -fno-common -fPIE \
-              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(OPTIMISE_$(BUILD)) $(CXXFLAGS)
+              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(OPTIMISE_$(BUILD)) \
+              $(if $(CLANG),-fno-sanitize=function) $(CXXFLAGS)
 $(B)/%.o: %.cc $(B)/flags
 	@mkdir -p $(@D); echo "  CXX $<"
 	$(Q)$(COMPILE_CXX) -MMD -MP -c -o $@ $<
@@ -345,13 +348,15 @@ INCDIR  := $(DESTDIR)$(PREFIX)/include/atls
 MAN     := $(sort $(wildcard docs/man/*.[1-8]))
 SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service deploy/*/*.socket))
 EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples \( -name node_modules -o -name site \) -prune -o -type f -print 2>/dev/null | sort))
+SHAREDIR := $(DESTDIR)$(PREFIX)/share/postern
+READY   := $(sort $(wildcard manifests/*.toml))
 DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
 # Where each shell looks for words that a program of this prefix takes.
 COMPLETIONS := bash:$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ati zsh:$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ati \
                fish:$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ati.fish
 
-install: ## installs programs, libatls, man pages, completions, systemd units and examples below DESTDIR and PREFIX
+install: ## installs programs, libatls, man pages, completions, systemd units, ready manifests and examples below DESTDIR and PREFIX
 	@$(MAKE) all BUILD=release
 	@for f in $(PROGRAMS); do install -Ds -m755 build/release/bin/$$f $(BINDIR)/$$f; done
 	@for f in $(MAN); do install -D -m644 $$f $(MANDIR)/man$${f##*.}/$${f##*/}; done
@@ -360,6 +365,7 @@ install: ## installs programs, libatls, man pages, completions, systemd units an
 	@for f in $(COMPLETIONS); do install -d $$(dirname $${f#*:}); build/release/bin/ati completion $${f%%:*} >$${f#*:}; done
 	@for f in $(DOCS); do install -D -m644 $$f $(DOCDIR)/$$f; done
 	@for f in $(EXAMPLES); do g=$${f#deploy/}; install -D -m644 $$f $(DOCDIR)/examples/$${g#examples/}; done
+	@for f in $(READY); do install -D -m644 $$f $(SHAREDIR)/$$f; done
 	@$(MAKE) install-library
 
 install-library: library
@@ -372,7 +378,7 @@ install-library: library
 uninstall: ## removes what install installed
 	@rm -f $(PROGRAMS:%=$(BINDIR)/%) $(foreach f,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 	@rm -f $(foreach f,$(SYSTEMD),$(UNITDIR)/$(notdir $(f))) $(foreach f,$(COMPLETIONS),$(lastword $(subst :, ,$(f))))
-	@rm -rf $(DOCDIR) $(INCDIR)
+	@rm -rf $(DOCDIR) $(INCDIR) $(SHAREDIR)
 	@rm -f $(LIBDIR)/libatls.so $(LIBDIR)/libatls.so.* $(LIBDIR)/libatls.a $(LIBDIR)/pkgconfig/atls.pc
 
 dist: ## packs the committed sources into build/postern-VERSION.tar.gz

@@ -9,8 +9,8 @@
  * Memory   a call lends its request until done; the result is the receiver's to take. Results are bounded: EXEC_RESULT_BYTES_MAX.
  * Secrets  taken from the snapshot's keyring when they are needed, never in errors; buffers that held one are wiped.
  *
- * Read in order   exec.c; http.c place.c (parameters) credential.c oauth.c answer.c; cli.c capture.c creds.c; mcp.c; files.c upload.c;
- *                 generator.c; jsonpath.c */
+ * Read in order   exec.c; http.c place.c (parameters) credential.c oauth.c answer.c; cli.c capture.c creds.c; mcp.c; files.c
+ *                 download.c upload.c gcs.c gcs_token.c fal.c; generator.c; jsonpath.c */
 #pragma once
 
 #include "ati/snapshot/snapshot.h"

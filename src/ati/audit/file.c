@@ -1,0 +1,277 @@
+/* file: lines to a file that others may append to, and may move. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ati/audit/audit.h"
+
+#include "base/poison.h"
+
+enum { PATH_BYTES = 4096, FILE_MODE = 0600, LINE_BYTES_MAX = 1024 * 1024, NS_PER_MS = 1000000 };
+
+struct audit {
+    char *path;
+    uint64_t rotate_bytes;
+    unsigned keep;
+    bool threaded;
+    int fd; /* of the writer alone, once it runs; -1: it could not be opened */
+    atomic_bool reopen;
+    atomic_uint_fast64_t dropped;
+
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t filled, emptied;
+    struct buf waiting; /* whole lines */
+    uint64_t waiting_lines;
+    bool closing, full; /* full: nobody waits for room again before there was some */
+};
+
+static void *writer_run(void *context);
+static void lines_write(struct audit *a, struct view lines, uint64_t count);
+
+static bool file_open(struct audit *a, struct err *err)
+{
+    if (a->fd >= 0)
+        close(a->fd);
+    a->fd = open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, FILE_MODE);
+    return a->fd >= 0 || err_system(err, ERR_IO, errno, "%s", a->path);
+}
+
+static bool thread_start(struct audit *a, struct err *err)
+{
+    pthread_condattr_t monotonic;
+    bool good = pthread_condattr_init(&monotonic) == 0 &&
+                pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 &&
+                pthread_mutex_init(&a->lock, NULL) == 0 &&
+                pthread_cond_init(&a->filled, &monotonic) == 0 &&
+                pthread_cond_init(&a->emptied, &monotonic) == 0 &&
+                pthread_create(&a->thread, NULL, writer_run, a) == 0;
+
+    (void)pthread_condattr_destroy(&monotonic);
+    return good || err_set(err, ERR_MEMORY, "no thread for the audit");
+}
+
+bool audit_open(const struct audit_options *options, struct audit **out, struct err *err)
+{
+    struct audit *a = calloc(1, sizeof *a);
+
+    if (!a || !(a->path = strdup(options->path))) {
+        free(a);
+        return err_set(err, ERR_MEMORY, "audit");
+    }
+    a->fd = -1;
+    a->rotate_bytes = options->rotate_bytes;
+    a->keep = options->keep;
+    a->threaded = options->threaded;
+    buf_init(&a->waiting, AUDIT_WAITING_BYTES_MAX, "audit");
+    if (file_open(a, err) && (!a->threaded || thread_start(a, err))) {
+        *out = a;
+        return true;
+    }
+    if (a->fd >= 0)
+        close(a->fd);
+    free(a->path);
+    free(a);
+    return false;
+}
+
+void audit_close(struct audit *a)
+{
+    if (!a)
+        return;
+    if (a->threaded) {
+        (void)pthread_mutex_lock(&a->lock);
+        a->closing = true;
+        (void)pthread_cond_signal(&a->filled);
+        (void)pthread_mutex_unlock(&a->lock);
+        (void)pthread_join(a->thread, NULL);
+        (void)pthread_cond_destroy(&a->filled);
+        (void)pthread_cond_destroy(&a->emptied);
+        (void)pthread_mutex_destroy(&a->lock);
+    }
+    if (a->fd >= 0)
+        close(a->fd);
+    buf_done(&a->waiting);
+    free(a->path);
+    free(a);
+}
+
+void audit_reopen(struct audit *a)
+{
+    atomic_store(&a->reopen, true);
+}
+
+uint64_t audit_dropped(const struct audit *a)
+{
+    return atomic_load_explicit(&a->dropped, memory_order_relaxed);
+}
+
+static void drop(struct audit *a, uint64_t lines)
+{
+    atomic_fetch_add_explicit(&a->dropped, lines, memory_order_relaxed);
+}
+
+static struct timespec in_ms(long ms)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += ms * NS_PER_MS;
+    t.tv_sec += t.tv_nsec / (1000 * NS_PER_MS);
+    t.tv_nsec %= 1000 * NS_PER_MS;
+    return t;
+}
+
+static bool fits(const struct audit *a, size_t n)
+{
+    return a->waiting.max - buf_len(&a->waiting) >= n;
+}
+
+/* Locked. */
+static bool room_wait(struct audit *a, size_t n)
+{
+    struct timespec until = in_ms(AUDIT_WAIT_MS);
+    int result = 0;
+
+    while (!fits(a, n) && !a->full && result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&a->emptied, &a->lock, &until);
+    if (!fits(a, n))
+        a->full = true;
+    return fits(a, n);
+}
+
+static void enqueue(struct audit *a, struct view line)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    if (room_wait(a, line.len) && buf_append(&a->waiting, line, NULL)) {
+        if (a->waiting_lines++ == 0 || buf_len(&a->waiting) > a->waiting.max / 2)
+            (void)pthread_cond_signal(&a->filled);
+    } else {
+        drop(a, 1);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+void audit_write(struct audit *a, const struct audit_record *record)
+{
+    struct buf line;
+
+    buf_init(&line, LINE_BYTES_MAX, "audit line");
+    if (!audit_line(record, &line, NULL))
+        drop(a, 1);
+    else if (a->threaded)
+        enqueue(a, buf_view(&line));
+    else
+        lines_write(a, buf_view(&line), 1);
+    buf_done(&line);
+}
+
+/* Waits for lines, and a little for more of them. Takes what is there. */
+static bool batch_take(struct audit *a, struct buf *lines, uint64_t *count)
+{
+    struct timespec until;
+    struct buf empty;
+    int result = 0;
+
+    (void)pthread_mutex_lock(&a->lock);
+    while (!a->waiting_lines && !a->closing)
+        (void)pthread_cond_wait(&a->filled, &a->lock);
+    until = in_ms(AUDIT_EVERY_MS);
+    while (!a->closing && buf_len(&a->waiting) <= a->waiting.max / 2 && result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&a->filled, &a->lock, &until);
+    empty = *lines;
+    *lines = a->waiting;
+    a->waiting = empty;
+    *count = a->waiting_lines;
+    a->waiting_lines = 0;
+    a->full = false;
+    (void)pthread_cond_broadcast(&a->emptied);
+    (void)pthread_mutex_unlock(&a->lock);
+    return *count > 0;
+}
+
+static void *writer_run(void *context)
+{
+    struct audit *a = context;
+    struct buf lines;
+    uint64_t count;
+
+    buf_init(&lines, AUDIT_WAITING_BYTES_MAX, "audit");
+    while (batch_take(a, &lines, &count)) {
+        lines_write(a, buf_view(&lines), count);
+        buf_reset(&lines);
+    }
+    buf_done(&lines);
+    return NULL;
+}
+
+/* path is still the file that is open. */
+static bool in_place(const struct audit *a, struct stat *open_file)
+{
+    struct stat named;
+
+    return a->fd >= 0 && fstat(a->fd, open_file) == 0 && stat(a->path, &named) == 0 &&
+           named.st_dev == open_file->st_dev && named.st_ino == open_file->st_ino;
+}
+
+/* audit.jsonl.1 to .2, and so on; the last one goes. */
+static void names_move(const struct audit *a)
+{
+    char from[PATH_BYTES], to[PATH_BYTES];
+
+    for (unsigned i = a->keep; i > 0; i--) {
+        (void)snprintf(to, sizeof to, "%s.%u", a->path, i);
+        if (i > 1)
+            (void)snprintf(from, sizeof from, "%s.%u", a->path, i - 1);
+        else
+            (void)snprintf(from, sizeof from, "%s", a->path);
+        (void)rename(from, to);
+    }
+    if (!a->keep)
+        (void)unlink(a->path);
+}
+
+/* Whoever has the lock of the file that is in place moves it; the others find another one there. */
+static bool rotate(struct audit *a, struct err *err)
+{
+    struct stat s;
+
+    if (flock(a->fd, LOCK_EX) != 0)
+        return true; /* later, then */
+    if (in_place(a, &s) && (uint64_t)s.st_size >= a->rotate_bytes)
+        names_move(a);
+    return file_open(a, err); /* gives the lock back */
+}
+
+static bool write_all(int fd, struct view lines)
+{
+    while (lines.len) {
+        ssize_t n = write(fd, lines.at, lines.len);
+
+        if (n < 0 && errno != EINTR)
+            return false;
+        lines = view_skip(lines, n < 0 ? 0 : (size_t)n);
+    }
+    return true;
+}
+
+static void lines_write(struct audit *a, struct view lines, uint64_t count)
+{
+    struct stat s = {.st_size = 0};
+
+    if ((atomic_exchange(&a->reopen, false) || !in_place(a, &s)) && !file_open(a, NULL)) {
+        drop(a, count);
+        return;
+    }
+    if (!write_all(a->fd, lines))
+        drop(a, count);
+    if (a->rotate_bytes && fstat(a->fd, &s) == 0 && (uint64_t)s.st_size >= a->rotate_bytes)
+        (void)!rotate(a, NULL);
+}

@@ -1,0 +1,128 @@
+/* files: which of the two, and what their arguments have in common. */
+#include "ati/exec/files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+
+#include "base/poison.h"
+
+enum { HTTP_BAD_REQUEST = 400, HTTP_NOT_FOUND = 404, HTTP_UNAVAILABLE = 503 };
+
+static bool start(struct execution *e, struct err *err)
+{
+    struct view name = view_str(e->request.tool->name);
+    struct view verb = view_skip(name, view_find_last(name, ':') + 1);
+
+    if (view_eq(verb, VIEW("download")))
+        return download_start(e, err);
+    if (view_eq(verb, VIEW("upload")))
+        return upload_start(e, err);
+    exec_fail(e, EXEC_FILES, HTTP_NOT_FOUND, "Unknown file_manager tool: '%s'",
+              e->request.tool->name);
+    return true;
+}
+
+static void cancel(struct execution *e)
+{
+    struct files_call *f = e->state;
+
+    if (f->call)
+        client_cancel(f->call);
+    json_unload(&f->arguments);
+    f->free(f);
+}
+
+const struct exec_handler exec_files = {start, cancel, EXEC_FILES};
+
+bool files_memory(struct files_call *f)
+{
+    exec_fail(f->e, EXEC_FILES, HTTP_UNAVAILABLE, "no memory for the file");
+    return false;
+}
+
+static bool invalid(struct files_call *f, const char *name, const char *why)
+{
+    exec_fail(f->e, EXEC_FILES, HTTP_BAD_REQUEST, "Invalid argument '%s': %s", name, why);
+    return false;
+}
+
+/* 0: it is not there, or null. */
+static uint32_t find(const struct files_call *f, const char *name)
+{
+    const struct json_doc *doc = &f->arguments.doc;
+    uint32_t at = doc->count ? json_member(doc, 0, name) : 0;
+
+    return at && doc->tokens[at].kind != JSON_NULL ? at : 0;
+}
+
+bool files_text(struct files_call *f, const char *name, bool required, char **out)
+{
+    uint32_t at = find(f, name);
+    size_t len;
+
+    *out = NULL;
+    if (!at && !required)
+        return true;
+    if (!at) {
+        exec_fail(f->e, EXEC_FILES, HTTP_BAD_REQUEST, "Missing required argument: %s", name);
+        return false;
+    }
+    if (f->arguments.doc.tokens[at].kind != JSON_STRING)
+        return invalid(f, name, "expected a string");
+    return json_string_new(&f->arguments.doc, at, out, &len) ||
+           invalid(f, name, "it holds a NUL or half a character");
+}
+
+bool files_number(struct files_call *f, const char *name, const char *alias, uint64_t fallback,
+                  uint64_t *out)
+{
+    const struct json_doc *doc = &f->arguments.doc;
+    uint32_t at = find(f, name);
+    struct view text;
+
+    *out = fallback;
+    if (!at && alias)
+        at = find(f, alias);
+    if (!at)
+        return true;
+    text = text_trim(json_span(doc, at));
+    return ((doc->tokens[at].kind == JSON_NUMBER || doc->tokens[at].kind == JSON_STRING) &&
+            text_u64(text, INT64_MAX, true, out) && *out > 0) ||
+           invalid(f, name, "expected a whole number over 0");
+}
+
+bool files_bool(struct files_call *f, const char *name, bool fallback, bool *out)
+{
+    const struct json_doc *doc = &f->arguments.doc;
+    uint32_t at = find(f, name);
+
+    *out = fallback;
+    return !at || json_boolean(doc, at, out) ||
+           (doc->tokens[at].kind == JSON_STRING && text_bool(json_span(doc, at), out)) ||
+           invalid(f, name, "expected true or false");
+}
+
+const char *files_url_shown(const char *url, char out[static FILES_URL_SHOWN])
+{
+    struct view all = view_str(url), rest, authority;
+    size_t start = 0, at;
+
+    for (size_t i = 0; i + 2 < all.len && !start; i++)
+        if (memcmp(all.at + i, "://", 3) == 0)
+            start = i + 3;
+    rest = view_skip(all, start);
+    for (at = 0; at < rest.len && !strchr("/?#", rest.at[at]); at++)
+        ;
+    authority = view_first(rest, at);
+    rest = view_skip(rest, at);
+    at = view_find_last(authority, '@');
+    if (at < authority.len)
+        authority = view_skip(authority, at + 1);
+    rest = view_first(rest, view_find(rest, '?'));
+    rest = view_first(rest, view_find(rest, '#'));
+    (void)snprintf(out, FILES_URL_SHOWN, "%.*s%.*s%.*s", (int)start, url, VIEW_ARG(authority),
+                   VIEW_ARG(rest));
+    return out;
+}

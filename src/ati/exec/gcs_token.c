@@ -1,0 +1,355 @@
+/* gcs_token: who we are to Google's storage: an assertion that a service account's key has signed, for a token. */
+#include "ati/exec/files.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ati/exec/credential.h"
+#include "ati/exec/flight.h"
+#include "base/codec.h"
+
+#include "base/poison.h"
+
+#define SCOPE     "https://www.googleapis.com/auth/devstorage.read_write"
+#define TOKEN_URI "https://oauth2.googleapis.com/token"
+
+enum {
+    ACCOUNT_VALUES_MAX = 256,
+    ASSERTION_S = 3600,
+    ASSERTION_BYTES_MAX = 16 * 1024,
+    SIGNATURE_BYTES_MAX = 2048, /* RSA of 16384 bits */
+    MARGIN_S = 60,
+    EXPIRES_S = 3600, /* when the server does not say */
+    EXPIRES_S_MAX = 24 * 3600
+};
+
+struct gcs_token {
+    struct execution *e;
+    gcs_token_done *done;
+    void *context;
+    enum client_reach reach;
+    struct secret_text email, key, key_id, url;
+    struct flight *flight;
+    struct client_call *call;
+    struct buf body;
+    struct client_field fields[2];
+};
+
+/* --- the assertion --- */
+
+static bool append_base64url(struct buf *out, struct view v, struct err *err)
+{
+    uint8_t *room;
+    size_t n = (v.len * 4 + 2) / 3;
+
+    if (!buf_room(out, BASE64_LEN(v.len) + 1, &room, err))
+        return false;
+    base64url_encode(v, (char *)room);
+    buf_wrote(out, n);
+    return true;
+}
+
+/* Nobody is asked for a passphrase. NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL says which type */
+static int no_passphrase(char *out, int size, int writing, void *context)
+{
+    (void)out;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
+static EVP_PKEY *read_key(struct view pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
+    BIO_free(bio);
+    if (key && EVP_PKEY_is_a(key, "RSA"))
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
+static bool sign(struct view pem, struct view text, uint8_t *out, size_t *n, struct err *err)
+{
+    EVP_PKEY *key = read_key(pem);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = false;
+
+    if (!key)
+        (void)err_set(err, ERR_CONFIG, "private_key is no RSA key in PEM");
+    else
+        good = (context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+                EVP_DigestSign(context, out, n, text.at, text.len) == 1) ||
+               err_set(err, ERR_CONFIG, "private_key cannot sign");
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return good;
+}
+
+static bool write_claims(struct buf *out, struct view email, struct view audience, int64_t now_s,
+                         struct err *err)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w);
+    json_key(&w, "iss");
+    json_text(&w, email);
+    json_key(&w, "scope");
+    json_text(&w, VIEW(SCOPE));
+    json_key(&w, "aud");
+    json_text(&w, audience);
+    json_key(&w, "iat");
+    json_i64(&w, now_s);
+    json_key(&w, "exp");
+    json_i64(&w, now_s + ASSERTION_S);
+    json_object_end(&w);
+    return json_end(&w, err);
+}
+
+static bool write_header(struct buf *out, struct view key_id, struct err *err)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w);
+    json_key(&w, "alg");
+    json_text(&w, VIEW("RS256"));
+    if (key_id.len) {
+        json_key(&w, "kid");
+        json_text(&w, key_id);
+    }
+    json_key(&w, "typ");
+    json_text(&w, VIEW("JWT"));
+    json_object_end(&w);
+    return json_end(&w, err);
+}
+
+bool gcs_assertion(struct view email, struct view key_pem, struct view key_id, struct view audience,
+                   int64_t now_s, struct buf *out, struct err *err)
+{
+    uint8_t signature[SIGNATURE_BYTES_MAX];
+    size_t start = buf_len(out), n = sizeof signature;
+    struct buf header, claims;
+    bool good;
+
+    buf_init(&header, ASSERTION_BYTES_MAX, "header of an assertion");
+    buf_init(&claims, ASSERTION_BYTES_MAX, "claims of an assertion");
+    good = write_header(&header, key_id, err) &&
+           write_claims(&claims, email, audience, now_s, err) &&
+           append_base64url(out, buf_view(&header), err) && buf_append_byte(out, '.', err) &&
+           append_base64url(out, buf_view(&claims), err) &&
+           sign(key_pem, view_skip(buf_view(out), start), signature, &n, err) &&
+           buf_append_byte(out, '.', err) && append_base64url(out, view_from(signature, n), err);
+    buf_done(&header);
+    buf_done(&claims);
+    return good;
+}
+
+/* --- the account --- */
+
+static bool member(const struct json_doc *doc, const char *name, bool required,
+                   struct secret_text *out, struct err *err)
+{
+    uint32_t at = json_member(doc, 0, name);
+
+    if ((at && json_string_new(doc, at, &out->at, &out->len)) || (!at && !required))
+        return true;
+    return err_set(err, ERR_CONFIG, "the credential's %s is missing, or no text", name);
+}
+
+static bool read_account(struct gcs_token *t, struct view credentials, struct err *err)
+{
+    const struct view usual = VIEW(TOKEN_URI);
+    struct json_tree tree;
+    bool good;
+
+    if (!json_load_loose(credentials, ACCOUNT_VALUES_MAX, &tree, NULL))
+        return err_set(err, ERR_CONFIG, "the credential is no service account's JSON key");
+    good = member(&tree.doc, "client_email", true, &t->email, err) &&
+           member(&tree.doc, "private_key", true, &t->key, err) &&
+           member(&tree.doc, "private_key_id", false, &t->key_id, err) &&
+           member(&tree.doc, "token_uri", false, &t->url, err) &&
+           (t->url.at || secret_text_join(&t->url, &usual, 1, err));
+    json_unload(&tree);
+    return good && (upload_url_good(secret_text_view(&t->url), err) ||
+                    err_in(err, "the credential's token_uri"));
+}
+
+static bool key_of(const struct gcs_token *t, uint8_t out[static FLIGHT_KEY_BYTES], struct err *err)
+{
+    const struct view zero = view_from("", 1);
+    const struct view parts[] = {VIEW("gcs"),
+                                 zero,
+                                 secret_text_view(&t->email),
+                                 zero,
+                                 secret_text_view(&t->url),
+                                 zero,
+                                 secret_text_view(&t->key)};
+    struct secret_text all;
+    bool good;
+
+    if (!secret_text_join(&all, parts, sizeof parts / sizeof *parts, err))
+        return false;
+    good =
+        secret_sha256(all.at, all.len, out) || err_set(err, ERR_MEMORY, "no memory for a digest");
+    secret_text_done(&all);
+    return good;
+}
+
+/* --- the request --- */
+
+static void request_done(struct gcs_token *t)
+{
+    if (t->call)
+        client_cancel(t->call);
+    t->call = NULL;
+    keyring_wipe(&t->body);
+    buf_done(&t->body);
+}
+
+static bool token_of(struct view body, struct secret_text *token, uint64_t *keep_ms,
+                     struct err *err)
+{
+    int64_t expires_s = EXPIRES_S;
+    struct json_tree tree;
+    uint32_t at, expires;
+    bool good;
+
+    if (!json_load_loose(body, ACCOUNT_VALUES_MAX, &tree, NULL))
+        return err_set(err, ERR_SYNTAX, "getting a token: the answer is no JSON");
+    at = json_member(&tree.doc, 0, "access_token");
+    expires = json_member(&tree.doc, 0, "expires_in");
+    good = at && json_string_new(&tree.doc, at, &token->at, &token->len);
+    if (expires && !json_integer(&tree.doc, expires, &expires_s))
+        expires_s = EXPIRES_S;
+    expires_s = expires_s < EXPIRES_S_MAX ? expires_s : EXPIRES_S_MAX;
+    json_unload(&tree);
+    *keep_ms = expires_s > MARGIN_S ? (uint64_t)(expires_s - MARGIN_S) * 1000 : 0;
+    return good || err_set(err, ERR_SYNTAX, "getting a token: the answer has no access_token");
+}
+
+static bool take_token(struct gcs_token *t, const struct client_answer *a, struct err *err)
+{
+    struct secret_text token = {NULL, 0};
+    uint64_t keep_ms;
+    bool good = upload_answer_good(a, "getting a token", err) &&
+                token_of(buf_view(&a->body), &token, &keep_ms, err) &&
+                flight_land(t->flight, secret_text_view(&token), keep_ms, err);
+
+    secret_text_done(&token);
+    return good;
+}
+
+static void answered(void *context, struct client_answer *a)
+{
+    struct gcs_token *t = context;
+    struct err err;
+    bool good = take_token(t, a, &err);
+
+    t->call = NULL;
+    if (a->body.area)
+        secret_wipe(a->body.area, a->body.size);
+    request_done(t);
+    if (!good)
+        flight_fail(t->flight, view_str(err.text));
+    t->done(t->context, good ? NULL : err.text);
+}
+
+static bool fetch(struct gcs_token *t, struct err *err)
+{
+    struct client_request request = {
+        .method = VIEW("POST"),
+        .url = secret_text_view(&t->url),
+        .fields = t->fields,
+        .field_count = 2,
+        .has_body = true,
+        .repeatable = true,
+        .reach = t->reach,
+        .timeout_ms = FILES_UPLOAD_MS,
+    };
+    uint8_t *room;
+
+    buf_init(&t->body, 2 * ASSERTION_BYTES_MAX, "token request");
+    if (!buf_room(&t->body, t->body.max, &room, err) || /* at once: no copies */
+        !buf_append_str(&t->body,
+                        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
+                        "&assertion=",
+                        err) ||
+        !gcs_assertion(secret_text_view(&t->email), secret_text_view(&t->key),
+                       secret_text_view(&t->key_id), secret_text_view(&t->url),
+                       clock_wall_ms(&clock_system) / 1000, &t->body, err))
+        return false;
+    t->fields[0] = (struct client_field){VIEW("Content-Type"),
+                                         VIEW("application/x-www-form-urlencoded"), false};
+    t->fields[1] = (struct client_field){VIEW("Accept"), VIEW("application/json"), false};
+    request.body = buf_view(&t->body);
+    t->call =
+        client_collect(t->e->executor->client, &request, FILES_ANSWER_BYTES_MAX, answered, t, err);
+    return t->call != NULL;
+}
+
+static void told(void *context, enum flight_news news, struct view text)
+{
+    struct gcs_token *t = context;
+    struct err err;
+
+    if (news != FLIGHT_FETCH) {
+        t->done(t->context, news == FLIGHT_VALUE ? NULL : (const char *)text.at);
+        return;
+    }
+    if (fetch(t, &err))
+        return;
+    request_done(t);
+    flight_fail(t->flight, view_str(err.text));
+    t->done(t->context, err.text);
+}
+
+bool gcs_token_start(struct execution *e, struct view credentials, enum client_reach reach,
+                     gcs_token_done *done, void *context, struct gcs_token **out, bool *ready,
+                     struct err *err)
+{
+    struct gcs_token *t = calloc(1, sizeof *t);
+    uint8_t key[FLIGHT_KEY_BYTES];
+    enum flight_news news;
+
+    if (!t)
+        return err_set(err, ERR_MEMORY, "no memory for a credential");
+    t->e = e;
+    t->done = done;
+    t->context = context;
+    t->reach = reach;
+    *out = t;
+    if (!read_account(t, credentials, err) || !key_of(t, key, err) ||
+        !flight_ask(e->executor->shared->tokens, e->executor->loop, key, told, t, &t->flight, &news,
+                    err))
+        return false;
+    *ready = news == FLIGHT_VALUE;
+    if (news != FLIGHT_FETCH || fetch(t, err))
+        return true;
+    request_done(t);
+    flight_fail(t->flight, view_str(err->text));
+    return false;
+}
+
+struct view gcs_token_value(const struct gcs_token *t)
+{
+    return flight_value(t->flight);
+}
+
+void gcs_token_end(struct gcs_token *t)
+{
+    if (!t)
+        return;
+    request_done(t);
+    flight_end(t->flight);
+    secret_text_done(&t->email);
+    secret_text_done(&t->key);
+    secret_text_done(&t->key_id);
+    secret_text_done(&t->url);
+    free(t);
+}
