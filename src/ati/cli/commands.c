@@ -2,11 +2,16 @@
 
 #include "base/poison.h"
 
+/* clang-format off */
 static const struct cli_command *const commands[] = {
+    &cli_run,
+    &cli_tool,
     &cli_provider,
+    &cli_proxy,
     &cli_completion,
     &cli_version,
 };
+/* clang-format on */
 
 const struct cli_option cli_globals[] = {
     {.name = "output",
@@ -26,5 +31,6 @@ const struct cli_command cli_root = {
     .name = "ati",
     .summary = "tools for agents, whose credentials stay where they are",
     .rows = commands,
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it holds */
     .command_count = sizeof commands / sizeof *commands,
 };

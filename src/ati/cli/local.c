@@ -19,16 +19,16 @@ int64_t cli_now_s(void)
 
 static void odd(void *context, const char *text)
 {
-    const struct cli *cli = context;
+    const struct cli_local *l = context;
 
-    log_event(cli->log, LOG_DEBUG, "manifest.odd", text);
+    log_event(l->cli->log, LOG_DEBUG, "manifest.odd", text);
 }
 
 static void odd_and_told(void *context, const char *text)
 {
-    const struct cli *cli = context;
+    const struct cli_local *l = context;
 
-    log_event(cli->log, LOG_WARN, "manifest.odd", text);
+    log_event(l->cli->log, LOG_WARN, "manifest.odd", text);
 }
 
 /* Whose scopes count: those of the session token where this machine can judge one; else everything is allowed. */
@@ -92,13 +92,10 @@ static bool renew(struct cli_local *l, struct catalog *catalog, struct err *err)
 bool cli_local_open(struct cli_local *l, const struct cli *cli, bool told, struct err *err)
 {
     struct catalog *catalog;
-    struct cli *context;
 
     *l = (struct cli_local){.cli = cli};
-    memcpy(&context, &cli, sizeof context); /* warnings only read it */
     return find_caller(l, err) &&
-           catalog_load(cli->folder, cli_now_s(), told ? odd_and_told : odd, context, &catalog,
-                        err) &&
+           catalog_load(cli->folder, cli_now_s(), told ? odd_and_told : odd, l, &catalog, err) &&
            (load_keyring(l, err) || (catalog_unref(catalog), false)) && renew(l, catalog, err);
 }
 

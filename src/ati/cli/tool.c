@@ -209,6 +209,7 @@ static bool show_tools(const struct cli *cli, const struct tool *const *tools, s
 static bool list_local(const struct cli_local *l, const char *provider, struct err *err)
 {
     size_t n = catalog_tool_count(l->catalog), count = 0;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it holds */
     const struct tool **tools = calloc(n ? n : 1, sizeof *tools);
     bool good;
 
