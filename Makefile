@@ -213,6 +213,8 @@ $(eval $(call stamp,sources,$$(SRCS) $$(SRCS_CXX)))
 
 # Tests may lay out whole resolvers and bridges on the stack.
 $(B)/tests/%: private CFLAGS += -Itests -Wframe-larger-than=65536
+# Its own malloc and kin come before libc's.
+$(B)/tests/unit/ati/test_manifest_faults: private LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strndup
 # Nobody declares LLVMFuzzerTestOneInput.
 $(B)/tests/fuzz/%.o: private CFLAGS += -Wno-missing-prototypes
 

@@ -168,7 +168,9 @@ bool catalog_discovered(const struct catalog *from, const struct tool_provider *
     CLEANUP(catalog_unref_cleanup) struct catalog *c = calloc(1, sizeof *c);
     struct discovered *d = calloc(1, sizeof *d);
 
-    if (!c || !d || (c->references = 1, !share(from, provider, c))) {
+    if (c)
+        c->references = 1;
+    if (!c || !d || !share(from, provider, c)) {
         free(d);
         return err_set(err, ERR_MEMORY, "no memory for a catalog");
     }

@@ -109,6 +109,13 @@ bool manifest_copy(struct view text, char **out, struct err *err)
     return true;
 }
 
+/* What came from TOML is UTF-8 without U+0000; there, only memory can be missing. */
+static bool unreadable(struct manifest_reader *r, uint32_t token, const char *name)
+{
+    return r->lines ? err_set(r->err, ERR_MEMORY, "no memory for a manifest")
+                    : manifest_refuse(r, token, name, "must be a text of Unicode without U+0000");
+}
+
 bool manifest_text(struct manifest_reader *r, uint32_t token, const char *name, char **out)
 {
     size_t len;
@@ -117,7 +124,7 @@ bool manifest_text(struct manifest_reader *r, uint32_t token, const char *name, 
     if (r->doc->tokens[token].kind != JSON_STRING)
         return wrong(r, token, name, "a text");
     if (!json_string_new(r->doc, token, &text, &len))
-        return manifest_refuse(r, token, name, "must be a text that can be read");
+        return unreadable(r, token, name);
     free(*out);
     *out = text;
     return true;
@@ -216,7 +223,7 @@ bool manifest_each(struct manifest_reader *r, const char *name, uint32_t token,
         size_t len;
 
         if (!json_string_new(r->doc, at, &key, &len))
-            return manifest_refuse(r, at, name, "holds a key that cannot be read");
+            return unreadable(r, at, name);
         (void)snprintf(r->where + before, sizeof r->where - before, "%s%s%s.", name,
                        *name ? "." : "", key);
         good = each(r, key, value, context);
