@@ -14,6 +14,8 @@
 
 enum { RESOLVE_QUERY_MS = 4000, PATH_BYTES = 4096 };
 
+static void signal_came(void *context, int signo);
+
 /* --- start ------------------------------------------------------------------------------------- */
 
 static bool open_audit(struct gateway *g, struct err *err)
@@ -30,6 +32,15 @@ static bool open_audit(struct gateway *g, struct err *err)
     return audit_open(&options, &g->audit, err);
 }
 
+/* Before any thread is made: all of them inherit that these signals wait for the loop. */
+static bool open_loop(struct gateway *g, struct err *err)
+{
+    static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
+
+    return loop_new(&clock_system, &g->loop, err) &&
+           signals_watch(g->loop, signos, sizeof signos / sizeof *signos, signal_came, g, err);
+}
+
 /* What the main thread speaks with others by: MCP servers, collectors. */
 static bool open_main(struct gateway *g, struct err *err)
 {
@@ -44,8 +55,7 @@ static bool open_main(struct gateway *g, struct err *err)
                                         .version = POSTERN_VERSION,
                                         .log = g->log};
 
-    return loop_new(&clock_system, &g->loop, err) &&
-           resolver_new(g->loop, &resolve, &g->resolver, err) &&
+    return resolver_new(g->loop, &resolve, &g->resolver, err) &&
            client_new(g->loop, g->resolver, &client, &g->client, err) &&
            mcp_hub_new(g->loop, g->client, &hub, &g->hub, err) &&
            telemetry_new(g->config->environment, POSTERN_VERSION, g->log, &g->telemetry, err) &&
@@ -167,7 +177,7 @@ bool gateway_new(const struct gateway_config *config, struct log_sink *sink, str
     for (size_t i = 0; i < sizeof id; i++)
         (void)snprintf(g->id_prefix + 2 * i, 3, "%02x", id[i]);
     notify_open();
-    if (!possible(config, err) || !discovery_new(g, &g->discovery, err) ||
+    if (!possible(config, err) || !open_loop(g, err) || !discovery_new(g, &g->discovery, err) ||
         !snapshot_load(g, true, &g->snapshot, err) || !open_audit(g, err) || !open_main(g, err) ||
         !open_shared(g, err) || !open_workers(g, err) || !metrics_open(g, err)) {
         gateway_free(g);
@@ -321,11 +331,9 @@ void gateway_serve(struct gateway *g)
 
 bool gateway_run(struct gateway *g, struct err *err)
 {
-    static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
     bool good;
 
-    if (!signals_watch(g->loop, signos, sizeof signos / sizeof *signos, signal_came, g, err) ||
-        !log_sink_start(g->sink, err))
+    if (!log_sink_start(g->sink, err))
         return false;
     warn_of_what_is_missing(g);
     discovery_start(g->discovery, gateway_serve);
