@@ -201,6 +201,10 @@ def test_the_flag_goes_before_the_variable(folder, stack):
     assert out("--output", "table", "run", "x", ATI_OUTPUT="text") == AS_TABLE
     assert out("-J", "run", "x", ATI_OUTPUT="text") == AS_JSON
     assert out("--json", "--output", "json", "run", "x", ATI_OUTPUT="text") == AS_JSON
+    assert out("run", "x", "--output", "text", "--q", "1") == AS_TEXT
+    assert out("run", "x", "--q", "1", "--output", "text") == AS_JSON
+    assert out("--output", "text", "run", "x", "--q", "1", "--json") == AS_JSON
+    assert out("--json", "--output", "text", "run", "x") == AS_JSON
     assert out("--output", "text", "run", "x", "--json") == AS_JSON
     assert out("--output", "text", "run", "x", "-J") == AS_JSON
     assert folder.run("run", "x", ATI_OUTPUT="xml", ATI_PROXY_URL=there.url).returncode == 2
@@ -323,7 +327,8 @@ def test_the_mode_is_told(folder, proxy):
     (("--", "--a", "1"), {"a": 1}),
     (("bare", "--a=1", "--json", "--b", "x"), {"a=1": True, "b": "x"}),
     (("--help",), {"help": True}),
-    (("--output", "text", "--verbose"), {}),
+    (("--a", "1", "--output", "text", "--verbose"), {"a": 1}),
+    (("--output", "yaml"), {}),
     ((), {}),
 ])
 def test_arguments_are_sent_as_they_mean_and_as_they_are(folder, proxy, words, args):

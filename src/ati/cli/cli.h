@@ -52,7 +52,7 @@ struct cli_command {
     size_t option_count;
     unsigned words_least, words_most;
     bool
-        verbatim; /* everything behind the first word is taken as it is, but for "--" right behind it */
+        verbatim; /* everything behind the first word is taken as it is, but for global flags right behind it, and then "--" */
     bool takes_tool;                    /* its first word is the name of a tool: for completion */
     bool stateless;                     /* looks at no ATI directory: none is made */
     bool server;                        /* its log is that of the proxy: JSON */

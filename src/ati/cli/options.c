@@ -188,13 +188,16 @@ static bool global(struct parser *s, const struct cli_option *o, const char *val
     char text[SHOWN + 8];
 
     if (o->value) {
-        if (!cli_format_parse(value, &p->format))
+        enum cli_format format;
+
+        if (!cli_format_parse(value, &format))
             return err_set(s->err, ERR_USAGE, "--%s: '%s' is none of %s", o->name,
                            shown(value, text), o->choices);
+        p->format = p->json ? CLI_JSON : format;
         p->has_format = true;
     } else if (o->letter == 'J') {
         p->format = CLI_JSON;
-        p->has_format = true;
+        p->has_format = p->json = true;
     } else if (o->letter == 'h') {
         p->help = true;
     } else if (o->letter == 'V') {
@@ -314,6 +317,35 @@ static bool help_words(struct parser *s)
     return true;
 }
 
+/* Ours, and not a word that some tool may know: nothing that asks for help, and no format that there is not. */
+static bool ours(char *const *rest)
+{
+    struct view name = view_str(*rest);
+    size_t equals = view_find(name, '=');
+    enum cli_format format;
+
+    if (!strcmp(*rest, "-J") || !strcmp(*rest, "--json") || !strcmp(*rest, "--verbose"))
+        return true;
+    if (!view_eq(view_first(name, equals), VIEW("--output")) &&
+        !view_eq(view_first(name, equals), VIEW("--format")))
+        return false;
+    if (equals < name.len)
+        return cli_format_parse(*rest + equals + 1, &format);
+    return rest[1] && cli_format_parse(rest[1], &format);
+}
+
+/* Global flags right behind the first word of a verbatim command. */
+static bool globals_behind(struct parser *s)
+{
+    while (!s->flags_over && *s->rest && ours(s->rest)) {
+        const char *w = *s->rest++;
+
+        if (!flag(s, w))
+            return false;
+    }
+    return true;
+}
+
 static bool word(struct parser *s, const char *w)
 {
     struct cli_parsed *p = s->p;
@@ -327,6 +359,8 @@ static bool word(struct parser *s, const char *w)
         return false;
     if (!p->command->verbatim || p->words.count > 1)
         return true;
+    if (!globals_behind(s))
+        return false;
     if (*s->rest && strcmp(*s->rest, "--") == 0)
         s->rest++;
     while (*s->rest)

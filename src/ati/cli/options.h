@@ -15,6 +15,7 @@ struct cli_parsed {
     const struct cli_command *command; /* the innermost that was named */
     char name[CLI_NAME_BYTES];         /* "ati provider list" */
     bool help, version, verbose, has_format;
+    bool json; /* -J: whatever else is said */
     enum cli_format format;
     struct cli_words words;
     const char **word_list; /* what words lends */

@@ -180,12 +180,10 @@ static bool columns_find(const struct json_doc *doc, uint32_t **keys, size_t *co
 static bool row_cells(const struct json_doc *doc, uint32_t row, const uint32_t *keys, size_t count,
                       struct cells *c, struct err *err)
 {
-    uint32_t members = doc->tokens[row].kind == JSON_OBJECT ? doc->tokens[row].count : 0;
-
     for (size_t i = 0; i < count; i++) {
         uint32_t key = json_first(row);
 
-        for (uint32_t k = 0; k < members; k++) {
+        for (uint32_t k = 0; k < doc->tokens[row].count; k++) {
             uint32_t value = doc->tokens[key].next;
 
             if (view_eq(json_span(doc, keys[i]), json_span(doc, key)) &&
@@ -207,7 +205,8 @@ static bool array_cells(const struct json_doc *doc, struct cells *c, struct err 
     for (size_t i = 0; good && i < c->columns; i++)
         good = put_raw(doc, keys[i], &c->text, err) && cells_end(c, err);
     for (uint32_t i = 0; good && i < doc->tokens[0].count; i++) {
-        good = row_cells(doc, at, keys, c->columns, c, err);
+        if (doc->tokens[at].kind == JSON_OBJECT)
+            good = row_cells(doc, at, keys, c->columns, c, err);
         at = doc->tokens[at].next;
     }
     free(keys);
@@ -246,21 +245,61 @@ static bool render(const struct json_doc *doc, enum cli_format format, size_t wi
     return json_render(doc, 0, JSON_PRETTY, true, out, err);
 }
 
+/* text with its strings written anew: \u00e9 and \/ are somebody's taste. What cannot be decoded stays. */
+static bool put_anew(const struct json_doc *doc, struct buf *out, struct err *err)
+{
+    struct view text = doc->text;
+    size_t done = 0;
+
+    for (uint32_t i = 0; i < doc->count; i++) {
+        struct view source = json_source(doc, i);
+        struct json_writer w;
+        char *plain;
+        size_t len;
+
+        if (doc->tokens[i].kind != JSON_STRING || view_find(source, '\\') == source.len ||
+            !json_string_new(doc, i, &plain, &len))
+            continue;
+        json_begin(&w, out);
+        if (buf_append(out, view_from(text.at + done, (size_t)(source.at - text.at) - done),
+                       &w.err))
+            json_text(&w, view_from(plain, len));
+        free(plain);
+        if (!json_end(&w, err))
+            return false;
+        done = (size_t)(source.at - text.at) + source.len;
+    }
+    return buf_append(out, view_skip(text, done), err);
+}
+
+/* Sorted once: then members come in their order everywhere below. */
+static bool put_sorted(struct view json, struct buf *out, struct err *err)
+{
+    struct json_tree tree;
+    bool good;
+
+    if (!json_load_loose(json, UINT32_MAX, &tree, err))
+        return false;
+    good = json_render(&tree.doc, 0, JSON_COMPACT, true, out, err);
+    json_unload(&tree);
+    return good;
+}
+
 bool cli_render(struct view json, enum cli_format format, size_t width, struct buf *out,
                 struct err *err)
 {
     struct json_tree given, tree;
-    struct buf sorted;
+    struct buf anew, sorted;
     bool good;
 
     if (!json_load_loose(json, UINT32_MAX, &given, NULL))
         return buf_append(out, json, err);
-    /* Sorted once: then members come in their order everywhere below. */
+    buf_init(&anew, SHOWN_BYTES_MAX, "result");
     buf_init(&sorted, SHOWN_BYTES_MAX, "result");
-    good = json_render(&given.doc, 0, JSON_COMPACT, true, &sorted, err) &&
-           json_load_loose(buf_view(&sorted), UINT32_MAX, &tree, err);
+    good = put_anew(&given.doc, &anew, err) && put_sorted(buf_view(&anew), &sorted, err);
     json_unload(&given);
-    if (good) {
+    buf_done(&anew);
+    if (good && (good = json_load_loose(buf_view(&sorted), UINT32_MAX, &tree, err))) {
         good = render(&tree.doc, format, width, out, err);
         json_unload(&tree);
     }

@@ -165,7 +165,7 @@ static bool where(const struct tool *tool, struct buf *out, struct err *err)
                            p->base_url, tool->endpoint);
     case HANDLER_FILES:
     case HANDLER_PASSTHROUGH:
-        return true;
+        return line(out, "Endpoint:", view_str(tool_method_name(tool->method)), err);
     }
     return true;
 }

@@ -181,6 +181,7 @@ static void global_flags_stand_anywhere(void **state)
         {"ati provider list -J --verbose", true, true, CLI_JSON},
         {"ati --verbose provider ls --output table --json", true, true, CLI_JSON},
         {"ati provider list", false, false, CLI_JSON},
+        {"ati -J provider list --output text", false, true, CLI_JSON},
     };
 
     (void)state;
@@ -209,6 +210,12 @@ static void words_of_a_verbatim_command_are_taken_as_they_are(void **state)
         {"ati run t --a -- b", "t|--a|--|b"},
         {"ati run -J t", "t"},
         {"ati run -- t --a", "t|--a"},
+        {"ati run -- t -J", "t|-J"},
+        {"ati run t -J --output table --verbose --format=text -- a -J", "t|a|-J"},
+        {"ati run t --output yaml a", "t|--output|yaml|a"},
+        {"ati run t --format=wide --json", "t|--format=wide|--json"},
+        {"ati run t --output", "t|--output"},
+        {"ati run t a --output text", "t|a|--output|text"},
     };
 
     (void)state;

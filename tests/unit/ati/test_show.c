@@ -25,6 +25,10 @@ static void json_is_pretty_and_its_keys_are_sorted(void **state)
           " }\n"
           "  ],\n  \"c\": {},\n  \"d\": []\n}");
     check("\"a\\nb\"", CLI_JSON, 0, "\"a\\nb\"");
+    check("{\"\\u0062\":\"\\u00e9\\/\\ud83d\\ude00\",\"a\":\"\\u0000\\t\",\"b\":\"\\ud800\"}",
+          CLI_JSON, 0, "{\n  \"a\": \"\\u0000\\t\",\n  \"b\": \"\\ud800\"\n}");
+    check("[\"\\u00e9\\/\\ud83d\\ude00\", \"a\\\\u\"]", CLI_JSON, 0,
+          "[\n  \"é/😀\",\n  \"a\\\\u\"\n]");
     check("12345678901234567890", CLI_JSON, 0, "12345678901234567890");
 }
 
@@ -68,7 +72,6 @@ static void objects_become_tables(void **state)
           "╞═════╪═══╪════════╡\n"
           "│ raw ┆ 1 ┆        │\n"
           "│     ┆   ┆ [true] │\n"
-          "│     ┆   ┆        │\n"
           "└─────┴───┴────────┘");
 }
 
