@@ -13,7 +13,7 @@ static void url_of(const struct world *w, const char *path, char out[static 256]
 static void a_request_and_its_answer(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256], expected[512];
     int fd;
 
@@ -40,7 +40,7 @@ static void a_path_that_is_not_written_is_the_root(void **state)
                                           {"/a b\xc3\xa9", "GET /a%20b%C3%A9 HTTP/1.1\r\n"}};
 
     for (size_t i = 0; i < COUNT(urls); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         char url[256];
         int fd;
 
@@ -67,7 +67,7 @@ static void fields_and_bodies_are_sent_as_given(void **state)
                                .fields = fields,
                                .field_count = COUNT(fields),
                                .body = VIEW("body")};
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     int fd;
 
@@ -89,7 +89,7 @@ static void an_empty_body_has_a_length_when_it_is_one(void **state)
 {
     struct world *w = *state;
     struct client_request r = {.method = VIEW("POST"), .has_body = true};
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     int fd;
 
@@ -106,7 +106,7 @@ static void an_empty_body_has_a_length_when_it_is_one(void **state)
 static void user_and_password_of_a_url_are_a_field(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     int fd;
 
@@ -135,7 +135,7 @@ static void every_cut_of_an_answer_is_the_same_answer(void **state)
     url_of(w, "/", url);
     for (size_t a = 0; a < COUNT(answers); a++) {
         for (size_t at = 1; at < strlen(answers[a]); at++) {
-            struct caller c = {0};
+            struct asker c = {0};
 
             get(w, &c, url);
             if (fd < 0)
@@ -155,7 +155,7 @@ static void every_cut_of_an_answer_is_the_same_answer(void **state)
 static void a_body_may_last_until_the_end(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     int fd;
 
@@ -188,7 +188,7 @@ static void heads_alone(void **state)
     url_of(w, "/", url);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct client_request r = {.method = view_str(cases[i].method), .url = view_str(url)};
-        struct caller c = {0};
+        struct asker c = {0};
 
         caller_start(w, &c, &r);
         if (fd < 0)
@@ -218,7 +218,7 @@ static void answers_that_are_none(void **state)
 
     url_of(w, "/secret?key=hidden", url);
     for (size_t i = 0; i < COUNT(answers); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         int fd;
 
         get(w, &c, url);
@@ -236,7 +236,7 @@ static void answers_that_are_none(void **state)
 static void a_reset_is_broken(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     int fd;
 
@@ -252,7 +252,7 @@ static void a_reset_is_broken(void **state)
 static void nobody_listens(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
 
     close(w->listener);
@@ -268,7 +268,7 @@ static void nobody_listens(void **state)
 static void a_name_that_nobody_has(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
 
     get(w, &c, "http://nobody.test/");
     check_end(w, &c, CLIENT_CONNECT);
@@ -302,7 +302,7 @@ static void urls_that_cannot_be_used(void **state)
     struct world *w = *state;
 
     for (size_t i = 0; i < COUNT(urls); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
 
         get(w, &c, urls[i]);
         check_end(w, &c, CLIENT_URL);
@@ -349,7 +349,7 @@ static void a_call_has_its_time(void **state)
 {
     struct world *w = *state;
     struct client_request r = {.method = VIEW("GET"), .timeout_ms = 500};
-    struct caller c = {0}, d = {0};
+    struct asker c = {0}, d = {0};
     char url[256];
     int fd;
 
@@ -381,7 +381,7 @@ static void connecting_has_its_time(void **state)
     struct world *w = *state;
     struct client_request r = {
         .method = VIEW("GET"), .url = VIEW("http://slow.test/"), .connect_ms = 300};
-    struct caller c = {0}, d = {0};
+    struct asker c = {0}, d = {0};
     char url[256];
     int fd;
 
@@ -407,7 +407,7 @@ static void connecting_has_its_time(void **state)
 static void a_receiver_that_pauses_is_not_told_more(void **state)
 {
     struct world *w = *state;
-    struct caller c = {.pause_in_head = true, .pause_in_piece = true};
+    struct asker c = {.pause_in_head = true, .pause_in_piece = true};
     const size_t big = 24 << 20;
     char url[256], head[128];
     uint8_t *bytes = malloc(big);
@@ -453,7 +453,7 @@ static void a_receiver_that_pauses_is_not_told_more(void **state)
 static void a_pause_in_the_head_of_an_empty_answer(void **state)
 {
     struct world *w = *state;
-    struct caller c = {.pause_in_head = true};
+    struct asker c = {.pause_in_head = true};
     char url[256];
     int fd;
 
@@ -474,7 +474,7 @@ static void a_pause_in_the_head_of_an_empty_answer(void **state)
 static void a_paused_answer_that_ends_is_whole(void **state)
 {
     struct world *w = *state;
-    struct caller c = {.pause_in_piece = true};
+    struct asker c = {.pause_in_piece = true};
     char url[256];
     int fd;
 
@@ -495,7 +495,7 @@ static void large_bodies_leave_while_answers_come(void **state)
     struct world *w = *state;
     struct client_request r = {.method = VIEW("PUT")};
     const size_t big = 16 << 20;
-    struct caller c = {0};
+    struct asker c = {0};
     uint8_t *bytes = malloc(big), *got = malloc(big + 4096);
     char url[256], *body;
     size_t n = 0, head;
@@ -530,7 +530,7 @@ static void an_answer_may_come_before_the_request_is_whole(void **state)
     struct world *w = *state;
     struct client_request r = {.method = VIEW("POST")};
     const size_t big = 16 << 20;
-    struct caller c = {0};
+    struct asker c = {0};
     uint8_t *bytes = calloc(1, big);
     char url[256];
     int fd;
@@ -551,7 +551,7 @@ static void an_answer_may_come_before_the_request_is_whole(void **state)
 static void cancelled_in_every_phase(void **state)
 {
     struct world *w = *state;
-    struct caller c[6] = {{0}};
+    struct asker c[6] = {{0}};
     char url[256], tls[256];
     int fd;
 
@@ -601,7 +601,7 @@ static void cancelled_in_every_phase(void **state)
 static void cancelled_from_inside(void **state)
 {
     struct world *w = *state;
-    struct caller c[2] = {{.cancel_in_head = true}, {.cancel_in_piece = true}};
+    struct asker c[2] = {{.cancel_in_head = true}, {.cancel_in_piece = true}};
     char url[256];
 
     url_of(w, "/", url);
@@ -623,7 +623,7 @@ static void cancelled_from_inside(void **state)
 static void the_client_goes_with_its_calls(void **state)
 {
     struct world *w = *state;
-    struct caller c[2] = {{0}};
+    struct asker c[2] = {{0}};
     char url[256];
     int fd;
 

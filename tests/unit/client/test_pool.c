@@ -9,7 +9,7 @@ static void pass(struct world *w, uint64_t ms)
     some_turns(w);
 }
 
-static void ask(struct world *w, struct caller *c, const char *method, bool repeatable)
+static void ask(struct world *w, struct asker *c, const char *method, bool repeatable)
 {
     caller_start(w, c,
                  &(struct client_request){.method = view_str(method),
@@ -20,7 +20,7 @@ static void ask(struct world *w, struct caller *c, const char *method, bool repe
 /* One request over fd, or over a new connection. */
 static int once(struct world *w, int fd, const char *answer)
 {
-    struct caller c = {0};
+    struct asker c = {0};
 
     ask(w, &c, "GET", false);
     if (fd < 0)
@@ -34,7 +34,7 @@ static int once(struct world *w, int fd, const char *answer)
 static void one_connection_serves_many(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = -1;
 
     for (unsigned i = 0; i < 20; i++)
@@ -51,7 +51,7 @@ static void one_connection_serves_many(void **state)
 static void the_next_request_starts_in_done(void **state)
 {
     struct world *w = *state;
-    struct caller second = {0}, first = {.next = &second};
+    struct asker second = {0}, first = {.next = &second};
     int fd;
 
     first.next_request = (struct client_request){.method = VIEW("GET"), .url = view_str(w->origin)};
@@ -70,7 +70,7 @@ static void the_next_request_starts_in_done(void **state)
 static void calls_side_by_side_have_a_connection_each(void **state)
 {
     struct world *w = *state;
-    struct caller c[3] = {{0}};
+    struct asker c[3] = {{0}};
     int fd[3];
 
     for (size_t i = 0; i < 3; i++) {
@@ -138,7 +138,7 @@ static void so_many_idle_ones_for_an_origin(void **state)
 {
     enum { MORE = CLIENT_IDLE_PER_ORIGIN + 3 };
     struct world *w = *state;
-    struct caller *c = calloc(MORE, sizeof *c);
+    struct asker *c = calloc(MORE, sizeof *c);
     int fd[MORE];
 
     assert_non_null(c);
@@ -164,7 +164,7 @@ static void so_many_idle_ones_for_an_origin(void **state)
 static void a_stale_connection_costs_no_request(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = once(w, -1, ANSWER);
 
     close(fd);
@@ -180,7 +180,7 @@ static void a_stale_connection_costs_no_request(void **state)
 static void it_is_sent_once_more_and_no_more(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = once(w, -1, ANSWER);
 
     ask(w, &c, "DELETE", false);
@@ -196,7 +196,7 @@ static void it_is_sent_once_more_and_no_more(void **state)
 static void what_may_not_be_repeated_is_not(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0}, d = {0};
+    struct asker c = {0}, d = {0};
     int fd = once(w, -1, ANSWER);
 
     ask(w, &c, "POST", false);
@@ -219,7 +219,7 @@ static void what_may_not_be_repeated_is_not(void **state)
 static void half_an_answer_is_not_asked_for_again(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = once(w, -1, ANSWER);
 
     ask(w, &c, "GET", false);
@@ -234,7 +234,7 @@ static void half_an_answer_is_not_asked_for_again(void **state)
 static void a_rested_connection_is_looked_at_first(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = once(w, -1, ANSWER);
 
     w->now_ms += 2000;
@@ -251,7 +251,7 @@ static void a_rested_connection_is_looked_at_first(void **state)
 static void a_call_that_was_cancelled_leaves_no_connection(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = once(w, -1, ANSWER);
 
     ask(w, &c, "GET", false);
@@ -265,7 +265,7 @@ static void a_call_that_was_cancelled_leaves_no_connection(void **state)
 static void reaches_do_not_share(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd = once(w, -1, ANSWER);
 
     caller_start(w, &c,

@@ -116,7 +116,7 @@ static void the_table_of_names(void **state)
             fail_msg("%s", cases[i].name);
 }
 
-static void start(struct world *w, struct caller *c, const char *url, enum client_reach reach)
+static void start(struct world *w, struct asker *c, const char *url, enum client_reach reach)
 {
     caller_start(w, c,
                  &(struct client_request){
@@ -141,7 +141,7 @@ static void names_and_literals_are_refused_unasked(void **state)
 
     for (size_t i = 0; i < COUNT(urls); i++) {
         const char *port = strstr(urls[i], "PORT");
-        struct caller c = {0};
+        struct asker c = {0};
         char url[256];
 
         (void)snprintf(url, sizeof url, "%.*s%u/?key=hidden", (int)(port - urls[i]), urls[i],
@@ -166,7 +166,7 @@ static void addresses_of_names_are_judged(void **state)
     struct world *w = *state;
 
     for (size_t i = 0; i < COUNT(rules); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         char name[32], url[64];
 
         (void)snprintf(name, sizeof name, "a%zu.test", i);
@@ -182,7 +182,7 @@ static void addresses_of_names_are_judged(void **state)
 static void an_address_of_the_other_family_counts(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
 
     dns_server_say(w->dns, "a.test", DNS_A,
                    &(struct dns_rule){.ttl = 60, .addresses = {"8.8.8.8"}});
@@ -203,7 +203,7 @@ static void elsewhere_it_may_go(void **state)
     dns_server_say(w->dns, "a.test", DNS_A,
                    &(struct dns_rule){.ttl = 60, .addresses = {"127.0.0.1"}});
     for (size_t i = 0; i < COUNT(reaches); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         char url[64];
         int fd;
 
@@ -234,7 +234,7 @@ static void a_warning_is_a_line_in_the_log(void **state)
     dns_server_say(w->dns, "a.test", DNS_A,
                    &(struct dns_rule){.ttl = 60, .addresses = {"127.0.0.1"}});
     for (size_t i = 0; i < COUNT(hosts); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         int server;
 
         (void)snprintf(url, sizeof url, "http://%s:%u/?key=hidden", hosts[i], w->port);
@@ -272,7 +272,7 @@ static void a_redirect_inside_is_refused(void **state)
     (void)snprintf(proxy, sizeof proxy, "HTTP_PROXY=%s", w->origin);
     use_client(w, &(struct client_options){.environment = environment});
     for (size_t i = 0; i < COUNT(inside); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
 
         start(w, &c, "http://a.test/", CLIENT_PUBLIC);
         fd = serve(w);
@@ -411,7 +411,7 @@ static void proxies_that_cannot_be_used(void **state)
 static void http_goes_to_the_proxy_as_a_whole_url(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0}, d = {0};
+    struct asker c = {0}, d = {0};
     char proxy[128];
     char *environment[] = {proxy, NULL};
     int fd;
@@ -457,7 +457,7 @@ static void https_asks_the_proxy_for_a_tunnel(void **state)
     (void)snprintf(proxy, sizeof proxy, "HTTPS_PROXY=http://user:hidden@127.0.0.1:%u", w->port);
     use_client(w, &(struct client_options){.environment = environment});
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         int fd;
 
         get(w, &c, "https://a.test/");
@@ -478,7 +478,7 @@ static void https_asks_the_proxy_for_a_tunnel(void **state)
 static void rules_hold_behind_proxies(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0}, d = {0};
+    struct asker c = {0}, d = {0};
     char proxy[128];
     char *environment[] = {proxy, NULL};
     int fd;

@@ -19,7 +19,7 @@ static void redirect(struct world *w, int fd, int status, const char *location)
     say(w, fd, text);
 }
 
-static void start(struct world *w, struct caller *c, const char *method, const char *body,
+static void start(struct world *w, struct asker *c, const char *method, const char *body,
                   unsigned redirects)
 {
     struct client_request r = {.method = view_str(method),
@@ -46,7 +46,7 @@ static void methods_and_bodies(void **state)
     struct world *w = *state;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         const char *text;
         char line[64];
         int fd;
@@ -95,7 +95,7 @@ static void locations(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct client_request r = {.method = VIEW("GET"), .url = view_str(url), .redirects = 1};
         char location[256], line[300];
-        struct caller c = {0};
+        struct asker c = {0};
         const char *port = strstr(cases[i].location, "PORT");
         int fd;
 
@@ -120,7 +120,7 @@ static void locations(void **state)
 static void secrets_do_not_cross(void **state)
 {
     struct world *w = *state, other = {.loop = w->loop};
-    struct caller c = {0};
+    struct asker c = {0};
     char location[128];
     const char *text;
     int fd, other_fd;
@@ -150,7 +150,7 @@ static void user_info_stays_with_its_origin(void **state)
 {
     struct world *w = *state, other = {.loop = w->loop};
     struct client_request r = {.method = VIEW("GET"), .redirects = 5};
-    struct caller c = {0};
+    struct asker c = {0};
     char url[128], location[128];
     int fd, other_fd;
 
@@ -176,7 +176,7 @@ static void user_info_stays_with_its_origin(void **state)
 static void so_many_and_no_more(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd;
 
     start(w, &c, "GET", NULL, 2);
@@ -198,7 +198,7 @@ static void redirects_that_cannot_be_followed(void **state)
     struct world *w = *state;
 
     for (size_t i = 0; i < COUNT(locations); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
         int fd;
 
         start(w, &c, "GET", NULL, 2);
@@ -223,7 +223,7 @@ static void answers_that_only_look_like_redirects(void **state)
     int fd = -1;
 
     for (size_t i = 0; i < COUNT(answers); i++) {
-        struct caller c = {0};
+        struct asker c = {0};
 
         start(w, &c, "GET", NULL, 2);
         if (fd < 0)
@@ -239,7 +239,7 @@ static void answers_that_only_look_like_redirects(void **state)
 static void long_bodies_of_redirects_are_not_read(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char *filler = malloc(1 << 20);
     int fd, next;
 
@@ -262,7 +262,7 @@ static void long_bodies_of_redirects_are_not_read(void **state)
 static void a_redirect_that_is_cut_off_is_followed_all_the_same(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     int fd;
 
     start(w, &c, "GET", NULL, 2);
@@ -293,7 +293,7 @@ static void every_hop_is_judged(void **state)
                                .redirects = 5,
                                .judge = only_loopback,
                                .judge_context = &asked};
-    struct caller c = {0};
+    struct asker c = {0};
     int fd;
 
     caller_start(w, &c, &r);

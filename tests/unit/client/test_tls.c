@@ -167,7 +167,7 @@ static void a_request_over_tls(void **state)
 
     name_it(w, "a.test");
     for (size_t i = 0; i < COUNT(hosts); i++) {
-        struct caller c = {0}, d = {0};
+        struct asker c = {0}, d = {0};
         struct end *e;
         char url[256];
 
@@ -200,7 +200,7 @@ static void bodies_both_ways(void **state)
     for (size_t i = 0; i < COUNT(sizes); i++) {
         struct client_request r = {.method = VIEW("POST"), .url = view_str(url)};
         char *body = malloc(sizes[i] + 1), head[128];
-        struct caller c = {0};
+        struct asker c = {0};
 
         assert_non_null(body);
         for (size_t j = 0; j < sizes[i]; j++)
@@ -226,7 +226,7 @@ static void a_pause_holds_the_server_back(void **state)
 {
     struct world *w = *state;
     struct session_context *context = good_server(w, "IP:127.0.0.1");
-    struct caller c = {.pause_in_piece = true};
+    struct asker c = {.pause_in_piece = true};
     char url[256], *body = malloc(200001);
     struct end *e;
 
@@ -254,7 +254,7 @@ static void a_pause_holds_the_server_back(void **state)
 static void check_refused(struct world *w, struct session_context *context, const char *host,
                           const char *why)
 {
-    struct caller c = {0};
+    struct asker c = {0};
     struct end *e;
     char url[256];
 
@@ -302,7 +302,7 @@ static void roots_of_the_environment(void **state)
     char path[] = "/tmp/client-roots-XXXXXX", variable[64];
     char *environment[] = {variable, NULL};
     struct client *none = NULL;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     struct end *e;
     struct err err;
@@ -334,7 +334,7 @@ static void roots_of_the_environment(void **state)
 static void a_server_without_tls(void **state)
 {
     struct world *w = *state;
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256];
     int fd;
 
@@ -356,7 +356,7 @@ static void an_end_without_close_notify_is_none(void **state)
 
     url_of(w, "127.0.0.1", "/", url);
     for (unsigned notify = 0; notify < 2; notify++) {
-        struct caller c = {0};
+        struct asker c = {0};
         struct end *e;
 
         get(w, &c, url);
@@ -383,7 +383,7 @@ static void never_from_https_to_http(void **state)
     struct world *w = *state;
     struct session_context *context = good_server(w, "IP:127.0.0.1");
     struct client_request r = {.method = VIEW("GET"), .redirects = 5};
-    struct caller c = {0};
+    struct asker c = {0};
     char url[256], answer[512];
     struct end *e;
 
@@ -408,7 +408,7 @@ static void a_stale_session_costs_no_request(void **state)
 {
     struct world *w = *state;
     struct session_context *context = good_server(w, "IP:127.0.0.1");
-    struct caller c = {0}, d = {0};
+    struct asker c = {0}, d = {0};
     char url[256];
     struct end *e;
 
@@ -433,7 +433,7 @@ static void through_a_tunnel(void **state)
     struct world *w = *state;
     struct session_context *context;
     struct certificates cert;
-    struct caller c = {0};
+    struct asker c = {0};
     char proxy[128];
     char *environment[] = {proxy, NULL};
     struct end *e;

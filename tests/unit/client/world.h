@@ -36,7 +36,7 @@ struct world {
 };
 
 /* What a caller is told. */
-struct caller {
+struct asker {
     struct world *world;
     struct client_call *call;
     unsigned heads, dones;
@@ -46,7 +46,7 @@ struct caller {
     unsigned pieces;
     struct client_end end;
     bool pause_in_head, pause_in_piece, cancel_in_head, cancel_in_piece;
-    struct caller *next; /* started from done */
+    struct asker *next; /* started from done */
     struct client_request next_request;
 };
 
@@ -155,7 +155,7 @@ static inline void some_turns(struct world *w)
 
 static inline void caller_head(void *context, const struct http_head *head)
 {
-    struct caller *c = context;
+    struct asker *c = context;
     size_t n = 0;
 
     c->heads++;
@@ -171,7 +171,7 @@ static inline void caller_head(void *context, const struct http_head *head)
 
 static inline void caller_piece(void *context, struct view piece)
 {
-    struct caller *c = context;
+    struct asker *c = context;
 
     assert_true(piece.len > 0);
     c->pieces++;
@@ -182,12 +182,12 @@ static inline void caller_piece(void *context, struct view piece)
         client_cancel(c->call);
 }
 
-static inline void caller_start(struct world *w, struct caller *c,
+static inline void caller_start(struct world *w, struct asker *c,
                                 const struct client_request *request);
 
 static inline void caller_done(void *context, const struct client_end *end)
 {
-    struct caller *c = context;
+    struct asker *c = context;
 
     c->dones++;
     c->end = *end;
@@ -200,7 +200,7 @@ static inline void caller_done(void *context, const struct client_end *end)
 
 static const struct client_receiver caller_receiver = {caller_head, caller_piece, caller_done};
 
-static inline void caller_start(struct world *w, struct caller *c,
+static inline void caller_start(struct world *w, struct asker *c,
                                 const struct client_request *request)
 {
     struct err err = {0};
@@ -214,19 +214,19 @@ static inline void caller_start(struct world *w, struct caller *c,
     assert_int_equal(c->heads, 0);
 }
 
-static inline void get(struct world *w, struct caller *c, const char *url)
+static inline void get(struct world *w, struct asker *c, const char *url)
 {
     caller_start(w, c, &(struct client_request){.method = VIEW("GET"), .url = view_str(url)});
 }
 
-static inline void wait_end(struct world *w, struct caller *c)
+static inline void wait_end(struct world *w, struct asker *c)
 {
     for (unsigned i = 0; i < TURNS_MAX && !c->dones; i++)
         turn(w);
     assert_int_equal(c->dones, 1);
 }
 
-static inline void check_end(struct world *w, struct caller *c, enum client_outcome outcome)
+static inline void check_end(struct world *w, struct asker *c, enum client_outcome outcome)
 {
     wait_end(w, c);
     if (c->end.outcome != outcome)
@@ -235,7 +235,7 @@ static inline void check_end(struct world *w, struct caller *c, enum client_outc
     buf_done(&c->body);
 }
 
-static inline void check_answer(struct world *w, struct caller *c, int status, const char *body)
+static inline void check_answer(struct world *w, struct asker *c, int status, const char *body)
 {
     wait_end(w, c);
     if (c->end.outcome != CLIENT_OK)
