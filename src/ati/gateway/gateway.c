@@ -167,6 +167,7 @@ bool gateway_new(const struct gateway_config *config, struct log_sink *sink, str
 
     if (!g)
         return err_set(err, ERR_MEMORY, "no memory for a gateway");
+    pthread_mutex_init(&g->lock, NULL);
     secret_no_dumps();
     (void)descriptors_raise();
     g->config = config;
@@ -190,11 +191,16 @@ bool gateway_new(const struct gateway_config *config, struct log_sink *sink, str
 
 void gateway_publish(struct gateway *g, struct snapshot *s)
 {
-    snapshot_unref(g->snapshot);
+    struct snapshot *old = g->snapshot;
+
+    pthread_mutex_lock(&g->lock);
     g->snapshot = s;
+    atomic_fetch_add_explicit(&g->generation, 1, memory_order_release);
+    pthread_mutex_unlock(&g->lock);
+    snapshot_unref(old);
     g->snapshot_ms = clock_monotonic_ms(&clock_system);
     for (unsigned i = 0; i < g->worker_count; i++)
-        worker_publish(&g->workers[i], s);
+        worker_refresh(&g->workers[i]);
     mcp_hub_keep(g->hub, s->catalog);
 }
 
@@ -376,5 +382,6 @@ void gateway_free(struct gateway *g)
     audit_close(g->audit);
     caller_unref(g->dev);
     snapshot_unref(g->snapshot);
+    pthread_mutex_destroy(&g->lock);
     free(g);
 }

@@ -93,7 +93,8 @@ struct worker {
     struct executor *executor;
     struct token_cache *tokens;
     struct snapshot *snapshot;
-    uint64_t requests; /* for their ids */
+    uint64_t generation; /* of it */
+    uint64_t requests;   /* for their ids */
     struct stats stats;
     struct post drain_order, stop_order;
     struct timer drain_timer;
@@ -116,7 +117,9 @@ struct gateway {
     struct audit *audit;
     struct telemetry *telemetry; /* NULL: off */
     struct caller *dev;          /* everybody, when nobody has configured authentication */
+    pthread_mutex_t lock;        /* of: */
     struct snapshot *snapshot;   /* the newest */
+    _Atomic uint64_t generation; /* of it */
     struct keyring_report keyring;
     struct discovery *discovery;
     struct worker *workers;
@@ -141,8 +144,9 @@ void gateway_publish(struct gateway *g, struct snapshot *s);
 MUST_USE bool worker_open(struct worker *w, struct gateway *g, unsigned index,
                           const struct listener *listener, struct err *err);
 MUST_USE bool worker_start(struct worker *w, struct err *err);
-void worker_publish(struct worker *w,
-                    struct snapshot *s); /* any thread; takes a reference of its own */
+/* The newest; lent until it is asked for again. On its thread. */
+struct snapshot *worker_snapshot(struct worker *w);
+void worker_refresh(struct worker *w); /* lets an idle one go of what is old, too. Any thread */
 void worker_drain(struct worker *w);
 void worker_stop(struct worker *w);
 void worker_join(struct worker *w);

@@ -72,7 +72,7 @@ void request_begin(struct request *r, struct worker *w, struct serve_exchange *x
     r->worker = w;
     r->exchange = x;
     r->start_us = clock_monotonic_us();
-    r->snapshot = snapshot_ref(w->snapshot);
+    r->snapshot = snapshot_ref(worker_snapshot(w));
     r->route = entry ? entry->route->id : ROUTE_OTHER;
     w->requests++;
     metric_add(&w->stats.underway, 1);

@@ -66,6 +66,7 @@ bool worker_open(struct worker *w, struct gateway *g, unsigned index,
 {
     *w = (struct worker){.gateway = g, .index = index, .listener = *listener};
     w->snapshot = snapshot_ref(g->snapshot);
+    w->generation = atomic_load(&g->generation);
     timer_init(&w->drain_timer, late);
     return loop_new(&clock_system, &w->loop, err) && log_new(g->sink, &w->log, err) &&
            token_cache_new(GATEWAY_TOKENS_MAX, &w->tokens, err) && open_client(w, err) &&
@@ -143,38 +144,42 @@ void worker_close(struct worker *w)
 
 /* --- orders: given by the main thread, carried out on the worker's ------------------------------ */
 
+/* From the moment it is published on a snapshot is everybody's: a request looks whether there is a newer one. */
+struct snapshot *worker_snapshot(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+
+    if (atomic_load_explicit(&g->generation, memory_order_acquire) != w->generation) {
+        pthread_mutex_lock(&g->lock);
+        snapshot_unref(w->snapshot);
+        w->snapshot = snapshot_ref(g->snapshot);
+        w->generation = atomic_load(&g->generation);
+        pthread_mutex_unlock(&g->lock);
+    }
+    return w->snapshot;
+}
+
 struct order {
     struct post post;
     struct worker *worker;
-    struct snapshot *snapshot;
 };
 
-static void carry_publish(struct loop *loop, struct post *post)
+static void carry_refresh(struct loop *loop, struct post *post)
 {
     struct order *o = CONTAINER(post, struct order, post);
 
     (void)loop;
-    snapshot_unref(o->worker->snapshot);
-    o->worker->snapshot = o->snapshot;
+    (void)worker_snapshot(o->worker);
     free(o);
 }
 
-void worker_publish(struct worker *w, struct snapshot *s)
+void worker_refresh(struct worker *w)
 {
-    struct order *o;
+    struct order *o = w->started ? calloc(1, sizeof *o) : NULL;
 
-    if (!w->started) {
-        snapshot_unref(w->snapshot);
-        w->snapshot = snapshot_ref(s);
+    if (!o)
         return;
-    }
-    o = calloc(1, sizeof *o);
-    if (!o) {
-        log_event(w->gateway->log, LOG_ERROR, "reload.failed",
-                  "no memory: a worker keeps what it had");
-        return;
-    }
-    *o = (struct order){{.run = carry_publish}, w, snapshot_ref(s)};
+    *o = (struct order){{.run = carry_refresh}, w};
     loop_post(w->loop, &o->post);
 }
 
