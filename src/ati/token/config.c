@@ -78,17 +78,18 @@ void token_authority_unref(struct token_authority *a)
 
 static bool public_key_read(const char *path, struct token_authority *a, struct err *err)
 {
+    struct err why = {0};
     struct buf pem;
     bool good;
 
     buf_init(&pem, PEM_BYTES_MAX, "public key");
-    good = file_read(path, &pem, err) &&
-           (jwt_keys_from_pem(buf_view(&pem), &a->keys, err) || err_in(err, "%s", path));
+    good = file_read(path, &pem, &why)
+               ? jwt_keys_from_pem(buf_view(&pem), &a->keys, err) ||
+                     err_in(err, "Invalid PEM key: %s", path)
+               : err_set(err, why.code, "Cannot read public key %s", why.text);
     buf_done(&pem);
-    if (!good)
-        return err_in(err, "ATI_JWT_PUBLIC_KEY");
     a->es256 = true;
-    return jwt_keys_point(a->keys, a->point) || err_set(err, ERR_INTERNAL, "ATI_JWT_PUBLIC_KEY");
+    return good && jwt_keys_point(a->keys, a->point);
 }
 
 static bool secret_read(const char *hex, struct token_authority *a, struct err *err)
