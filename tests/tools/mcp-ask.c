@@ -11,6 +11,7 @@
  *   keep                             FOLDER is read anew
  *   end                              (or the end of input) the hub is closed
  *
+ * MCP_ASK_PUBLIC: servers are reached by the address rules; MCP_ASK_CALL_MS, MCP_ASK_START_MS, MCP_ASK_IDLE_MS: limits.
  * The hub has a loop and a thread of its own, unless there is to be one loop only. */
 #include <errno.h>
 #include <fcntl.h>
@@ -333,6 +334,13 @@ static void close_hub(struct loop *loop, struct post *post)
     mcp_hub_close(all.hub, closed, NULL);
 }
 
+static uint64_t number(const char *name)
+{
+    const char *text = getenv(name);
+
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct mcp_hub_options options = {.environment = environ, .version = "1.2.3"};
@@ -355,6 +363,9 @@ int main(int argc, char **argv)
         open_side(&all.answering);
     if (getenv("MCP_ASK_PUBLIC"))
         options.reach = CLIENT_PUBLIC;
+    options.call_ms = number("MCP_ASK_CALL_MS");
+    options.start_ms = number("MCP_ASK_START_MS");
+    options.idle_ms = number("MCP_ASK_IDLE_MS");
     if (!mcp_hub_new(all.answering.loop, all.answering.client, &options, &all.hub, &err))
         fail(&err);
     load();

@@ -180,11 +180,14 @@ void mcp_connection_add(struct mcp_connection *c, struct mcp_ask *ask)
 
 static void idle(struct mcp_connection *c)
 {
+    uint64_t ms = c->hub->options.idle_ms;
+
+    if (c->way->own && ms > MCP_IDLE_OWN_MS)
+        ms = MCP_IDLE_OWN_MS;
     if (c->old || c->state == MCP_STARTING)
         mcp_connection_close(c);
     else
-        timer_set(c->hub->loop, &c->timer,
-                  loop_now_ms(c->hub->loop) + (c->way->own ? MCP_IDLE_OWN_MS : MCP_IDLE_MS));
+        timer_set(c->hub->loop, &c->timer, loop_now_ms(c->hub->loop) + ms);
 }
 
 void mcp_connection_remove(struct mcp_ask *ask)

@@ -290,7 +290,7 @@ void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t re
 
 void mcp_ask_progress(struct mcp_ask *ask)
 {
-    uint64_t due = loop_now_ms(ask->hub->loop) + MCP_CALL_MS;
+    uint64_t due = loop_now_ms(ask->hub->loop) + ask->hub->options.call_ms;
     uint64_t latest = ask->begun_ms + MCP_CALL_MS_MAX;
 
     if (!ask->list && timer_armed(&ask->timer))
@@ -422,7 +422,8 @@ static void ask_begin(struct mcp_ask *ask)
     struct loop *loop = ask->hub->loop;
 
     ask->begun_ms = loop_now_ms(loop);
-    timer_set(loop, &ask->timer, ask->begun_ms + (ask->list ? MCP_START_MS : MCP_CALL_MS));
+    timer_set(loop, &ask->timer,
+              ask->begun_ms + (ask->list ? ask->hub->options.start_ms : ask->hub->options.call_ms));
     ask_place(ask);
 }
 
@@ -502,6 +503,12 @@ static void inbox_ready(struct loop *loop, struct io *io, uint32_t events)
     empty_inbox(hub);
 }
 
+static void use_default(uint64_t *value, uint64_t usual)
+{
+    if (!*value)
+        *value = usual;
+}
+
 bool mcp_hub_new(struct loop *loop, struct client *client, const struct mcp_hub_options *options,
                  struct mcp_hub **out, struct err *err)
 {
@@ -512,6 +519,9 @@ bool mcp_hub_new(struct loop *loop, struct client *client, const struct mcp_hub_
     hub->loop = loop;
     hub->client = client;
     hub->options = *options;
+    use_default(&hub->options.call_ms, MCP_CALL_MS);
+    use_default(&hub->options.start_ms, MCP_START_MS);
+    use_default(&hub->options.idle_ms, MCP_IDLE_MS);
     hub->inbox_tail = &hub->inbox;
     timer_init(&hub->end, end_timed);
     task_init(&hub->told_closed, tell_closed);

@@ -46,6 +46,7 @@ struct mcp_hub_options {
     enum client_reach reach;
     const char *version; /* of clientInfo */
     struct log *log;
+    uint64_t call_ms, start_ms, idle_ms; /* 0: MCP_CALL_MS, MCP_START_MS, MCP_IDLE_MS */
 };
 MUST_USE bool mcp_hub_new(struct loop *loop, struct client *client,
                           const struct mcp_hub_options *options, struct mcp_hub **out,
