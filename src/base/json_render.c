@@ -95,8 +95,8 @@ static bool members_of(const struct json_doc *doc, uint32_t object, bool sorted,
 /* NOLINTNEXTLINE(misc-no-recursion): no deeper than JSON_DEEP_MAX */
 static bool object(const struct render *r, uint32_t token, unsigned depth)
 {
-    struct member *list;
-    uint32_t count;
+    struct member *list = NULL;
+    uint32_t count = 0;
     bool good;
 
     if (!members_of(r->doc, token, r->sorted, &list, &count, r->err))

@@ -201,6 +201,9 @@ IN_CHILD static int launched(void *context)
     return 0;
 }
 
+/* clone(2), by the name under which no sanitizer lies in wait: it would take this for a fork, and lock what the child shares. */
+int spawn_clone(int (*run)(void *), void *stack, int flags, void *context, ...) __asm__("__clone");
+
 /* --- in the parent ---------------------------------------------------------------------------------- */
 
 /* Every signal, the inner ones of glibc, too: a handler of ours must not run in the child. */
@@ -259,8 +262,8 @@ bool spawn(struct spawn_image *image, const int streams[static 3], struct spawne
         return err_system(err, ERR_MEMORY, errno, "%.200s", image->program);
     *l = (struct launch){.image = image, .streams = streams};
     block_signals(&before);
-    out->pid = clone(launched, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                     l, &out->pidfd);
+    out->pid = spawn_clone(launched, stack + STACK_BYTES,
+                           CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, l, &out->pidfd);
     out->errnum = out->pid < 0 ? errno : l->errnum;
     restore_signals(before);
     if (out->pid >= 0 && out->errnum) {
