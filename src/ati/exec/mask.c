@@ -9,7 +9,7 @@
 #define MASKED "[redacted]"
 
 /* No form is longer than that many times the secret, and that much. */
-enum { FORM_TIMES = 6, FORM_MORE = 64 };
+enum { FORM_TIMES = 18, FORM_MORE = 64 };
 enum { MASK_SECRET_MAX = 64 * 1024 }; /* longer ones are certificates: nobody echoes those */
 
 /* Appends text with every needle masked. Only called when there is one. */
@@ -46,11 +46,12 @@ static bool mask_form(struct buf *text, struct view needle, struct err *err)
     return true;
 }
 
-/* As it stands in a JSON string; as it is when that is the same. */
+/* As it stands in a JSON string, and with its slashes escaped, as some writers do. */
 static bool mask_json(struct buf *text, struct view secret, struct buf *form, struct err *err)
 {
     struct json_writer w;
     struct view quoted;
+    size_t len;
 
     buf_reset(form);
     json_begin(&w, form);
@@ -58,19 +59,16 @@ static bool mask_json(struct buf *text, struct view secret, struct buf *form, st
     if (!json_end(&w, err))
         return false;
     quoted = buf_view(form);
-    return mask_form(text, view_from(quoted.at + 1, quoted.len - 2), err);
-}
-
-/* Some writers escape slashes, too. */
-static bool mask_slashes(struct buf *text, struct view secret, struct buf *form, struct err *err)
-{
-    if (view_find(secret, '/') == secret.len)
+    quoted = view_from(quoted.at + 1, quoted.len - 2);
+    if (!mask_form(text, quoted, err))
+        return false;
+    if (view_find(quoted, '/') == quoted.len)
         return true;
-    buf_reset(form);
-    for (size_t i = 0; i < secret.len; i++)
-        if (!buf_append(form, secret.at[i] == '/' ? VIEW("\\/") : view_from(secret.at + i, 1), err))
+    len = buf_len(form);
+    for (size_t i = 0; i < quoted.len; i++)
+        if (!buf_append(form, quoted.at[i] == '/' ? VIEW("\\/") : view_from(quoted.at + i, 1), err))
             return false;
-    return mask_form(text, buf_view(form), err);
+    return mask_form(text, view_skip(buf_view(form), len), err);
 }
 
 /* Base64 of what begins with the secret, as in Basic, or with blanks of its own in front: the characters that do not depend on what
@@ -119,8 +117,7 @@ static bool mask_one(struct buf *text, bool json, struct view secret, struct buf
                      struct err *err)
 {
     return (json || mask_form(text, secret, err)) && mask_json(text, secret, form, err) &&
-           mask_slashes(text, secret, form, err) && mask_base64(text, secret, form, err) &&
-           mask_url(text, secret, form, err);
+           mask_base64(text, secret, form, err) && mask_url(text, secret, form, err);
 }
 
 bool mask_secrets(struct buf *text, bool json, size_t least, const struct view *secrets,
