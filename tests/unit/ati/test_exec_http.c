@@ -58,7 +58,7 @@ static void answers_mean_what_they_say(void **state)
         const char *told; /* value or error */
     } cases[] = {
         {200, "", EXEC_OK, "\"\""},
-        {201, "text \"x\"\n", EXEC_OK, "\"text \\\"x\\\"\\u000a\""},
+        {201, "text \"x\"\n", EXEC_OK, "\"text \\\"x\\\"\\n\""},
         {202, "[1,]", EXEC_OK, "\"[1,]\""},
         {299, "null", EXEC_OK, "null"},
         {200, "\xff", EXEC_OK, "\"\xEF\xBF\xBD\""},
