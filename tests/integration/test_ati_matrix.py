@@ -41,6 +41,7 @@ method = "DELETE"
 scope = "admin:shop"
 """
 TOOLS = {"shop:list": "tool:shop:list", "shop:buy": "tool:shop:buy", "shop:admin:drop": "admin:shop"}
+BUILT_IN = {f"file_manager:{what}": f"tool:file_manager:{what}" for what in ("download", "upload")}
 
 
 def b64(data):
@@ -127,10 +128,11 @@ def routes(scope, powerless):
     def may(tool):
         return not powerless and allowed(scope, TOOLS[tool])
 
-    told = sorted(tool for tool in TOOLS if may(tool))
+    told = sorted(tool for tool, required in (TOOLS | BUILT_IN).items() if not powerless and allowed(scope, required))
+    of_shop = [tool for tool in told if tool in TOOLS]
 
-    def listing(status, body):
-        return status == 200 and sorted(tool["name"] for tool in body) == told
+    def listing(expected):
+        return lambda status, body: status == 200 and sorted(tool["name"] for tool in body) == expected
 
     def mcp_listing(status, body):
         return status == 200 and sorted(tool["name"] for tool in body["result"]["tools"]) == told
@@ -138,7 +140,7 @@ def routes(scope, powerless):
     for tool in TOOLS:
         opened = 200 if may(tool) else 403
         yield f"/call {tool}", call(tool), opened
-        yield f"/call {tool} by its older name", call(tool.replace(":", "_")), opened
+        yield f"/call {tool} by its older name", call(tool.replace(":", "_", 1)), opened
         yield f"/mcp {tool}", mcp("tools/call", name=tool, arguments={}), (
             (lambda status, body: status == 200 and body["result"]["isError"] is False) if may(tool) else
             (lambda status, body: status == 200 and body["error"]["code"] == -32001))
@@ -148,8 +150,8 @@ def routes(scope, powerless):
     yield "/mcp initialize", mcp("initialize", protocolVersion="2025-06-18"), 200
     yield "/mcp ping", mcp("ping"), 200
     yield "/mcp tools/list", mcp("tools/list"), mcp_listing
-    yield "/tools", ("GET", "/tools", None), listing
-    yield "/tools of a provider", ("GET", "/tools?provider=shop", None), listing
+    yield "/tools", ("GET", "/tools", None), listing(told)
+    yield "/tools of a provider", ("GET", "/tools?provider=shop", None), listing(of_shop)
     yield "/tools/nothing", ("GET", "/tools/nothing", None), 404
     yield "/help", ("POST", "/help", {"query": "what can I buy?"}), 503 if not powerless and ("*" in scope.split() or "help" in scope.split()) else 403
     yield "elsewhere", ("GET", "/nowhere", None), 404

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,13 +48,19 @@ static bool file_open(struct audit *a, struct err *err)
 static bool thread_start(struct audit *a, struct err *err)
 {
     pthread_condattr_t monotonic;
+    sigset_t all, before;
     bool good = pthread_condattr_init(&monotonic) == 0 &&
                 pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 &&
                 pthread_mutex_init(&a->lock, NULL) == 0 &&
                 pthread_cond_init(&a->filled, &monotonic) == 0 &&
-                pthread_cond_init(&a->emptied, &monotonic) == 0 &&
-                pthread_create(&a->thread, NULL, writer_run, a) == 0;
+                pthread_cond_init(&a->emptied, &monotonic) == 0;
 
+    if (good) {
+        (void)sigfillset(&all); /* signals are the business of the program's own threads */
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+        good = pthread_create(&a->thread, NULL, writer_run, a) == 0;
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
     (void)pthread_condattr_destroy(&monotonic);
     return good || err_set(err, ERR_MEMORY, "no thread for the audit");
 }

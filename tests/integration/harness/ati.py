@@ -137,8 +137,8 @@ class Proxy:
             raise
         self.reader.join(PATIENCE)
         reports = [line for line in self.seen if re.search(r"Sanitizer|runtime error", line)]
-        assert not reports, "\n".join(self.seen[-200:])
-        assert status == 0, "\n".join(self.seen[-50:])
+        assert not reports, "\n".join(line for line in self.seen[-400:] if not line.startswith("{"))
+        assert status == 0, f"{status}\n" + "\n".join(line for line in self.seen[-400:] if not line.startswith("{") or "\"INFO\"" not in line)
 
     def kill(self):
         self.process.kill()
