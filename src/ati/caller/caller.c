@@ -145,9 +145,9 @@ bool caller_may(const struct caller *c, const char *required, int64_t now_s)
            (scope_alias(required, older) && granted(c, view_str(older)));
 }
 
-bool caller_may_help(const struct caller *c)
+bool caller_may_help(const struct caller *c, int64_t now_s)
 {
-    if (!c)
+    if (!c || (!c->unrestricted && caller_expired(c, now_s)))
         return false;
     for (size_t i = 0; i < c->scope_count; i++)
         if (strcmp(c->scopes[i], "*") == 0 || strcmp(c->scopes[i], "help") == 0)

@@ -53,7 +53,7 @@ CLEANUP_DEFINE(struct caller, caller_unref)
 bool caller_expired(const struct caller *c, int64_t now_s);
 /* required: "tool:github:search", "help", …; NULL or empty: nothing is required (internal tools). */
 bool caller_may(const struct caller *c, const char *required, int64_t now_s);
-bool caller_may_help(const struct caller *c);
+bool caller_may_help(const struct caller *c, int64_t now_s);
 /* Words that begin with prefix ("tool:", "skill:"). */
 size_t caller_scopes_of(const struct caller *c, const char *prefix);
 

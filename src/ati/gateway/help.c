@@ -299,7 +299,7 @@ static void help(struct request *r, struct view query, struct view only)
     struct err err;
     size_t count;
 
-    if (r->snapshot->authority && !caller_may_help(r->caller)) {
+    if (r->snapshot->authority && !caller_may_help(r->caller, request_now_s())) {
         fail(r, 403, "Access denied: 'help' is not in your scopes");
         return;
     }

@@ -181,11 +181,12 @@ static void nobody_may_nothing_and_the_developer_everything(void **state)
     (void)state;
     assert_false(caller_may(NULL, "tool:x", NOW));
     assert_false(caller_may(NULL, "", NOW));
-    assert_false(caller_may_help(NULL));
+    assert_false(caller_may_help(NULL, 0));
     caller_unref(NULL);
     assert_true(caller_dev(&c, NULL));
     assert_string_equal(c->subject, "dev");
-    assert_true(c->unrestricted && caller_may(c, "tool:x", INT64_MAX) && caller_may_help(c));
+    assert_true(c->unrestricted && caller_may(c, "tool:x", INT64_MAX) &&
+                caller_may_help(c, INT64_MAX));
     assert_int_equal(c->rate_count, 0);
     caller_unref(c);
 }
@@ -210,7 +211,11 @@ static void counts_scopes_and_knows_who_may_ask_for_help(void **state)
 
         assert_int_equal(caller_scopes_of(c, "tool:"), rows[i].tools);
         assert_int_equal(caller_scopes_of(c, "skill:"), rows[i].skills);
-        assert_int_equal(caller_may_help(c), rows[i].help);
+        assert_int_equal(caller_may_help(c, 1000), rows[i].help);
+        caller_unref(c);
+        c = caller_of(rows[i].scope, 1000);
+        assert_int_equal(caller_may_help(c, 1000), rows[i].help);
+        assert_false(caller_may_help(c, 1001));
         caller_unref(c);
     }
 }
