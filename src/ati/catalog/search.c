@@ -106,7 +106,7 @@ static bool contains(struct view text, struct view word)
 static bool alike(struct view other, struct view word)
 {
     return word.len >= FUZZY_LEAST && other.len >= FUZZY_OTHER_LEAST &&
-           catalog_sound(word, other) >= ALIKE;
+           catalog_alike(word, other, ALIKE);
 }
 
 static bool sounds(struct view text, struct view word)

@@ -45,11 +45,20 @@ static unsigned out_of_order(struct view a, struct view b, struct matches m)
     return different / 2;
 }
 
+static double similarity(struct view a, struct view b, double matching, double in_order)
+{
+    double jaro = (matching / (double)a.len + matching / (double)b.len + in_order) / 3.0;
+    unsigned prefix = 0;
+
+    while (prefix < PREFIX_MAX && prefix < a.len && prefix < b.len &&
+           ascii_lower(a.at[prefix]) == ascii_lower(b.at[prefix]))
+        prefix++;
+    return jaro + prefix * PREFIX_WEIGHT * (1.0 - jaro);
+}
+
 double catalog_sound(struct view a, struct view b)
 {
     struct matches m;
-    double jaro, n;
-    unsigned prefix = 0;
 
     a = view_first(a, SOUND_BYTES_MAX);
     b = view_first(b, SOUND_BYTES_MAX);
@@ -58,10 +67,27 @@ double catalog_sound(struct view a, struct view b)
     m = match(a, b);
     if (!m.count)
         return 0.0;
-    n = m.count;
-    jaro = (n / (double)a.len + n / (double)b.len + (n - out_of_order(a, b, m)) / n) / 3.0;
-    while (prefix < PREFIX_MAX && prefix < a.len && prefix < b.len &&
-           ascii_lower(a.at[prefix]) == ascii_lower(b.at[prefix]))
-        prefix++;
-    return jaro + prefix * PREFIX_WEIGHT * (1.0 - jaro);
+    return similarity(a, b, m.count, (m.count - (double)out_of_order(a, b, m)) / m.count);
+}
+
+/* How many bytes of a can match at most: those that stand in b anywhere (or share their last six bits with one that does). */
+static unsigned matches_at_most(struct view a, struct view b)
+{
+    uint64_t in_b = 0;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < b.len; i++)
+        in_b |= 1ull << (ascii_lower(b.at[i]) & 63);
+    for (size_t i = 0; i < a.len; i++)
+        count += (unsigned)(in_b >> (ascii_lower(a.at[i]) & 63)) & 1;
+    return count < b.len ? count : (unsigned)b.len;
+}
+
+bool catalog_alike(struct view a, struct view b, double least)
+{
+    a = view_first(a, SOUND_BYTES_MAX);
+    b = view_first(b, SOUND_BYTES_MAX);
+    if (a.len && b.len && similarity(a, b, matches_at_most(a, b), 1.0) < least)
+        return false;
+    return catalog_sound(a, b) >= least;
 }

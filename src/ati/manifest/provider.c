@@ -300,35 +300,48 @@ static bool read_manifest(struct manifest_reader *r)
            manifest_tools(r, json_member(r->doc, 0, "tools"));
 }
 
+/* The document as JSON, with the line of each token. */
+struct document {
+    struct buf json;
+    struct json_tree tree;
+    uint32_t *lines;
+};
+
+static void document_done(struct document *d)
+{
+    json_unload(&d->tree);
+    free(d->lines);
+    buf_done(&d->json);
+}
+
+static bool read_document(struct view toml, struct document *d, struct err *err)
+{
+    size_t lines;
+
+    return toml_to_json(toml, &d->json, &d->lines, &lines, err) &&
+           json_load_loose(buf_view(&d->json), MANIFEST_VALUES_MAX, &d->tree, err);
+}
+
 bool manifest_parse(struct view toml, const char *name, manifest_warning *warn, void *context,
                     struct tool_provider **out, struct err *err)
 {
     CLEANUP(tool_provider_unref_cleanup) struct tool_provider *p = NULL;
-    struct json_tree tree = {0};
-    uint32_t *lines = NULL;
-    size_t line_count;
-    struct buf json;
+    struct document d = {0};
+    struct manifest_reader r = {
+        .doc = &d.tree.doc, .file = name, .warn = warn, .context = context, .err = err};
     bool good;
 
-    buf_init(&json, (size_t)2 * MANIFEST_BYTES_MAX, "manifest as JSON");
-    good = manifest_provider_new(&p, err) && manifest_copy(view_str(name), &p->path, err) &&
-           ((toml_to_json(toml, &json, &lines, &line_count, err) &&
-             json_load_loose(buf_view(&json), MANIFEST_VALUES_MAX, &tree, err)) ||
-            err_in(err, "Failed to parse manifest %s", name));
-    if (good) {
-        struct manifest_reader r = {.doc = &tree.doc,
-                                    .lines = lines,
-                                    .file = name,
-                                    .provider = p,
-                                    .warn = warn,
-                                    .context = context,
-                                    .err = err};
-
-        good = read_manifest(&r) && good_provider(p, name, err) && manifest_complete(p, err);
+    if (!manifest_provider_new(&p, err) || !manifest_copy(view_str(name), &p->path, err))
+        return false;
+    buf_init(&d.json, (size_t)2 * MANIFEST_BYTES_MAX, "manifest as JSON");
+    if (!read_document(toml, &d, err)) {
+        document_done(&d);
+        return err_in(err, "Failed to parse manifest %s", name);
     }
-    json_unload(&tree);
-    free(lines);
-    buf_done(&json);
+    r.provider = p;
+    r.lines = d.lines;
+    good = read_manifest(&r) && good_provider(p, name, err) && manifest_complete(p, err);
+    document_done(&d);
     if (good)
         *out = take(p);
     return good;

@@ -6,6 +6,8 @@
 
 #include "base/poison.h"
 
+enum { TWINS_LOOKED_FOR = 256 }; /* each is compared with all above it */
+
 static const char *const methods[] = {"GET",   "POST", "PUT",     "DELETE",
                                       "PATCH", "HEAD", "OPTIONS", NULL};
 static const char *const capitalised[] = {"Get",   "Post", "Put",    "Delete",
@@ -171,7 +173,7 @@ bool manifest_tools(struct manifest_reader *r, uint32_t token)
         p->tool_count = i + 1;
         if (!read_tool(r, at, &p->tools[i]))
             return false;
-        if (n <= 1024)
+        if (n <= TWINS_LOOKED_FOR)
             warn_of_twins(r, at, &p->tools[i]);
         r->where[0] = '\0';
     }
