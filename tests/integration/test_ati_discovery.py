@@ -1,0 +1,133 @@
+"""Tools of MCP servers in the gateway: found at the start, kept across reloads, gone with their provider."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from harness.ati import ATI, SECRET, Folder, Proxy, environment
+from harness.base import PATIENCE, eventually
+
+# An MCP server on its standard streams: two tools, or those in a file; it may be told to be slow, or to say nothing.
+SERVER = """
+import json, os, sys, time
+tools, mood = sys.argv[1], sys.argv[2]
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    if mood == "silent":
+        continue
+    if message["method"] == "initialize":
+        result = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
+    elif message["method"] == "tools/list":
+        names = open(tools).read().split()
+        result = {"tools": [{"name": name, "description": "does " + name, "inputSchema": {"type": "object"}} for name in names]}
+    elif message["method"] == "tools/call":
+        result = {"content": [{"type": "text", "text": json.dumps({"called": message["params"]["name"], "env": sorted(os.environ)})}]}
+    else:
+        result = {}
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"""
+MANIFEST = """
+[provider]
+name = "{name}"
+description = "d"
+handler = "mcp"
+mcp_transport = "stdio"
+mcp_command = "{python}"
+mcp_args = ["{script}", "{tools}", "{mood}"]
+"""
+
+
+def place(path, **environ):
+    folder = Folder(path, **environ)
+    (path / "server.py").write_text(SERVER)
+    return folder
+
+
+def server(folder, name, tools, mood="well"):
+    list_file = folder.path / f"{name}.tools"
+    list_file.write_text(tools)
+    folder.manifest(name, MANIFEST.format(name=name, python=sys.executable, script=folder.path / "server.py", tools=list_file, mood=mood))
+
+
+def names(proxy, token=None):
+    return sorted(tool["name"] for tool in json.loads(proxy.ask("GET", "/tools", token=token)[2]) if not tool["name"].startswith("file_manager:"))
+
+
+def test_tools_are_found_before_anybody_asks(tmp_path):
+    folder = place(tmp_path)
+    server(folder, "one", "alpha beta")
+    server(folder, "two", "gamma")
+    server(folder, "dead", "x")
+    (tmp_path / "manifests" / "dead.toml").write_text((tmp_path / "manifests" / "dead.toml").read_text().replace(sys.executable, "/no/such/program"))
+    with Proxy(folder) as proxy:
+        assert (proxy.start["mcp"], proxy.start["tools"]) == (3, 5)
+        found = [json.loads(line) for line in proxy.seen if "discover" in line.lower()]
+        assert {(line["provider"], line.get("tools")) for line in found if line["message"] == "discovered MCP tools"} == {("one", 2), ("two", 1)}
+        assert [line["provider"] for line in found if line["message"] == "MCP tool discovery failed"] == ["dead"]
+        assert names(proxy) == ["one:alpha", "one:beta", "two:gamma"]
+        assert json.loads(proxy.ask("GET", "/health")[2])["tools"] == 5
+        status, answer = proxy.call("one_alpha", {"x": 1})
+        assert status == 200 and answer["result"]["called"] == "alpha"
+        assert set(answer["result"]["env"]) - {"LC_CTYPE"} == {"HOME", "PATH"}  # that one Python makes itself
+        assert json.loads(proxy.rpc("tools/call", {"name": "two:gamma"})["result"]["content"][0]["text"])["called"] == "gamma"
+
+
+def test_scopes_hold_for_what_was_found(tmp_path):
+    folder = place(tmp_path, ATI_JWT_SECRET=SECRET)
+    server(folder, "one", "alpha beta")
+    with Proxy(folder) as proxy:
+        token = folder.token("tool:one:alpha")
+        assert names(proxy, token) == ["one:alpha"]
+        assert proxy.call("one:beta", {}, token)[0] == 403 and proxy.call("one:alpha", {}, token)[0] == 200
+
+
+def test_a_reload_keeps_what_was_found_and_looks_again(tmp_path):
+    folder = place(tmp_path)
+    server(folder, "one", "alpha")
+    with Proxy(folder) as proxy:
+        (tmp_path / "one.tools").write_text("alpha omega")
+        server(folder, "two", "gamma")
+        proxy.reload()
+        assert proxy.log("reloaded")["tools"] >= 1 + 2  # at once what was known, and what is built in
+        assert "one:alpha" in names(proxy)
+        eventually(lambda: names(proxy) == ["one:alpha", "one:omega", "two:gamma"], "the tools of now")
+        (tmp_path / "manifests" / "one.toml").unlink()
+        proxy.reload()
+        proxy.log("reloaded")
+        assert names(proxy) == ["two:gamma"]
+
+
+@pytest.mark.patient
+def test_a_server_that_says_nothing_holds_up_nobody_for_ever(tmp_path):
+    """The other servers' tools are there when it has had its time; until then clients wait in the queue of the port."""
+    folder = place(tmp_path)
+    server(folder, "one", "alpha")
+    server(folder, "mute", "x", "silent")
+    answers = []
+    with Proxy(folder) as started:
+        threads = [threading.Thread(target=lambda: answers.append(started.call("one:alpha")[0])) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert answers == [200] * 3
+        assert any("timed out" in line and '"provider":"mute"' in line for line in started.seen)
+
+
+def test_it_may_be_ended_while_it_looks(tmp_path):
+    folder = place(tmp_path)
+    server(folder, "mute", "x", "silent")
+    process = subprocess.Popen([ATI, "proxy", "--port", "0"], env=environment(tmp_path, {"RUST_LOG": "debug"}), stderr=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "no JWT keys" in line:  # the last one before it looks
+            process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0, "".join(lines)
+    assert not any("ATI proxy server starting" in line for line in lines)
