@@ -800,7 +800,7 @@ def test_fish_completes(folder, tmp_path):
                               text=True, timeout=PATIENCE, check=True)
         return [reply.partition("\t")[0] for reply in done.stdout.splitlines()]
 
-    assert replies("ati to") == ["tool", "tools"]
+    assert replies("ati too") == ["tool", "tools"]
     assert replies("ati tools se") == ["search"]
     assert replies("ati --output json tool list --prov") == ["--provider"]
     assert replies("ati proxy --sig-verify-mode w") == ["warn"]
@@ -813,7 +813,7 @@ def test_zsh_completes(folder, tmp_path):
     (tmp_path / "functions" / "_ati").write_text(folder.run("completion", "zsh").stdout)
     env = environment(folder.path, {"PATH": f"{ATI.parent}:{os.environ['PATH']}", "TERM": "dumb"})
     start = f"fpath=({tmp_path}/functions $fpath); autoload -U compinit; compinit -u -D; unsetopt beep; PROMPT='ready> '\n"
-    steps = [(start, "\nready> "), ("ati tools se\t", "ati tools search"), ("\x15ati proxy --sig-verify-mode e\t", "mode enforce"),
+    steps = [(start, "\rready> "), ("ati tools se\t", "ati tools search"), ("\x15ati proxy --sig-verify-mode e\t", "mode enforce"),
              ("\x15ati --output=te\t", "--output=text"), ("\x15ati tool list --prov\t", "--provider"), ("\x15exit\n", "")]
     pid, terminal = pty.fork()
     if pid == 0:
