@@ -1,0 +1,253 @@
+"""/mcp as others see it: the official SDK's clients, unmodified; and what no SDK sends."""
+
+import contextlib
+import json
+import subprocess
+import threading
+
+import pytest
+
+from harness.ati import SECRET, Folder, Proxy, Upstream
+from harness.base import PATIENCE, ROOT, eventually
+from harness.peers import need
+
+SDK = ROOT / "tests/mcp"
+MANIFEST = """
+[provider]
+name = "shop"
+description = "a shop"
+base_url = "{url}"
+auth_type = "bearer"
+auth_key_name = "shop_key"
+
+[[tools]]
+name = "shop:list"
+description = "what there is"
+endpoint = "/list"
+[tools.input_schema]
+type = "object"
+required = ["kind"]
+[tools.input_schema.properties.kind]
+type = "string"
+
+[[tools]]
+name = "shop:fail"
+description = "is out of order"
+endpoint = "/fail"
+
+[[tools]]
+name = "shop:slow"
+description = "takes its time"
+endpoint = "/slow"
+
+[[tools]]
+name = "shop:secret"
+description = "for others"
+endpoint = "/secret"
+scope = "admin:shop"
+"""
+
+
+class Shop(Upstream):
+    def __init__(self):
+        super().__init__(self.serve_shop)
+        self.gate = threading.Event()
+
+    def serve_shop(self, request):
+        if request["path"].startswith("/fail"):
+            return 500, {}, b"broken"
+        if request["path"].startswith("/slow"):
+            self.gate.wait(PATIENCE)
+        return self.echo(request)
+
+
+@pytest.fixture
+def shop(stack):
+    one = stack.enter_context(Shop())
+    stack.callback(one.gate.set)
+    return one
+
+
+@pytest.fixture
+def gateway(stack, shop, tmp_path):
+    folder = Folder(tmp_path / "ati", {"shop": MANIFEST.format(url=shop.url)}, {"shop_key": "key-of-the-shop"}, ATI_JWT_SECRET=SECRET)
+    proxy = stack.enter_context(Proxy(folder))
+    stack.callback(shop.gate.set)
+    proxy.agent = folder.token("tool:shop:*")
+    return proxy
+
+
+class Client:
+    """tests/mcp/client.mjs, step by step."""
+
+    def __init__(self, url, token):
+        node = need("node")
+        if not (SDK / "node_modules").exists():
+            pytest.skip("npm ci was not run in tests/mcp")
+        self.process = subprocess.Popen([node, "client.mjs", f"{url}/mcp", token], cwd=SDK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.hello = self.answer()
+
+    def say(self, *step):
+        self.process.stdin.write(json.dumps(step) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        assert line, "the client ended"
+        return json.loads(line)
+
+    def __call__(self, *step):
+        self.say(*step)
+        return self.answer()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        if kind:
+            self.process.kill()
+        status = self.process.wait(PATIENCE * 2)
+        assert kind or status == 0
+
+
+def test_the_sdk_connects_lists_and_calls(gateway, shop):
+    with Client(gateway.url, gateway.agent) as client:
+        assert client.hello["server"]["name"] == "ati-proxy" and client.hello["capabilities"] == {"tools": {"listChanged": False}}
+        tools = {tool["name"]: tool for tool in client("list")}
+        assert set(tools) == {"shop:list", "shop:fail", "shop:slow"}
+        assert tools["shop:list"]["inputSchema"] == {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}}
+        result = client("call", "shop:list", {"kind": "tea & cake"})
+        assert result["isError"] is False
+        assert json.loads(result["content"][0]["text"])["path"] == "/list?kind=tea+%26+cake"
+        assert client("ping") == {}
+        assert client("end") == {"session": None}
+    assert shop.asked[0]["headers"]["Authorization"] == "Bearer key-of-the-shop"
+
+
+def test_the_sdk_sees_errors_as_errors_and_failures_as_results(gateway, shop):
+    with Client(gateway.url, gateway.agent) as client:
+        assert client("call", "shop:fail", {}) == {
+            "content": [{"type": "text", "text": "Error: MCP transport error: API error (500): broken"}], "isError": True}
+        assert client("call", "shop:nothing", {})["code"] == -32602
+        refused = client("call", "shop:secret", {})
+        assert refused["code"] == -32001 and "Access denied: 'shop:secret' is not in your scopes" in refused["error"]
+    assert [one["path"] for one in shop.asked] == ["/fail"]
+
+
+def test_the_sdk_is_refused_without_a_token(gateway):
+    node = need("node")
+    done = subprocess.run([node, "client.mjs", f"{gateway.url}/mcp"], cwd=SDK, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
+    assert done.returncode == 1 and "401" in json.loads(done.stdout)["error"] + str(json.loads(done.stdout)["code"])
+
+
+def test_the_sdk_calls_side_by_side(gateway, shop):
+    shop.gate.set()
+    with Client(gateway.url, gateway.agent) as client:
+        results = client("together", *[["shop:list", {"kind": str(n)}] for n in range(40)], *[["shop:slow", {"n": n}] for n in range(10)])
+        paths = [json.loads(result["content"][0]["text"])["path"] for result in results]
+        assert paths == [f"/list?kind={n}" for n in range(40)] + [f"/slow?n={n}" for n in range(10)]
+
+
+def test_the_sdk_cancels(gateway, shop):
+    """notifications/cancelled ends the work: the call is over in the audit while its upstream still thinks."""
+    with Client(gateway.url, gateway.agent) as client:
+        client.say("cancel", "shop:slow", {})
+        assert client.answer() == {"under": "way"}
+        shop.until_asked(1)
+        client.say("now")
+        assert "changed my mind" in client.answer()["error"]
+        eventually(lambda: [line for line in gateway.audit() if line["tool"] == "shop:slow"], "a line of the audit")
+        assert gateway.audit()[-1]["status"] == "error"
+        assert client("ping") == {}
+
+
+def post(gateway, message, **headers):
+    fields = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **headers}
+    return gateway.ask("POST", "/mcp", message if isinstance(message, (str, bytes)) else json.dumps(message), gateway.agent, fields)
+
+
+def request(method, number=1, **params):
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+@pytest.mark.parametrize("asked, given", [("2025-11-25",) * 2, ("2025-06-18",) * 2, ("2025-03-26",) * 2, ("2024-11-05",) * 2, ("2031-01-01", "2025-03-26")])
+def test_versions(gateway, asked, given):
+    status, headers, body = post(gateway, request("initialize", protocolVersion=asked, capabilities={}, clientInfo={"name": "x", "version": "1"}))
+    assert status == 200 and json.loads(body)["result"]["protocolVersion"] == given
+    assert len(headers["Mcp-Session-Id"]) == 32
+
+
+def test_notifications_and_answers_are_taken_in_silence(gateway):
+    for message in ({"jsonrpc": "2.0", "method": "notifications/initialized"}, {"jsonrpc": "2.0", "method": "notifications/what-ever", "params": {}},
+                    {"jsonrpc": "2.0", "id": 9, "result": {}}, [{"jsonrpc": "2.0", "method": "notifications/initialized"}] * 2):
+        status, _, body = post(gateway, message)
+        assert (status, body) == (202, b"")
+
+
+def test_batches(gateway):
+    """As 2025-03-26 has them: answers in an array, notifications have none."""
+    status, _, body = post(gateway, [request("ping", 1), {"jsonrpc": "2.0", "method": "notifications/initialized"}, request("tools/call", 2, name="shop:list"),
+                                     request("nope", "three")])
+    answers = {one["id"]: one for one in json.loads(body)}
+    assert status == 200 and set(answers) == {1, 2, "three"}
+    assert answers[1]["result"] == {} and answers[2]["result"]["isError"] is False and answers["three"]["error"]["code"] == -32601
+    for bad in ([], [request("ping", n) for n in range(65)]):
+        assert post(gateway, bad)[0] == 422
+
+
+def test_sessions(gateway):
+    """Any well-formed id is taken, for another gateway may have given it; one that was ended here is gone."""
+    session = post(gateway, request("initialize"))[1]["Mcp-Session-Id"]
+    assert post(gateway, request("ping"), **{"Mcp-Session-Id": session})[0] == 200
+    assert post(gateway, request("ping"), **{"Mcp-Session-Id": "ab" * 16})[0] == 200
+    assert gateway.ask("DELETE", "/mcp", token=gateway.agent, headers={"Mcp-Session-Id": session})[0] in (200, 204)
+    assert post(gateway, request("ping"), **{"Mcp-Session-Id": session})[0] == 404
+    assert post(gateway, request("ping"), **{"Mcp-Session-Id": "no such thing"})[0] in (400, 404)
+
+
+def test_the_end_of_a_session_ends_its_calls(gateway, shop):
+    session = post(gateway, request("initialize"))[1]["Mcp-Session-Id"]
+    caller = threading.Thread(target=post, args=(gateway, request("tools/call", name="shop:slow")), kwargs={"Mcp-Session-Id": session})
+    caller.start()
+    shop.until_asked(1)
+    assert gateway.ask("DELETE", "/mcp", token=gateway.agent, headers={"Mcp-Session-Id": session})[0] in (200, 204)
+    caller.join(PATIENCE)
+    assert not caller.is_alive() and not shop.gate.is_set()
+
+
+def test_pages_of_others_are_refused(gateway):
+    """A page that resolves its own name to this gateway (DNS rebinding) gets nowhere."""
+    assert post(gateway, request("ping"), Origin="https://evil.example")[0] == 403
+    assert post(gateway, request("ping"), Origin="null")[0] == 403
+    assert post(gateway, request("ping"), Origin=gateway.url)[0] == 200
+
+
+def test_there_is_no_stream_to_wait_at(gateway):
+    status, headers, _ = gateway.ask("GET", "/mcp", token=gateway.agent, headers={"Accept": "text/event-stream"})
+    assert status == 405 and set(headers["Allow"].split(", ")) == {"POST", "DELETE"}
+
+
+@pytest.mark.parametrize("body, headers, status", [
+    ("{}", {"Content-Type": "text/plain"}, 415), ("not json", {}, 400), ("7", {}, 422), ('"text"', {}, 422), ("{}", {}, 200),
+    ('{"jsonrpc":"2.0","id":1,"method":"ping"}', {"Content-Type": "application/json; charset=utf-8"}, 200),
+    ('{"jsonrpc":"2.0","id":1,"method":"ping"}', {"Content-Type": "application/x+json"}, 200),
+    ('{"jsonrpc":"2.0","id":1,"method":"ping"}', {"MCP-Protocol-Version": "2025-06-18"}, 200),
+    ('{"jsonrpc":"2.0","id":1,"method":"ping"}', {"MCP-Protocol-Version": "what"}, 400),
+])
+def test_bodies(gateway, body, headers, status):
+    assert post(gateway, body, **headers)[0] == status
+
+
+def test_one_way_for_call_and_mcp(gateway, shop):
+    """Rates count both; the audit has both, under the same name."""
+    token = gateway.folder.token("tool:shop:*", "--rate", "tool:shop:*=2/hour", sub="counted")
+    assert gateway.call("shop:list", {"kind": "a"}, token)[0] == 200
+    assert gateway.rpc("tools/call", {"name": "shop:list", "arguments": {"kind": "b"}}, token)["result"]["isError"] is False
+    assert gateway.call("shop:list", {"kind": "c"}, token)[0] == 429
+    told = gateway.rpc("tools/call", {"name": "shop:list", "arguments": {"kind": "d"}}, token)
+    assert "Rate limit exceeded for 'tool:shop:*'" in json.dumps(told)
+    assert len(shop.asked) == 2
+    eventually(lambda: len(gateway.audit()) >= 2, "two lines of the audit")
+    assert [line["tool"] for line in gateway.audit()][:2] == ["shop:list"] * 2
