@@ -226,13 +226,19 @@ static void read_message(struct mcp_work *k, uint32_t token)
 static bool may_speak(struct request *r, struct view *session)
 {
     const struct http_head *head = r->exchange->request.head;
-    struct view origin = VIEW(""), host = VIEW("");
+    struct view origin = VIEW(""), host = VIEW(""), version;
 
     (void)!http_field(head, VIEW("Host"), &host);
     if (http_field_count(head, VIEW("Origin")) > 0 &&
         (!http_field(head, VIEW("Origin"), &origin) ||
          !mcp_server_origin_good(origin, host, r->worker->gateway->config->origins))) {
         request_text(r, 403, VIEW("forbidden: origin is not allowed"));
+        return false;
+    }
+    if (http_field_count(head, VIEW("MCP-Protocol-Version")) > 0 &&
+        (!http_field(head, VIEW("MCP-Protocol-Version"), &version) ||
+         !mcp_server_version_known(version))) {
+        request_text(r, 400, VIEW("MCP-Protocol-Version: no version that is known here"));
         return false;
     }
     *session = VIEW("");

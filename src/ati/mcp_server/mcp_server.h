@@ -68,6 +68,9 @@ MUST_USE bool mcp_server_refusal(struct view id, int64_t code, struct view text,
 MUST_USE bool mcp_server_progress(struct view token, struct view params, struct buf *out,
                                   struct err *err);
 
+/* What a client may say in MCP-Protocol-Version. */
+bool mcp_server_version_known(struct view version);
+
 /* A browser's page at origin may speak to this host: the same host, a loopback one for a loopback one, or one of the list (comma-separated
  * origins, "*" for all; NULL: none). Who sends no Origin is no page. */
 bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed);

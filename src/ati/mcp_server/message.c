@@ -6,7 +6,7 @@
 
 #include "base/poison.h"
 
-enum { VERSION_BYTES_MAX = 32, RESULT_BYTES_MAX = 256 * 1024 * 1024 };
+enum { RESULT_BYTES_MAX = 256 * 1024 * 1024 };
 
 /* Newest first. */
 static const char *const versions[] = {"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"};
@@ -25,17 +25,28 @@ static bool answer_error(const struct reading *r, int64_t code, struct view text
     return jsonrpc_write_error(r->out, r->message->id, code, text, VIEW(""), r->err);
 }
 
-/* RFC-like negotiation of MCP: the version asked for where we know it; else the one that older clients expect. */
+static const char *version_of(struct view asked)
+{
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
+        if (view_eq(asked, view_str(versions[i])))
+            return versions[i];
+    return NULL;
+}
+
+bool mcp_server_version_known(struct view version)
+{
+    return version_of(version) != NULL;
+}
+
+/* The version asked for where we know it; else the one that older clients expect. */
 static const char *version_for(const struct reading *r)
 {
-    char asked[VERSION_BYTES_MAX];
     uint32_t token = json_member(r->doc, r->rpc->params, "protocolVersion");
+    const char *known = NULL;
 
-    if (r->rpc->params && token && json_string(r->doc, token, asked, sizeof asked))
-        for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
-            if (strcmp(asked, versions[i]) == 0)
-                return versions[i];
-    return MCP_SERVER_VERSION_DEFAULT;
+    if (r->rpc->params && token)
+        known = version_of(json_span(r->doc, token));
+    return known ? known : MCP_SERVER_VERSION_DEFAULT;
 }
 
 static bool answer_initialize(const struct reading *r)
