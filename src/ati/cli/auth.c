@@ -77,7 +77,8 @@ static bool show_json(const struct status *s, const struct cli *cli, struct err 
     cli_claims_write(c, "aud", &w);
     cli_claims_write(c, "exp", &w);
     boolean(&w, "expired", is_over(s));
-    boolean(&w, "help_enabled", caller_may_help(s->caller));
+    /* Of its scope: whether that is over is said beside it. */
+    boolean(&w, "help_enabled", caller_may_help(s->caller, 0));
     cli_claims_write(c, "iat", &w);
     cli_claims_write(c, "iss", &w);
     cli_claims_write(c, "job_id", &w);
@@ -136,7 +137,7 @@ static void show_text(const struct status *s, const struct cli *cli)
     print_claim(s, "Sandbox:", "sandbox_id");
     (void)printf("Scopes:   %zu tools, %zu skills, help %s\n", caller_scopes_of(s->caller, "tool:"),
                  caller_scopes_of(s->caller, "skill:"),
-                 caller_may_help(s->caller) ? "enabled" : "disabled");
+                 caller_may_help(s->caller, 0) ? "enabled" : "disabled");
     if (s->caller->scope_count)
         (void)printf("  %s\n", s->claims.scope);
     print_expiry(s);
