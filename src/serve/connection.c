@@ -93,13 +93,6 @@ void connection_wake(struct connection *c)
         task_queue(c->server->loop, &c->task);
 }
 
-void connection_hurry(const struct connection *c)
-{
-    int yes = 1;
-
-    (void)setsockopt(c->io.fd, IPPROTO_TCP, TCP_QUICKACK, &yes, sizeof yes);
-}
-
 static void connection_ready(struct loop *loop, struct io *io, uint32_t events)
 {
     struct connection *c = (struct connection *)(void *)io;

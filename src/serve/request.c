@@ -124,8 +124,6 @@ static enum step begin_body(struct connection *c)
     if (expects_continue(head) && head->minor == 1 && came == 0 &&
         !buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n", NULL))
         return STEP_GONE;
-    if (c->plan.kind == HTTP_BODY_CHUNKED || came < c->plan.left)
-        connection_hurry(c);
     c->state = BODY;
     c->body_came = 0;
     c->body_step = SERVE_BODY_STEP_BYTES;

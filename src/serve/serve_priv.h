@@ -133,8 +133,6 @@ struct connection *connection_next(const struct connection *c);
 void connection_free(struct connection *c); /* at once; not from its own callbacks */
 void connection_within(struct connection *c, uint64_t ms);
 void connection_wake(struct connection *c);
-/* Who sends its head alone may wait for our acknowledgement before the body: it comes now, not in 40 ms. */
-void connection_hurry(const struct connection *c);
 /* Reads into what is left of b's area, at most room bytes, n of them. */
 enum step connection_receive(struct connection *c, uint8_t *at, size_t room, size_t *n);
 

@@ -199,33 +199,28 @@ static void print_auth(const struct openapi *o)
     openapi_auth_done(&auth);
 }
 
-/* Where the character behind the first one begins. */
-static const char *next_character(const char *text)
+static bool begins_character(char byte)
 {
-    do
-        text++;
-    while (((unsigned char)*text & 0xC0) == 0x80);
-    return text;
+    return ((unsigned char)byte & 0xC0) != 0x80;
 }
 
-/* Text on one line, of DESCRIPTION_SHOWN characters at most. */
+/* On one line; what is longer than DESCRIPTION_SHOWN characters ends in dots. */
 static void print_description(const char *text)
 {
-    const char *end = text, *cut = text;
+    static const char dots[] = "...";
+    size_t characters = 0, room = DESCRIPTION_SHOWN;
 
-    for (size_t n = 0; *end && n <= DESCRIPTION_SHOWN; n++) {
-        end = next_character(end);
-        if (n + 4 <= DESCRIPTION_SHOWN)
-            cut = end;
-        if (n == DESCRIPTION_SHOWN)
-            end = NULL;
-        if (!end)
-            break;
-    }
+    for (const char *at = text; *at; at++)
+        characters += begins_character(*at);
+    if (characters > DESCRIPTION_SHOWN)
+        room -= strlen(dots);
     (void)fputs("  ", stdout);
-    for (const char *at = text; at < (end ? end : cut); at++)
-        (void)putchar(*at == '\n' || *at == '\r' ? ' ' : *at);
-    (void)puts(end ? "" : "...");
+    for (; *text; text++) {
+        if (begins_character(*text) && !room--)
+            break;
+        (void)putchar(*text == '\n' || *text == '\r' ? ' ' : *text);
+    }
+    (void)puts(*text ? dots : "");
 }
 
 static int by_bytes(const void *a, const void *b)

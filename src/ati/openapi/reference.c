@@ -162,33 +162,34 @@ static void pointer_decode(char *part)
     *out = '\0';
 }
 
+/* The $ref leads nowhere. */
+static uint32_t lost(const struct openapi *o, uint32_t ref, const char *why, struct err *err)
+{
+    char shown[SHOWN_BYTES + 8];
+
+    (void)text_escape(span_of(o, ref), SHOWN_BYTES, shown, sizeof shown);
+    (void)err_set(err, ERR_NOT_FOUND, "\"%s\" is %s", shown, why);
+    return 0;
+}
+
 /* Where a $ref (a string's token) points. */
 static uint32_t target_of(const struct openapi *o, uint32_t ref, struct err *err)
 {
-    char text[POINTER_BYTES_MAX], shown[SHOWN_BYTES + 8], *part, *rest;
+    char text[POINTER_BYTES_MAX], *part, *rest;
     uint32_t at = 0;
 
-    if (!json_string(&o->tree.doc, ref, text, sizeof text)) {
-        (void)err_set(err, ERR_SYNTAX, "a $ref that is no text of less than %d bytes",
-                      POINTER_BYTES_MAX);
-        return 0;
-    }
-    (void)text_escape(view_str(text), SHOWN_BYTES, shown, sizeof shown);
-    if (strncmp(text, "#/", 2) != 0) {
-        (void)err_set(err, ERR_NOT_FOUND,
-                      "\"%s\" is outside of the document: references are followed inside it alone",
-                      shown);
-        return 0;
-    }
+    if (!json_string(&o->tree.doc, ref, text, sizeof text))
+        return lost(o, ref, "no text that can be followed", err);
+    if (strncmp(text, "#/", 2) != 0)
+        return lost(o, ref, "outside of the document: references are followed inside it alone",
+                    err);
     percent_decode(text);
     rest = text + 2;
     while ((part = strsep(&rest, "/"))) {
         pointer_decode(part);
         at = child(o, at, part);
-        if (!at) {
-            (void)err_set(err, ERR_NOT_FOUND, "\"%s\" is not in the document", shown);
-            return 0;
-        }
+        if (!at)
+            return lost(o, ref, "not in the document", err);
     }
     return at;
 }

@@ -237,13 +237,33 @@ static bool fill(struct making *m, const struct operation *op, struct tool *t, s
            copy(&t->extract, over ? over->extract : NULL, err);
 }
 
+/* A tool goes where its provider does; servers of its own are told. */
+static bool look_at_servers(const struct making *m, const struct operation *op, struct err *err)
+{
+    uint32_t servers = member_of(m->o, op->token, "servers");
+    CLEANUP(text_free_cleanup) char *url = NULL;
+    struct err why = {0};
+
+    if (!servers)
+        servers = member_of(m->o, op->item, "servers");
+    if (!servers || kind_of(m->o, servers) != JSON_ARRAY || !count_of(m->o, servers))
+        return true;
+    if (!openapi_server(m->o, servers, m->o->base_url, &url, &why))
+        return why.code == ERR_LIMIT || err_set(err, why.code, "%s", why.text);
+    if (strcmp(url, m->o->base_url) == 0)
+        return true;
+    (void)err_set(&why, ERR_CONFIG, "the document serves it at %.160s, calls go to base_url", url);
+    openapi_tell(&(struct teller){m->warn, m->context, op}, "a server of its own", &why);
+    return true;
+}
+
 static bool make(void *context, const struct operation *op, struct err *err)
 {
     struct making *m = context;
     struct tool *t;
     struct err why = {0};
 
-    if (!make_room(m, err))
+    if (!make_room(m, err) || !look_at_servers(m, op, err))
         return false;
     t = &m->tools[m->count];
     *t = (struct tool){0};

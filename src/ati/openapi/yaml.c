@@ -126,11 +126,13 @@ static int key_order(const void *a, const void *b, void *context)
     return left->start < right->start ? -1 : 1;
 }
 
-/* Few keys are compared as they come, many when their mapping ends. */
+/* The keys of a mapping that ends. */
 static bool keys_differ(const struct yaml *y, size_t first)
 {
     const struct key *twice = NULL;
 
+    if (y->key_count - first < 2)
+        return true;
     qsort_r(y->keys + first, y->key_count - first, sizeof *y->keys, key_order,
             (void *)(uintptr_t)y);
     for (size_t i = first + 1; i < y->key_count; i++)
@@ -383,7 +385,7 @@ bool yaml_to_json(struct view yaml, struct buf *json, struct err *err)
 
     if (!yaml_parser_initialize(&parser))
         return err_set(err, ERR_MEMORY, "YAML: no memory");
-    yaml_parser_set_input_string(&parser, yaml.at, yaml.len);
+    yaml_parser_set_input_string(&parser, yaml.len ? yaml.at : (const uint8_t *)"", yaml.len);
     json_begin(&y.w, json);
     good = events(&parser, &y, err);
     yaml_parser_delete(&parser);

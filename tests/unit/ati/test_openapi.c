@@ -413,6 +413,15 @@ static void bounds_levels(void **state)
     buf_done(&text);
 }
 
+static void nothing_is_no_document(void **state)
+{
+    struct buf text = text_of_test();
+
+    (void)state;
+    expect_error(&text, "line 1, column 1: there is nothing in it");
+    buf_done(&text);
+}
+
 static void bounds_anchors(void **state)
 {
     struct buf text = text_of_test();
@@ -578,6 +587,7 @@ int main(void)
         cmocka_unit_test(overrides_what_the_document_says),
         cmocka_unit_test(laughs_at_a_billion_laughs),
         cmocka_unit_test(bounds_levels),
+        cmocka_unit_test(nothing_is_no_document),
         cmocka_unit_test(bounds_anchors),
         cmocka_unit_test(bounds_what_references_make),
         cmocka_unit_test(leaves_out_what_is_too_large),
