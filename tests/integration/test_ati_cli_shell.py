@@ -380,6 +380,14 @@ def test_the_token_goes_along(folder, proxy, tmp_path):
     assert error_of(done)["message"].startswith(f"Cannot read {tmp_path}: ")
 
 
+def test_who_is_not_let_in_is_told_what_to_do(folder, proxy):
+    there = proxy(post_call=(401, ""))
+    done = folder.run("run", "x", ATI_PROXY_URL=there.url, ATI_SESSION_TOKEN_FILE=str(folder.path / "missing"))
+    assert error_of(done)["message"] == "Proxy error (401): " and "set ATI_SESSION_TOKEN" in done.stderr
+    done = folder.run("run", "x", ATI_PROXY_URL=there.url, ATI_SESSION_TOKEN="a.b.c")
+    assert error_of(done)["message"] == "Proxy error (401): " and "ati auth status" in done.stderr
+
+
 def test_the_token_is_told_to_nobody(folder, proxy):
     token = "secret-canary-in-a-token"
     for url in (proxy(post_call=(500, "no")).url, NOWHERE):

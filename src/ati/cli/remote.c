@@ -10,7 +10,11 @@
 
 #include "base/poison.h"
 
-enum { URL_BYTES_MAX = CLIENT_URL_BYTES_MAX, TOKEN_FIELD_BYTES_MAX = 64 * 1024 };
+enum {
+    URL_BYTES_MAX = CLIENT_URL_BYTES_MAX,
+    TOKEN_FIELD_BYTES_MAX = 64 * 1024,
+    HTTP_UNAUTHORISED = 401
+};
 
 struct remote {
     struct cli_work work;
@@ -74,11 +78,24 @@ bool remote_judge(int status, struct view body, struct buf *error)
     return good;
 }
 
+/* The proxy says no more than its status. */
+static void tell_unauthorised(const struct remote *r, int status)
+{
+    if (status == HTTP_UNAUTHORISED)
+        log_event(
+            r->work.cli->log, LOG_WARN, "cli.unauthorised",
+            buf_len(&r->credential)
+                ? "the proxy does not take this session token; \"ati auth status\" shows what it is"
+                : "the proxy wants a session token: set ATI_SESSION_TOKEN or "
+                  "ATI_SESSION_TOKEN_FILE");
+}
+
 static void collected(void *context, struct client_answer *answer)
 {
     struct remote *r = context;
 
     if (answer->end.outcome == CLIENT_OK) {
+        tell_unauthorised(r, answer->status);
         r->good = remote_judge(answer->status, buf_view(&answer->body), r->error);
         if (r->good) {
             *r->answer = answer->body;

@@ -235,11 +235,13 @@ static int list(struct cli *cli, const struct cli_words *words)
     const char *provider = cli_value(words, "provider");
     struct cli_local l;
     struct err err;
+    bool good;
     int status;
 
     if (cli->proxy_url)
         return ask_proxy(cli, "/tools?provider=", provider, show_remote_list);
-    status = local_status(cli, &l, open_all(&l, cli, &err) && list_local(&l, provider, &err), &err);
+    good = open_all(&l, cli, &err) && list_local(&l, provider, &err);
+    status = local_status(cli, &l, good, &err);
     cli_local_close(&l);
     return status;
 }
