@@ -268,7 +268,7 @@ def test_failures_have_a_code_and_a_status(folder, proxy, status, answer, code, 
     done = folder.run("run", "x", "--a", "1", ATI_PROXY_URL=there.url)
     assert done.returncode == exit_status and not done.stdout
     assert error_of(done) == {"code": code, "exit_code": exit_status, "message": f"Proxy error ({status}): {answer}"}
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ERROR ati command failed error=", lines(done)[0])
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ERROR ati command failed error=", lines(done)[-2])
     as_text = folder.run("--output", "text", "run", "x", ATI_PROXY_URL=there.url)
     assert as_text.returncode == exit_status and not as_text.stdout and '{"error":{"code"' not in as_text.stderr
     assert "ati command failed" in as_text.stderr
