@@ -358,7 +358,7 @@ bool client_connect(struct client_call *call, struct err *err)
     conn->call = call;
     call->conn = conn;
     buf_init(&conn->out, CLIENT_HEAD_BYTES_MAX, "request");
-    buf_init(&conn->in, 2 * CLIENT_IN_BYTES, "answer");
+    buf_init(&conn->in, (size_t)2 * CLIENT_IN_BYTES, "answer");
     timer_set(c->loop, &call->connect_deadline, loop_now_ms(c->loop) + ms);
     call->connecting_us = clock_monotonic_us();
     return start(conn, err);

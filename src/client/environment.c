@@ -36,7 +36,11 @@ static struct view either(char **environment, const char **name, const char *fir
 
 static bool copy(struct view v, char **out, struct err *err)
 {
-    *out = strndup((const char *)v.at, v.len);
+    *out = malloc(v.len + 1);
+    if (*out && v.at)
+        memcpy(*out, v.at, v.len);
+    if (*out)
+        (*out)[v.len] = '\0';
     return *out || err_set(err, ERR_MEMORY, "no memory for what the environment says");
 }
 

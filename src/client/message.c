@@ -115,7 +115,7 @@ static bool line_write(struct client_call *call, struct http_exchange *x, struct
     struct buf whole;
     bool good;
 
-    buf_init(&whole, 2 * CLIENT_URL_BYTES_MAX, "request target");
+    buf_init(&whole, (size_t)2 * CLIENT_URL_BYTES_MAX, "request target");
     good = target_write(call, &whole, &target, err) &&
            http_exchange_begin(x, call->method, target, upload, call->body.len, out, err);
     if (whole.area)

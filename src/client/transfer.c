@@ -43,12 +43,20 @@ static void took(struct client_conn *conn, struct buf *from, size_t n)
     conn->body = view_skip(conn->body, n);
 }
 
+/* The kernel only reads it, whatever the type says. */
+static struct iovec lend(struct view v)
+{
+    struct iovec piece = {.iov_len = v.len};
+
+    memcpy(&piece.iov_base, &v.at, sizeof v.at);
+    return piece;
+}
+
 void client_send(struct client_conn *conn, struct buf *from)
 {
     while ((buf_len(from) || conn->body.len) && (conn->io.bits & CLIENT_WRITABLE) && !conn->cut) {
         struct view head = buf_view(from), body = conn->body;
-        struct iovec pieces[] = {{(void *)(uintptr_t)head.at, head.len},
-                                 {(void *)(uintptr_t)body.at, body.len}};
+        struct iovec pieces[] = {lend(head), lend(body)};
         struct msghdr message = {.msg_iov = pieces + !head.len,
                                  .msg_iovlen = (size_t)1 + (head.len && body.len)};
         ssize_t n = sendmsg(conn->io.fd, &message, MSG_NOSIGNAL);

@@ -438,6 +438,7 @@ bool download_start(struct execution *e, struct err *err)
         !files_bool(&d->files, "follow_redirects", true, &follows) || !read_fields(d))
         return true; /* it has failed */
     d->max = d->max < FILES_BYTES_MAX ? d->max : FILES_BYTES_MAX;
-    buf_init(&d->json, BASE64_LEN((size_t)d->max) + 2 * TAIL_BYTES + 6 * strlen(d->url), "result");
+    buf_init(&d->json, BASE64_LEN((size_t)d->max) + (size_t)2 * TAIL_BYTES + 6 * strlen(d->url),
+             "result");
     return ask(d, timeout_s, follows, err);
 }

@@ -236,7 +236,7 @@ static bool token_of(struct view body, struct secret_text *token, uint64_t *keep
 static bool take_token(struct gcs_token *t, const struct client_answer *a, struct err *err)
 {
     struct secret_text token = {NULL, 0};
-    uint64_t keep_ms;
+    uint64_t keep_ms = 0;
     bool good = upload_answer_good(a, "getting a token", err) &&
                 token_of(buf_view(&a->body), &token, &keep_ms, err) &&
                 flight_land(t->flight, secret_text_view(&token), keep_ms, err);
@@ -274,7 +274,7 @@ static bool fetch(struct gcs_token *t, struct err *err)
     };
     uint8_t *room;
 
-    buf_init(&t->body, 2 * ASSERTION_BYTES_MAX, "token request");
+    buf_init(&t->body, (size_t)2 * ASSERTION_BYTES_MAX, "token request");
     if (!buf_room(&t->body, t->body.max, &room, err) || /* at once: no copies */
         !buf_append_str(&t->body,
                         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
