@@ -360,7 +360,7 @@ void client_failed(struct client_call *call, enum client_outcome outcome, const 
         return;
     }
     if (outcome == CLIENT_BROKEN && conn->reused && !conn->exchange.begun && !call->resent &&
-        repeatable(call)) {
+        (repeatable(call) || !conn->left)) {
         client_conn_drop(conn);
         call->resent = true;
         begin(call);

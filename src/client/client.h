@@ -9,7 +9,8 @@
  *           redirect is judged anew, a literal as a name is. request.judge may refuse hosts besides.
  * Pool      idle connections are kept for each origin (scheme, host, port, proxy, reach): CLIENT_IDLE_PER_ORIGIN, for idle_ms. What
  *           arrives on an idle one closes it. A request on a reused connection that dies before a byte of the answer came is sent
- *           once more on a fresh one, when its method may be repeated (RFC 9110, 9.2.2) or the caller says so; no other retries.
+ *           once more on a fresh one, when its method may be repeated (RFC 9110, 9.2.2), the caller says so, or nothing of it had
+ *           left; no other retries.
  * Redirects followed up to request.redirects times, as RFC 9110, 15.4 says (303 becomes GET; 307 and 308 keep method and body);
  *           credentials (fields marked secret, Authorization, Cookie) are left out when the origin changes, and https never
  *           becomes http.
@@ -18,7 +19,7 @@
  * Bodies    of requests: lent, whole, until done. Of answers: pieces as they come; a receiver that cannot take more pauses the
  *           call, and the socket is not read. No decompression; none is asked for.
  * Memory    one struct a call and a connection, buffers while bytes wait: CLIENT_IN_BYTES.
- * Secrets   never in an error: URLs are told without query and user info, fields by their names.
+ * Secrets   never in an error: of URLs the host and port are told, fields by their names.
  *
  * Read in order   client.c (calls) pool.c (origins) connection.c (connecting) message.c (what is sent) transfer.c (bytes) redirect.c
  *                 collect.c address.c (rules) environment.c (proxies) */

@@ -85,6 +85,7 @@ struct client_conn {
     struct timer idle;
     enum client_phase phase;
     bool watched, reused;
+    bool left;  /* something of the request */
     bool cut;   /* nothing more can be sent */
     bool ended; /* nothing more will come */
     bool more;  /* TLS has decrypted what did not fit */

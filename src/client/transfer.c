@@ -34,6 +34,7 @@ static void took(struct client_conn *conn, struct buf *from, size_t n)
 {
     size_t of_head = n < buf_len(from) ? n : buf_len(from);
 
+    conn->left = true;
     if (of_head == buf_len(from))
         wipe(from);
     else
@@ -82,9 +83,10 @@ bool client_send_tls(struct client_conn *conn)
         if (!(conn->io.bits & CLIENT_WRITABLE))
             return false;
         n = send(conn->io.fd, v.at, v.len, MSG_NOSIGNAL);
-        if (n >= 0)
+        if (n >= 0) {
+            conn->left = true;
             session_sent(conn->tls, (size_t)n);
-        else if (errno == EAGAIN)
+        } else if (errno == EAGAIN)
             conn->io.bits &= ~(uint32_t)CLIENT_WRITABLE;
         else if (errno != EINTR)
             cut(conn);
@@ -129,6 +131,7 @@ void client_transfer_begin(struct client_conn *conn)
     bool good;
 
     conn->keep_ms = 0;
+    conn->left = false;
     good = client_message_write(call, &conn->exchange, head, &err);
     conn->body = call->has_body ? call->body : view_str(NULL);
     if (good && conn->tls) {
@@ -197,11 +200,11 @@ static enum client_filled decrypted(struct client_conn *conn, struct buf *into, 
             total += n;
             continue;
         }
-        conn->more = false;
-        buf_wrote(into, total);
         conn->ended = conn->ended || status == TLS_EOF;
+        conn->more = total && status == TLS_FAILED; /* it is told once more, behind what was good */
+        buf_wrote(into, total);
         if (total)
-            return CLIENT_SOME; /* a failure comes again */
+            return CLIENT_SOME;
         if (status == TLS_EOF)
             return CLIENT_END;
         return status == TLS_FAILED ? CLIENT_CUT : CLIENT_NOTHING;

@@ -239,6 +239,24 @@ def test_certificates_that_are_not_good(stack, tmp_path, authority, what, why):
     assert answer.outcome == "connect" and why in answer.error, answer
 
 
+def test_kept_connections_over_tls(stack, tmp_path, authority):
+    """Session tickets come when they like, also between requests."""
+    site, port = tmp_path / "site", free_port()
+    site.mkdir()
+    (site / "file").write_bytes(b"t" * 40_000)
+    cert = certs.server(tmp_path, authority, "a")
+    stack.enter_context(peers.nginx(tmp_path, port, http=f"""
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {cert.cert};
+    ssl_certificate_key {cert.key};
+    root {site};
+  }}"""))
+    got = get(*[f"https://127.0.0.1:{port}/file"] * 10, roots=authority.cert)
+    assert [answer[:3] for answer in got.answers] == [("ok", 200, 40_000)] * 10, got
+    assert [answer.connection for answer in got.answers] == ["fresh"] + ["reused"] * 9
+
+
 # --- a forward proxy ---
 
 @pytest.fixture

@@ -216,6 +216,21 @@ static void what_may_not_be_repeated_is_not(void **state)
     close(fd);
 }
 
+static void what_never_left_may_be_sent_again(void **state)
+{
+    struct world *w = *state;
+    struct asker c = {0};
+    int fd = once(w, -1, ANSWER);
+
+    reset(fd); /* the kernel knows, the loop does not */
+    ask(w, &c, "POST", false);
+    fd = serve(w);
+    (void)heard(w, fd, "\r\n\r\n");
+    say(w, fd, ANSWER);
+    check_answer(w, &c, 200, "ok");
+    close(fd);
+}
+
 static void half_an_answer_is_not_asked_for_again(void **state)
 {
     struct world *w = *state;
@@ -288,6 +303,7 @@ int main(void)
         world_test(a_stale_connection_costs_no_request),
         world_test(it_is_sent_once_more_and_no_more),
         world_test(what_may_not_be_repeated_is_not),
+        world_test(what_never_left_may_be_sent_again),
         world_test(half_an_answer_is_not_asked_for_again),
         world_test(a_rested_connection_is_looked_at_first),
         world_test(a_call_that_was_cancelled_leaves_no_connection),

@@ -378,6 +378,35 @@ static void an_end_without_close_notify_is_none(void **state)
     session_context_unref(context);
 }
 
+/* What is no TLS behind what is. */
+static void records_that_are_none(void **state)
+{
+    static const char junk[] = "\x17\x03\x03\x00\x20 this was encrypted by nobody at all";
+    struct world *w = *state;
+    struct session_context *context = good_server(w, "IP:127.0.0.1");
+    struct asker c = {0};
+    uint8_t both[4096];
+    struct view good;
+    char url[256];
+    struct end *e;
+
+    url_of(w, "127.0.0.1", "/", url);
+    get(w, &c, url);
+    e = serve_tls(w, context);
+    heard_tls(e, "\r\n\r\n");
+    assert_true(
+        session_write(e->tls, VIEW("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), NULL));
+    good = session_output(e->tls);
+    assert_true(good.len + sizeof junk <= sizeof both);
+    memcpy(both, good.at, good.len);
+    memcpy(both + good.len, junk, sizeof junk);
+    say_bytes(w, e->fd, both, good.len + sizeof junk); /* in one segment */
+    check_end(w, &c, CLIENT_BROKEN);
+    assert_int_equal(c.heads, 1);
+    end_close(e);
+    session_context_unref(context);
+}
+
 static void never_from_https_to_http(void **state)
 {
     struct world *w = *state;
@@ -469,6 +498,7 @@ int main(void)
         world_test(roots_of_the_environment),
         world_test(a_server_without_tls),
         world_test(an_end_without_close_notify_is_none),
+        world_test(records_that_are_none),
         world_test(never_from_https_to_http),
         world_test(a_stale_session_costs_no_request),
         world_test(through_a_tunnel),
