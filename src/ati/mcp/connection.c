@@ -144,7 +144,7 @@ bool mcp_connection_offer_older(struct mcp_connection *c, struct view why)
 {
     struct err err = {0};
 
-    if (c->offered + 1 >= VERSIONS || !memmem(why.at, why.len, "ersion", 6))
+    if (c->offered + 1 >= VERSIONS || !why.at || !view_find_text(why, VIEW("ersion")))
         return false;
     c->offered++;
     return say_hello(c, &err);
@@ -300,7 +300,7 @@ static void blotted(const struct mcp_connection *c, struct buf *out, const char 
 {
     char *text = NULL;
 
-    buf_init(out, 2 * MCP_ERROR_BYTES_MAX, "an error");
+    buf_init(out, (size_t)2 * MCP_ERROR_BYTES_MAX, "an error");
     if (vasprintf(&text, fmt, args) < 0)
         return;
     if (!mcp_way_blot(c->way, view_first(view_str(text), MCP_ERROR_BYTES_MAX), out, NULL))

@@ -210,8 +210,7 @@ static void head(void *context, const struct http_head *h)
         h->status / 100 == 2 && http_field(h, VIEW("content-type"), &v) &&
         view_eq_nocase(view_trim_ows(view_first(v, view_find(v, ';'))), VIEW("text/event-stream"));
     if (c->state != MCP_LEAVING && !c->old && http_field(h, VIEW("mcp-session-id"), &v) &&
-        is_session(v) && !view_eq(v, view_str(c->session)) &&
-        (session = strndup((const char *)v.at, v.len)) != NULL) {
+        is_session(v) && !view_eq(v, view_str(c->session)) && (session = mcp_copy(v)) != NULL) {
         free(c->session);
         c->session = session;
     }
@@ -219,7 +218,7 @@ static void head(void *context, const struct http_head *h)
 
 static void remember(struct mcp_exchange *x, struct view id)
 {
-    char *copy = is_session(id) ? strndup((const char *)id.at, id.len) : NULL;
+    char *copy = is_session(id) ? mcp_copy(id) : NULL;
 
     x->resumes = 0;
     if (!copy)
@@ -281,8 +280,9 @@ static bool session_lost(const struct mcp_exchange *x)
     struct view body = buf_view(&x->body);
 
     return x->session && x->kind == POST_MESSAGE &&
-           (x->status == 404 || (x->status == 400 && (view_find_text(body, VIEW("session")) ||
-                                                      view_find_text(body, VIEW("Session")))));
+           (x->status == 404 ||
+            (x->status == 400 && body.at &&
+             (view_find_text(body, VIEW("session")) || view_find_text(body, VIEW("Session")))));
 }
 
 static void failed_status(struct mcp_exchange *x)

@@ -55,15 +55,14 @@ static bool copy_credential(struct mcp_ask *ask, const struct mcp_credential *c,
     if (!c)
         return true;
     ask->has_credential = true;
-    ask->token = strndup(c->token.at ? (const char *)c->token.at : "", c->token.len);
+    ask->token = mcp_copy(c->token);
     e->at = calloc(c->field_count + 1, sizeof *e->at);
     if (!ask->token || !e->at)
         return no_memory(err);
     for (size_t i = 0; i < c->field_count; i++) {
         struct view name = c->fields[i].name, value = c->fields[i].value;
 
-        e->at[i] = (struct text_pair){strndup((const char *)name.at, name.len),
-                                      strndup(value.at ? (const char *)value.at : "", value.len)};
+        e->at[i] = (struct text_pair){mcp_copy(name), mcp_copy(value)};
         e->count++;
         if (!e->at[i].name || !e->at[i].value)
             return no_memory(err);
@@ -93,7 +92,7 @@ static bool copy_name(struct mcp_ask *ask, struct view name, struct err *err)
 
     if (view_starts(name, prefix) && name.len > prefix.len && name.at[prefix.len] == ':')
         name = view_skip(name, prefix.len + 1);
-    ask->name = strndup((const char *)name.at, name.len);
+    ask->name = mcp_copy(name);
     return ask->name || no_memory(err);
 }
 
@@ -381,7 +380,7 @@ static void close_surplus(struct mcp_hub *hub)
 static void ask_place(struct mcp_ask *ask)
 {
     struct mcp_hub *hub = ask->hub;
-    struct mcp_way *way;
+    struct mcp_way *way = NULL;
     struct mcp_connection *c;
     struct err err = {0};
 
@@ -389,7 +388,7 @@ static void ask_place(struct mcp_ask *ask)
         mcp_ask_failed(ask, VIEW("MCP transport error: the gateway is ending"));
         return;
     }
-    if (!way_of(ask, &way, &err)) {
+    if (!way_of(ask, &way, &err) || !way) {
         mcp_ask_failed(ask, view_str(err.text));
         return;
     }

@@ -120,6 +120,6 @@ bool mcp_list_page(const struct json_doc *doc, uint32_t result, const char *prov
     if (!next || doc->tokens[next].kind != JSON_STRING || *count >= MCP_TOOLS_MAX)
         return true;
     source = json_source(doc, next);
-    *cursor = strndup((const char *)source.at, source.len);
+    *cursor = mcp_copy(source);
     return *cursor || err_set(err, ERR_MEMORY, "no memory for a cursor");
 }

@@ -36,6 +36,7 @@ MUST_USE bool mcp_way_new(const struct tool_provider *provider, const struct key
                           const struct mcp_hub_options *options, struct mcp_way **out,
                           struct err *err);
 void mcp_way_free(struct mcp_way *way);
+char *mcp_copy(struct view text); /* as a C string; NULL: no memory */
 /* The manifest says the same of both. */
 bool mcp_way_same(const struct tool_provider *a, const struct tool_provider *b);
 /* Appends text, "***" in the place of secrets. */

@@ -8,9 +8,12 @@ enum { ERROR_LINES_BYTES = 2000 };
 
 static struct view trim(struct view line)
 {
-    while (line.len && (line.at[line.len - 1] == '\r' || line.at[line.len - 1] == ' '))
-        line.len--;
-    return line;
+    struct view shorter = line;
+
+    while (shorter.len && line.at &&
+           (line.at[shorter.len - 1] == '\r' || line.at[shorter.len - 1] == ' '))
+        shorter.len--;
+    return shorter;
 }
 
 /* What is not JSON is for people: a banner, a warning. */

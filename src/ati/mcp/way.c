@@ -17,6 +17,11 @@ struct making {
     struct err *err;
 };
 
+char *mcp_copy(struct view text)
+{
+    return strndup(text.at ? (const char *)text.at : "", text.len);
+}
+
 static void wipe_text(char *text)
 {
     if (text)
@@ -68,7 +73,7 @@ static bool add_secret(const struct making *m, struct view value)
     for (at = s->count; at && strlen(more[at - 1]) < value.len; at--)
         more[at] = more[at - 1];
     s->count++;
-    more[at] = strndup((const char *)value.at, value.len);
+    more[at] = mcp_copy(value);
     if (more[at])
         return true;
     memmove(more + at, more + at + 1, (--s->count - at) * sizeof *more);
@@ -146,7 +151,7 @@ static bool add_field(const struct making *m, const char *name, struct view valu
     if (!more)
         return no_memory(m->err);
     f->at = more;
-    more[f->count] = (struct text_pair){strdup(name), strndup((const char *)value.at, value.len)};
+    more[f->count] = (struct text_pair){strdup(name), mcp_copy(value)};
     f->count++;
     return (more[f->count - 1].name && more[f->count - 1].value) || no_memory(m->err);
 }
@@ -202,7 +207,7 @@ static bool add_basic(const struct making *m, struct view key)
     bool good;
 
     buf_init(&pair, VALUE_BYTES_MAX, "a credential");
-    buf_init(&code, 2 * VALUE_BYTES_MAX, "a credential");
+    buf_init(&code, (size_t)2 * VALUE_BYTES_MAX, "a credential");
     good = add_secret(m, key) && buf_append(&pair, key, m->err) &&
            buf_append_byte(&pair, ':', m->err) &&
            buf_room(&code, (buf_len(&pair) + 2) / 3 * 4 + 1, &room, m->err);
@@ -306,7 +311,7 @@ static bool make_http(const struct making *m, enum client_reach reach)
     buf_init(&url, CLIENT_URL_BYTES_MAX, "mcp_url");
     good = expand(m, p->mcp_url, &url);
     if (good) {
-        m->way->url = strndup((const char *)buf_view(&url).at, buf_len(&url));
+        m->way->url = mcp_copy(buf_view(&url));
         good = m->way->url || no_memory(m->err);
     }
     keyring_wipe(&url);
