@@ -65,7 +65,7 @@ static void a_line_has_its_members_in_order(void **state)
     line_is(&r,
             "{\"ts\":\"2027-01-15T08:00:00.007+00:00\",\"tool\":\"github:search\",\"args\":{},"
             "\"status\":\"error\",\"duration_ms\":42,\"agent_sub\":\"agent \\\"7\\\"\",\"job_id\":"
-            "\"job-1\",\"sandbox_id\":\"box-1\",\"error\":\"no\\u000aluck\",\"exit_code\":0}\n");
+            "\"job-1\",\"sandbox_id\":\"box-1\",\"error\":\"no\\nluck\",\"exit_code\":0}\n");
     caller_unref(plain);
     caller_unref(full);
 }
