@@ -25,6 +25,7 @@ enum {
     CLIENT_SPARE_CALLS = 64,
     CLIENT_ADDRESSES_MAX = 2 * RESOLVE_ADDRESSES_MAX,
     CLIENT_DISCARD_BYTES_MAX = 64 * 1024, /* of a redirect's body, to save its connection */
+    CLIENT_ACKNOWLEDGED_MAX = 4,          /* pieces of an answer; what has more is no small one */
     CLIENT_UNTRIED_MS = 1000 /* idle for longer: looked at before it is trusted with a request */
 };
 
@@ -85,10 +86,11 @@ struct client_conn {
     struct timer idle;
     enum client_phase phase;
     bool watched, reused;
-    bool left;  /* something of the request */
-    bool cut;   /* nothing more can be sent */
-    bool ended; /* nothing more will come */
-    bool more;  /* TLS has decrypted what did not fit */
+    bool left;             /* something of the request */
+    bool cut;              /* nothing more can be sent */
+    bool ended;            /* nothing more will come */
+    unsigned acknowledged; /* pieces of this answer, at once */
+    bool more;             /* TLS has decrypted what did not fit */
     uint64_t idle_since_ms, keep_ms;
     struct dial *dial;
     struct resolve_query *query;

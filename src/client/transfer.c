@@ -2,6 +2,7 @@
 #include "client/client_priv.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -132,6 +133,7 @@ void client_transfer_begin(struct client_conn *conn)
 
     conn->keep_ms = 0;
     conn->left = false;
+    conn->acknowledged = 0;
     good = client_message_write(call, &conn->exchange, head, &err);
     conn->body = call->has_body ? call->body : view_str(NULL);
     if (good && conn->tls) {
@@ -411,6 +413,18 @@ static bool keep(struct client_conn *conn, struct buf *in)
     return good;
 }
 
+/* Of an answer in two small writes the second waits for our acknowledgement of the first (RFC 1122, 4.2.3.4), and that one for 40 ms
+ * unless it is asked for. */
+static void acknowledge(struct client_conn *conn)
+{
+    const int on = 1;
+
+    if (conn->acknowledged >= CLIENT_ACKNOWLEDGED_MAX)
+        return;
+    conn->acknowledged++;
+    (void)setsockopt(conn->io.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 /* One round. False: enough for now, or the call has gone. */
 static bool receive_round(struct client_conn *conn)
 {
@@ -434,7 +448,11 @@ static bool receive_round(struct client_conn *conn)
         buf_reset(&c->in);
         return false;
     }
-    return keep(conn, in) && filled != CLIENT_END && !conn->call->paused;
+    if (!keep(conn, in) || filled == CLIENT_END || conn->call->paused)
+        return false;
+    if (!(conn->io.bits & CLIENT_READABLE))
+        acknowledge(conn);
+    return true;
 }
 
 static void receive_some(struct client_conn *conn)

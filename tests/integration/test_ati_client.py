@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from harness import certs, peers
-from harness.base import PATIENCE, SANITIZER, SLOW, TOOLS, free_port
+from harness.base import PATIENCE, SANITIZER, SLOW, TOOLS, eventually, free_port
 from harness.dns import A, AAAA, Dns, Reply
 from harness.targets import Target
 
@@ -113,6 +113,31 @@ def test_a_kept_connection_costs_three_system_calls(nginx, tmp_path):
     assert calls["recvfrom"] <= count + 2, calls
     assert calls["epoll_wait"] <= count + 5, calls
     assert calls["epoll_ctl"] < 10, calls
+
+
+@pytest.mark.skipif(SANITIZER is not None, reason="the sanitizer makes calls of its own")
+def test_an_answer_in_two_writes_is_acknowledged_at_once(stack, tmp_path):
+    """Else its second half waits 40 ms for that, on a server that does not switch Nagle's algorithm off."""
+    strace = peers.need("strace")
+
+    def serve(peer):
+        while b"\r\n\r\n" in peer.received or peer.recv():
+            if b"\r\n\r\n" in peer.received:
+                peer.received.clear()
+                peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+                peer.gate()
+                peer.sock.sendall(b"ok")
+    one = stack.enter_context(Target(serve))
+    trace = tmp_path / "trace"
+    program = stack.enter_context(subprocess.Popen([strace, "-e", "trace=setsockopt", "-o", trace, PROGRAM, f"http://127.0.0.1:{one.port}/"],
+                                                   env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    peer = one.peer()
+    eventually(lambda: "TCP_QUICKACK, [1]" in trace.read_text() or program.poll() is not None, "the acknowledgement")
+    peer.go.set()
+    out, err = program.communicate(timeout=PATIENCE)
+    if program.returncode and b"ptrace" in err:
+        pytest.skip("strace is not permitted here")
+    assert out.startswith(b"ok\t200\t2\t"), (out, err)
 
 
 def test_bodies_arrive_as_they_are(nginx, tmp_path):
