@@ -224,7 +224,7 @@ $(B)/%.o: %.c $(B)/flags
 
 # clang's check of function types wants the run-time types of C++.
 COMPILE_CXX = $(if $(CLANG),$(CC:clang%=clang++%),g++) -std=gnu++17 -D_GNU_SOURCE -Wall -Wextra -fno-exceptions -fno-rtti -fno-common -fPIE \
-              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(OPTIMISE_$(BUILD)) \
+              -fstack-protector-strong -ffunction-sections -fdata-sections -Isrc $(filter-out -flto% -fno-fat%,$(OPTIMISE_$(BUILD))) \
               $(if $(CLANG),-fno-sanitize=function) $(CXXFLAGS)
 $(B)/%.o: %.cc $(B)/flags
 	@mkdir -p $(@D); echo "  CXX $<"
