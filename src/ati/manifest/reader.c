@@ -67,7 +67,7 @@ const char *manifest_nearest(struct view name, const char *const *known)
 
         if (d >= FAR && name.len >= FAR && (view_ends(k, name) || view_starts(k, name)))
             d = FAR - 1;
-        if (d < least && 2 * d <= name.len) {
+        if (d < least && d <= name.len / 2) {
             least = d;
             best = *known;
         }

@@ -40,10 +40,8 @@ static void skip_string(struct scan *s)
     for (; i < s->rest.len; i++) {
         if (quote == '"' && s->rest.at[i] == '\\')
             i++;
-        else if (s->rest.at[i] == quote &&
-                 (!many || view_starts(view_skip(s->rest, i), view_from(three, sizeof three))))
-            break;
-        else if (!many && s->rest.at[i] == '\n')
+        else if (many ? view_starts(view_skip(s->rest, i), view_from(three, sizeof three))
+                      : s->rest.at[i] == quote || s->rest.at[i] == '\n')
             break;
     }
     i += many ? 3 : 1;
