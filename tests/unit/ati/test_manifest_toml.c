@@ -29,11 +29,9 @@ static void becomes_json_in_its_own_order(void **state)
         {"[b]\nx = 1\n[a]\nx = 2\n[b.c]\ny = 3\n",
          "{\"b\":{\"x\":1,\"c\":{\"y\":3}},\"a\":{\"x\":2}}"},
         /* strings */
-        {"s = \"a\\tb\\n\\\"\\\\ \\u00e9 \\U0001F600\"",
-         "{\"s\":\"a\\tb\\n\\\"\\\\ é 😀\"}"},
+        {"s = \"a\\tb\\n\\\"\\\\ \\u00e9 \\U0001F600\"", "{\"s\":\"a\\tb\\n\\\"\\\\ é 😀\"}"},
         {"s = 'C:\\n'", "{\"s\":\"C:\\\\n\"}"},
-        {"s = \"\"\"\nfirst\n  second \\\n     third\"\"\"",
-         "{\"s\":\"first\\n  second third\"}"},
+        {"s = \"\"\"\nfirst\n  second \\\n     third\"\"\"", "{\"s\":\"first\\n  second third\"}"},
         {"s = '''\nraw \\ '' here\n'''", "{\"s\":\"raw \\\\ '' here\\n\"}"},
         {"s = \"\"\"quote at the end\"\"\"\"\"", "{\"s\":\"quote at the end\\\"\\\"\"}"},
         {"\"é\" = 'é' # é", "{\"é\":\"é\"}"},
