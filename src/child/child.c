@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@ struct child {
     struct io in, out, error;
     struct buf waiting; /* for in */
     bool in_closing;    /* once nothing is waiting */
+    uint64_t unread;
     bool stopping, killed;
     struct timer timer; /* the next try, or the end of the grace */
     struct buf error_end;
@@ -62,8 +65,21 @@ static void close_give(struct child *c)
     }
 }
 
+/* Nobody has the other end of its input: what is in between stays there. */
+static void count_unread(struct child *c)
+{
+    struct pollfd end = {.fd = c->in.fd};
+    int bytes = 0;
+
+    if (poll(&end, 1, 0) == 1 && (end.revents & POLLERR) &&
+        ioctl(c->in.fd, FIONREAD, &bytes) == 0 && bytes >= 0)
+        c->unread = (uint64_t)bytes + buf_len(&c->waiting);
+}
+
 static void drop_input(struct child *c)
 {
+    if (c->in.fd >= 0)
+        count_unread(c);
     close_io(c, &c->in);
     buf_done(&c->waiting);
 }
@@ -455,6 +471,11 @@ void child_close_input(struct child *c)
     c->in_closing = true;
     if (!buf_len(&c->waiting))
         drop_input(c);
+}
+
+uint64_t child_unread(const struct child *c)
+{
+    return c->unread;
 }
 
 void child_stop(struct child *c)

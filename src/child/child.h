@@ -71,6 +71,9 @@ MUST_USE bool child_open(struct loop *loop, const struct child_command *command,
 MUST_USE bool child_write(struct child *c, struct view bytes, struct err *err);
 enum { CHILD_INPUT_MAX = 64 * 1024 * 1024 };
 void child_close_input(struct child *c); /* once what is queued has left */
+/* Of what was given to child_write, the bytes that nobody has read, when nobody can read them any more; else 0. Also from inside ended:
+ * what was not read was not obeyed. */
+uint64_t child_unread(const struct child *c);
 /* Ends the group; ended is called when it has. */
 void child_stop(struct child *c);
 /* The end of its standard error up to now. Lent until the loop runs on. */

@@ -145,7 +145,7 @@ def test_filesystem_and_memory(tmp_path, ask):
 def test_all_pages_are_listed(scripted):
     listed = scripted().list()["tools"]
     assert [tool["name"] for tool in listed if tool["name"] != "script:plain"] == [f"script:{name}" for name in (
-        "echo environ pid exit last hang cancelled slow banner chatty huge batch wrong asks progress error broken text raw deaf received").split()]
+        "echo environ pid exit last hang cancelled slow banner chatty huge batch wrong asks progress error broken text raw deaf received quits").split()]
     assert listed[0] == {"name": "script:echo", "description": "does echo", "scope": "tool:script:echo", "schema": {"a": 2, "type": "object", "z": 1}}
     assert list(listed[0]["schema"]) == ["a", "type", "z"]
     assert {"name": "script:plain", "description": "", "scope": "tool:script:plain"} in listed
@@ -171,6 +171,20 @@ def test_a_server_is_started_once_and_again_when_it_died(scripted, tmp_path):
     eventually(lambda: not alive(starts(tmp_path)[1]), "its end")  # what it was told before that may be lost
     assert one.value("echo") == {}
     assert len(starts(tmp_path)) == 3
+
+
+def test_what_a_dying_server_never_read_goes_to_the_next(scripted, tmp_path):
+    one = scripted()
+    hung = one.start("hang")
+    assert one.value("quits", {"seconds": 0.5}) == "soon"
+    late = [one.start("echo", {"n": n}) for n in range(20)]
+    assert one.wait(hung)["error"] == "MCP server process exited unexpectedly"
+    assert [one.wait(number)["value"] for number in late] == [{"n": n} for n in range(20)]
+    assert len(starts(tmp_path)) == 2
+    # Once: servers that never read are not started for ever.
+    one.value("quits", {"seconds": 0})
+    eventually(lambda: not alive(starts(tmp_path)[1]), "its end")
+    assert one.value("echo") == {}
 
 
 def test_servers_are_gone_at_the_end(tmp_path):

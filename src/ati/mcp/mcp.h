@@ -6,7 +6,8 @@
  * and header fields, with the credentials in them. So what was reloaded without a change keeps its server, and a caller whose generator
  * gave him a token of his own has a server or session of his own. It is made at the first need, closed when nobody has asked for
  * MCP_IDLE_MS (for credentials of generators: MCP_IDLE_OWN_MS), and made anew when it broke: a child that died, a session that the server
- * forgot (404). A call that may have been carried out is not sent twice. Any loop may ask; it is answered on that loop.
+ * forgot (404). A call that may have been carried out is not sent twice; one that a dead
+ * child has never read is. Any loop may ask; it is answered on that loop.
  *
  * Versions   we offer the newest; an older one of the list that the server answers with is spoken; one that we do not know is taken
  *            for the newest, and a server that refuses a version is offered the next one.

@@ -50,6 +50,7 @@ struct mcp_connection;
 struct mcp_request {
     struct mcp_connection *connection;
     uint64_t id;                   /* 0: nothing is asked */
+    uint64_t until;                /* stdio: of all that was written, where it ends */
     struct mcp_exchange *exchange; /* http.c */
 };
 
@@ -94,6 +95,7 @@ struct mcp_connection {
 
     struct child *child; /* stdio */
     struct buf line;
+    uint64_t written;
     char *session; /* http: what Mcp-Session-Id says; NULL: nothing */
     struct mcp_exchange *exchanges;
 };

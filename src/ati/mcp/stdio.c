@@ -59,12 +59,28 @@ static struct view last_lines(struct view error, char out[static ERROR_LINES_BYT
     return view_from(out, n);
 }
 
+/* What the process has not read it has not done either: that is asked of another one. */
+static void move_unread(struct mcp_connection *c)
+{
+    uint64_t read = c->written - child_unread(c->child);
+    struct mcp_ask *next;
+
+    mcp_connection_retire(c);
+    for (struct mcp_ask *ask = c->asks; ask; ask = next) {
+        next = ask->next;
+        if (ask->request.id && ask->request.until > read)
+            (void)!mcp_ask_move(ask);
+    }
+}
+
 static void ended(void *context, int status, struct view error)
 {
     struct mcp_connection *c = context;
     char lines[ERROR_LINES_BYTES + 1];
     struct view last = last_lines(error, lines);
 
+    if (c->state == MCP_READY)
+        move_unread(c);
     c->child = NULL;
     if (c->state == MCP_READY)
         mcp_connection_failed(c, "MCP server process exited unexpectedly");
@@ -116,10 +132,12 @@ static bool send_(struct mcp_connection *c, struct mcp_request *r, struct view m
     struct buf line;
     bool good;
 
-    (void)r;
     if (!c->child)
         return err_set(err, ERR_NOT_FOUND, "the process has ended");
     buf_init(&line, message.len + 1, "a message");
+    c->written += message.len + 1;
+    if (r)
+        r->until = c->written;
     good = buf_append(&line, message, &why) && buf_append_byte(&line, '\n', &why) &&
            child_write(c->child, buf_view(&line), &why);
     buf_done(&line);

@@ -11,7 +11,7 @@ import threading
 import time
 
 TOOLS = ["echo", "environ", "pid", "exit", "last", "hang", "cancelled", "slow", "banner", "chatty", "huge", "batch", "wrong", "asks",
-         "progress", "error", "broken", "text", "raw", "deaf", "received"]
+         "progress", "error", "broken", "text", "raw", "deaf", "received", "quits"]
 lock = threading.Lock()
 cancelled, answers, received = [], {}, []
 
@@ -105,6 +105,10 @@ def call(number, params):
         say({"jsonrpc": "2.0", "id": number, "result": arguments["result"]})
     elif name == "received":
         text(number, json.dumps(received))
+    elif name == "quits":  # stops reading, and ends
+        text(number, "soon")
+        time.sleep(arguments["seconds"])
+        os._exit(0)
     elif name == "deaf":  # stops reading
         text(number, "from now on")
         signal.pause()

@@ -526,6 +526,7 @@ struct talk {
     struct buf text;
     bool ended;
     int status;
+    uint64_t unread;
     size_t total;
     bool abandon; /* at the first output */
 };
@@ -548,6 +549,7 @@ static void talk_ended(void *context, int status, struct view error)
     (void)error;
     t->ended = true;
     t->status = status;
+    t->unread = child_unread(t->child);
 }
 
 static void open_talk(struct world *w, struct talk *t, const char *script)
@@ -622,6 +624,42 @@ static void a_child_may_stop_reading(void **state)
     while (!t.ended)
         turn(w);
     assert_int_equal(WTERMSIG(t.status), SIGTERM);
+    buf_done(&t.text);
+}
+
+static void tells_what_was_never_read(void **state)
+{
+    struct world *w = *state;
+    struct talk t;
+    static char lots[200000]; /* more than a pipe holds */
+    char file[128];
+    int fd;
+
+    open_talk(w, &t, "head -c 3 >&2");
+    assert_true(child_write(t.child, VIEW("onetwofour"), NULL));
+    while (!t.ended)
+        turn(w);
+    assert_int_equal(t.unread, 7);
+    buf_done(&t.text);
+
+    memset(lots, 'x', sizeof lots);
+    open_talk(w, &t, "while [ ! -e written ]; do sleep 0.01; done");
+    assert_true(child_write(t.child, view_from(lots, sizeof lots), NULL));
+    snprintf(file, sizeof file, "%s/written", w->folder);
+    fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    while (!t.ended)
+        turn(w);
+    assert_int_equal(t.unread, sizeof lots);
+    buf_done(&t.text);
+
+    open_talk(w, &t, "cat >/dev/null");
+    assert_true(child_write(t.child, view_from(lots, sizeof lots), NULL));
+    child_close_input(t.child);
+    while (!t.ended)
+        turn(w);
+    assert_int_equal(t.unread, 0);
     buf_done(&t.text);
 }
 
@@ -746,6 +784,7 @@ int main(void)
         IN_WORLD(talks_both_ways),
         IN_WORLD(large_input_comes_back_whole),
         IN_WORLD(a_child_may_stop_reading),
+        IN_WORLD(tells_what_was_never_read),
         IN_WORLD(standard_error_can_be_seen_while_it_runs),
         IN_WORLD(may_be_abandoned_while_it_speaks),
         IN_WORLD(the_end_of_a_loop_kills_all_of_its),
