@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from harness.ati import ATI, Folder, Upstream, environment
+from harness.ati import ATI, Folder, Proxy, Upstream, environment
 from harness.base import PATIENCE, eventually
 
 # No address here answers: whoever asks it has been told to.
@@ -749,6 +749,33 @@ def test_a_terminal_has_colours_unless_it_says_no(folder):
         seen, status = on_terminal(["run", "nobody"], environment(folder.path, {"ATI_PROXY_URL": NOWHERE, **more}),
                                    lambda seen: b'{"error"' in seen)
         assert ("\033[31mERROR" in seen) == coloured and status == 1
+
+
+def test_what_a_tool_says_does_not_move_the_cursor(folder, proxy):
+    there = proxy("a\033]0;t\a\u009b2Jb\x7f\tä\n")
+    seen, status = on_terminal(["--output", "text", "run", "x"], environment(folder.path, {"ATI_PROXY_URL": there.url}), lambda seen: b"\n" in seen)
+    assert "a\ufffd]0;t\ufffd\ufffd2Jb\ufffd\tä\r\n" in seen.replace("        ", "\t") and "\a" not in seen
+    raw = folder.run("--output", "text", "run", "x", ATI_PROXY_URL=there.url).stdout
+    assert raw == "a\033]0;t\a\u009b2Jb\x7f\tä\n\n"
+
+
+# --- the whole way -----------------------------------------------------------------------------------
+
+
+def test_through_a_real_proxy_with_a_token(folder, upstream, stack, tmp_path):
+    there = stack.enter_context(Proxy(folder, ATI_JWT_SECRET=SECRET))
+    sandbox = Folder(tmp_path / "sandbox", ATI_PROXY_URL=there.url, ATI_SESSION_TOKEN=folder.token("tool:echo:get"))
+    done = sandbox.run("run", "echo:get", "--repo_name", "x")
+    assert (done.returncode, done.stderr) == (0, "") and json.loads(done.stdout)["path"] == "/get?repo_name=x"
+    assert [tool["name"] for tool in json.loads(sandbox.run("tool", "list").stdout)] == ["echo:get"]
+    assert "--repo_name            (string) which one" in sandbox.run("--output", "text", "tool", "info", "echo:get").stdout
+    done = sandbox.run("run", "echo:post")
+    assert done.returncode == 3 and error_of(done)["code"] == "auth.scope_denied"
+    assert sandbox.run("tool", "info", "echo:post").returncode == 1
+    done = sandbox.run("run", "echo:get", ATI_SESSION_TOKEN="no.such.token")
+    assert error_of(done)["message"] == "Proxy error (401): " and done.returncode == 1
+    assert sandbox.run("run", "nobody").returncode == 1
+    assert len(upstream.asked) == 1
 
 
 # --- completion --------------------------------------------------------------------------------------

@@ -80,6 +80,8 @@ int ati_main(int argc, char **argv, char **environment);
 
 /* Prints JSON text as the format wants it; a newline behind it. */
 MUST_USE bool cli_show(const struct cli *cli, struct view json, struct err *err);
+/* Text to standard output: as it is, but for a terminal without controls. */
+void cli_print(struct view text);
 /* Tells of the failure and returns the exit status. text: may be long. */
 int cli_fail(const struct cli *cli, struct view text);
 int cli_fail_err(const struct cli *cli, const struct err *err);

@@ -314,6 +314,38 @@ size_t cli_width(void)
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+/* Controls at the start of v but LF and TAB: how many bytes. What a tool says must not move a terminal's cursor, or type for its owner. */
+static size_t control(struct view v)
+{
+    if (v.at[0] == 0xC2 && v.len > 1 && v.at[1] >= 0x80 && v.at[1] < 0xA0)
+        return 2;
+    return v.at[0] == 0x7F || (v.at[0] < ' ' && v.at[0] != '\n' && v.at[0] != '\t');
+}
+
+static void print_on_terminal(struct view text)
+{
+    while (text.len) {
+        size_t plain = 0, n;
+
+        while (plain < text.len && !control(view_skip(text, plain)))
+            plain++;
+        (void)fwrite(text.at, 1, plain, stdout);
+        text = view_skip(text, plain);
+        n = text.len ? control(text) : 0;
+        if (n)
+            (void)fputs("\xEF\xBF\xBD", stdout);
+        text = view_skip(text, n);
+    }
+}
+
+void cli_print(struct view text)
+{
+    if (isatty(STDOUT_FILENO))
+        print_on_terminal(text);
+    else
+        (void)fwrite(text.at, 1, text.len, stdout);
+}
+
 bool cli_show(const struct cli *cli, struct view json, struct err *err)
 {
     struct buf out;
@@ -324,7 +356,7 @@ bool cli_show(const struct cli *cli, struct view json, struct err *err)
         cli_render(json, cli->format, cli_width(), &out, err) && buf_append_byte(&out, '\n', err);
     /* Whether it could be written is looked at in the end. */
     if (good)
-        (void)fwrite(out.area + out.head, 1, buf_len(&out), stdout);
+        cli_print(buf_view(&out));
     buf_done(&out);
     return good;
 }

@@ -84,7 +84,7 @@ static bool show_remote_info(const struct cli *cli, struct view answer, struct e
     buf_init(&text, TOOL_BYTES_MAX, "tool");
     good = tool_info_remote(answer, &text, err);
     if (good)
-        (void)fwrite(text.area + text.head, 1, buf_len(&text), stdout);
+        cli_print(buf_view(&text));
     buf_done(&text);
     return good;
 }
@@ -297,7 +297,7 @@ static bool show_info(struct cli_local *l, const struct tool *tool, struct err *
                                cli_show(l->cli, buf_view(&out), err)
                          : tool_info_text(tool, buf_view(&help), &out, err));
     if (good && !json)
-        (void)fwrite(out.area + out.head, 1, buf_len(&out), stdout);
+        cli_print(buf_view(&out));
     buf_done(&help);
     buf_done(&out);
     return good;
