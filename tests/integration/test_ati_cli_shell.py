@@ -698,6 +698,19 @@ def test_ctrl_c_ends_the_call_and_its_children(folder, tmp_path):
     assert (line["status"], line["error"]) == ("error", "interrupted")
 
 
+def test_who_holds_keys_leaves_no_core(folder, tmp_path):
+    mark = tmp_path / "child"
+    command = program(tmp_path / "slow", f"ulimit -c >{mark}.new; echo $PPID >>{mark}.new; mv {mark}.new {mark}; exec sleep 600\n")
+    folder.manifest("slow", LISTER.format(command=command))
+    with subprocess.Popen([ATI, "run", "lister"], env=environment(folder.path), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        eventually(mark.exists, "the child")
+        limit, parent = mark.read_text().split()
+        assert limit == "0" and int(parent) == running.pid
+        assert "Max core file size        0                    0" in pathlib.Path(f"/proc/{running.pid}/limits").read_text()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=PATIENCE)
+
+
 def test_ctrl_c_leaves_the_proxy(folder, stack):
     def never(_):
         time.sleep(PATIENCE)

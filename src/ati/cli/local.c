@@ -66,6 +66,7 @@ static bool load_keyring(struct cli_local *l, struct err *err)
     struct keyring_report report = {0};
     char message[128];
 
+    secret_no_dumps(); /* from here on there are credentials in the process */
     if (!keyring_load(&source, &l->keyring, &report, err))
         return false;
     (void)snprintf(message, sizeof message, "keyring: %s", report.source);
