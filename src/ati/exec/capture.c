@@ -141,17 +141,18 @@ static bool write_word(char **out, struct view before, struct view word, struct 
 bool captures_rewrite(struct captures *c, const struct tool_provider *provider, char **environment,
                       const struct view *words, size_t count, char **out, struct err *err)
 {
-    size_t *bare = calloc(count + 1, sizeof *bare), bare_count = 0, by_position = count, from;
-    bool good = bare || err_set(err, ERR_MEMORY, "no memory for arguments");
+    size_t *bare = calloc(count + 1, sizeof *bare), bare_count = 0, by_position, from;
+    bool good = true;
 
-    for (size_t i = 0; good && i < count; i++) {
+    if (!bare)
+        return err_set(err, ERR_MEMORY, "no memory for arguments");
+    for (size_t i = 0; i < count; i++) {
         bool dashed = words[i].len && words[i].at[0] == '-';
 
         if (!dashed && !path_in(provider, words, i, &from))
             bare[bare_count++] = i;
     }
-    if (good)
-        by_position = positional(provider, words, bare, bare_count, count);
+    by_position = positional(provider, words, bare, bare_count, count);
     for (size_t i = 0; good && i < count; i++) {
         bool flagged = path_in(provider, words, i, &from);
         const char *path = NULL;
@@ -202,8 +203,10 @@ static bool begin_file(struct captures *c, struct buf *out, struct err *err)
     json_begin(&w, out);
     json_text(&w, view_str(c->list[c->at].original));
     return json_end(&w, err) && buf_append_str(out, ":{\"content_base64\":\"", err) &&
-           buf_room(out, (size_t)BASE64_LEN(c->size) + 2 * BASE64_LEN(CAPTURE_PIECE_BYTES), &room,
-                    err);
+           buf_room(out,
+                    (size_t)BASE64_LEN(c->size) +
+                        (size_t)2 * BASE64_LEN((size_t)CAPTURE_PIECE_BYTES),
+                    &room, err);
 }
 
 static bool end_file(struct captures *c, struct buf *out, struct err *err)
@@ -240,9 +243,11 @@ static bool read_piece(struct captures *c, struct buf *out, struct err *err)
 {
     uint8_t *piece = malloc(CAPTURE_PIECE_BYTES), *room;
     size_t len = 0;
-    bool good = piece || err_set(err, ERR_MEMORY, "no memory for a captured output");
+    bool good;
 
-    good = good && fill(c->fd, piece, CAPTURE_PIECE_BYTES, &len, err);
+    if (!piece)
+        return err_set(err, ERR_MEMORY, "no memory for a captured output");
+    good = fill(c->fd, piece, CAPTURE_PIECE_BYTES, &len, err);
     c->done += len;
     if (good && c->done > c->bytes_max)
         good = too_large(c, err);

@@ -160,15 +160,13 @@ static void read_on(struct loop *loop, struct task *task)
     struct err err;
     bool more;
 
-    if (!captures_read(&c->captures, &c->value, &more, &err)) {
+    if (!captures_read(&c->captures, &c->value, &more, &err) ||
+        (!more && !buf_append_byte(&c->value, '}', &err)))
         fail(c, &err);
-    } else if (more) {
+    else if (more)
         task_queue_long(loop, task);
-    } else if (buf_append_byte(&c->value, '}', &err)) {
+    else
         exec_finish(c->e, EXEC_OK, &c->value);
-    } else {
-        fail(c, &err);
-    }
 }
 
 /* {"stdout":…,"outputs":{…}}, the latter in pieces. */

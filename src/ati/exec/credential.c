@@ -30,6 +30,7 @@ bool secret_text_join(struct secret_text *out, const struct view *parts, size_t 
     size_t len = 0, at = 0;
     char *text;
 
+    *out = (struct secret_text){NULL, 0};
     for (size_t i = 0; i < count; i++)
         len += parts[i].len;
     text = malloc(len + 1);
@@ -193,7 +194,7 @@ static bool start_generator(struct credential *c, bool *ready, struct err *err)
 static bool start(struct credential *c, bool *ready, struct err *err)
 {
     const struct tool_provider *p = provider_of(c);
-    struct view key;
+    struct view key = VIEW("");
 
     *ready = true;
     if (p->generator)

@@ -52,9 +52,11 @@ static bool remember(struct creds *c, const char *path, struct err *err)
 {
     char **list = realloc(c->paths, (c->count + 1) * sizeof *list);
 
-    if (list)
-        c->paths = list;
-    if (!list || !(list[c->count] = strdup(path)))
+    if (!list)
+        return err_set(err, ERR_MEMORY, "no memory for a credential file");
+    c->paths = list;
+    list[c->count] = strdup(path);
+    if (!list[c->count])
         return err_set(err, ERR_MEMORY, "no memory for a credential file");
     c->count++;
     return true;
@@ -72,7 +74,8 @@ static bool path_of(const char *folder, struct view key, bool own, char **path, 
     if (asprintf(path, "%s/.creds/%.*s%s%s", folder, VIEW_ARG(key), own ? "_" : "", digits) >= 0)
         return true;
     *path = NULL;
-    return err_set(err, ERR_MEMORY, "no memory for a credential file");
+    (void)err_set(err, ERR_MEMORY, "no memory for a credential file");
+    return false;
 }
 
 static bool make_folder(const char *folder, struct err *err)

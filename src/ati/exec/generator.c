@@ -87,6 +87,7 @@ static bool expand(struct generation *g, const char *text, bool same, struct sec
     for (size_t i = 0; i < rest.len; i++)
         most += 2 * (size_t)(rest.at[i] == '$');
     parts = calloc(most, sizeof *parts);
+    *out = (struct secret_text){NULL, 0};
     if (!parts)
         return err_set(err, ERR_MEMORY, "no memory for a credential");
     while (good && rest.len) {
@@ -126,7 +127,7 @@ static bool next_record(struct view records, size_t *cursor, struct generated *o
     struct view rest = view_skip(records, *cursor);
     uint32_t lengths[2];
 
-    if (rest.len < RECORD_BYTES)
+    if (!rest.at || rest.len < RECORD_BYTES)
         return false;
     memcpy(lengths, rest.at + 1, sizeof lengths);
     out->place = (enum generator_place)rest.at[0];
@@ -503,8 +504,10 @@ static bool key_of(struct generation *g, uint8_t out[static FLIGHT_KEY_BYTES], s
     struct key_parts k = {.at = calloc(2 * most, sizeof *k.at),
                           .expanded = calloc(most, sizeof *k.expanded)};
     struct secret_text all = {NULL, 0};
-    bool good = (k.at && k.expanded) || err_set(err, ERR_MEMORY, "no memory for a credential");
+    bool good = k.at && k.expanded;
 
+    if (!good)
+        (void)err_set(err, ERR_MEMORY, "no memory for a credential");
     good =
         good && key_collect(g, &k, err) && secret_text_join(&all, k.at, k.count, err) &&
         (secret_sha256(all.at, all.len, out) || err_set(err, ERR_MEMORY, "no memory for a digest"));

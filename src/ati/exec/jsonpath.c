@@ -137,7 +137,8 @@ static bool slice(struct run *r, const struct path_selector *s, uint32_t array,
         return true;
     while (good && next_child(r->doc, array, &left, &at, &child))
         good = add(r, &all, child);
-    for (wanted = start; good && (s->step > 0 ? wanted < end : wanted > end); wanted += s->step)
+    for (wanted = start; good && all.at && (s->step > 0 ? wanted < end : wanted > end);
+         wanted += s->step)
         good = add(r, out, all.at[wanted]);
     nodes_done(&all);
     return good;

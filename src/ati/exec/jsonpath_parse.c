@@ -116,7 +116,7 @@ static void put_code(struct path *path, uint32_t c)
 
 static bool unicode(struct parser *p)
 {
-    uint32_t code, low = 0;
+    uint32_t code = 0, low = 0;
 
     if (!hex4(p, &code))
         return false;

@@ -12,6 +12,12 @@
 enum { FORM_TIMES = 18, FORM_MORE = 64 };
 enum { MASK_SECRET_MAX = 64 * 1024 }; /* longer ones are certificates: nobody echoes those */
 
+/* As buf_view, in a form that analysers follow: without memory there are no bytes. */
+static struct view bytes_of(const struct buf *b)
+{
+    return b->area ? buf_view(b) : VIEW("");
+}
+
 /* Appends text with every needle masked. Only called when there is one. */
 static bool replace(struct view text, struct view needle, struct buf *out, struct err *err)
 {
@@ -31,11 +37,11 @@ static bool mask_form(struct buf *text, struct view needle, struct err *err)
 {
     struct buf out;
 
-    if (!view_find_text(buf_view(text), needle))
+    if (!view_find_text(bytes_of(text), needle))
         return true;
     buf_init(&out, text->max,
              text->what); /* no form is shorter than the word that takes its place */
-    if (!replace(buf_view(text), needle, &out, err)) {
+    if (!replace(bytes_of(text), needle, &out, err)) {
         keyring_wipe(&out);
         buf_done(&out);
         return false;
@@ -58,7 +64,7 @@ static bool mask_json(struct buf *text, struct view secret, struct buf *form, st
     json_text(&w, secret);
     if (!json_end(&w, err))
         return false;
-    quoted = buf_view(form);
+    quoted = bytes_of(form);
     quoted = view_from(quoted.at + 1, quoted.len - 2);
     if (!mask_form(text, quoted, err))
         return false;
@@ -68,7 +74,7 @@ static bool mask_json(struct buf *text, struct view secret, struct buf *form, st
     for (size_t i = 0; i < quoted.len; i++)
         if (!buf_append(form, quoted.at[i] == '/' ? VIEW("\\/") : view_from(quoted.at + i, 1), err))
             return false;
-    return mask_form(text, view_skip(buf_view(form), len), err);
+    return mask_form(text, view_skip(bytes_of(form), len), err);
 }
 
 /* Base64 of what begins with the secret, as in Basic, or with blanks of its own in front: the characters that do not depend on what
@@ -110,7 +116,7 @@ static bool mask_url(struct buf *text, struct view secret, struct buf *form, str
         if (!buf_append(form, plain ? view_from(&c, 1) : view_from(escape, 3), err))
             return false;
     }
-    return same || mask_form(text, buf_view(form), err);
+    return same || mask_form(text, bytes_of(form), err);
 }
 
 static bool mask_one(struct buf *text, bool json, struct view secret, struct buf *form,

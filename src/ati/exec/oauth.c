@@ -149,7 +149,7 @@ static bool read_answer(struct oauth *o, struct client_answer *a, struct err *er
 {
     struct secret_text token = {NULL, 0};
     char shown[SHOWN_MAX * 4 + 8];
-    uint64_t keep_ms;
+    uint64_t keep_ms = 0;
     bool good;
 
     if (a->end.outcome != CLIENT_OK)

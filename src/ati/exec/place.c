@@ -42,6 +42,12 @@ struct placing {
     struct err *err;
 };
 
+/* As buf_view, in a form that analysers follow: without memory there are no bytes. */
+static struct view bytes_of(const struct buf *b)
+{
+    return b->area ? buf_view(b) : VIEW("");
+}
+
 bool place_field_refused(const struct tool_provider *provider, struct view name)
 {
     static const char *const refused[] = {"authorization",
@@ -279,7 +285,7 @@ static bool find_destination(const struct placing *p, const struct argument *a,
     *d = (struct destination){.place = IN_BODY};
     if (!place_text(a->doc, a->key, name, p->err))
         return false;
-    d->wire = buf_view(name);
+    d->wire = bytes_of(name);
     if (!p->located) {
         d->place =
             sends_body(p->tool->method) || p->tool->method == METHOD_DELETE ? IN_BODY : IN_QUERY;
@@ -383,7 +389,7 @@ static bool write_endpoint(struct placing *p, struct view endpoint, struct buf *
         endpoint = view_skip(endpoint, close + 1);
     }
     /* Two values side by side may make what neither is: a way up. */
-    return dot_segments(view_skip(buf_view(out), start)) == dots ||
+    return dot_segments(view_skip(bytes_of(out), start)) == dots ||
            err_set(p->err, ERR_SYNTAX, "Invalid path parameters: they make a segment of dots");
 }
 
@@ -411,11 +417,11 @@ static bool write_url(struct placing *p)
         return false;
     if (!write_endpoint(p, endpoint, url))
         return false;
-    p->out->has_query = view_find(buf_view(url), '?') < buf_len(url);
+    p->out->has_query = view_find(bytes_of(url), '?') < buf_len(url);
     if (!p->query.any)
         return true;
     if (!buf_append_byte(url, p->out->has_query ? '&' : '?', p->err) ||
-        !buf_append(url, buf_view(&p->query_text), p->err))
+        !buf_append(url, bytes_of(&p->query_text), p->err))
         return false;
     p->out->has_query = true;
     return true;
@@ -432,7 +438,7 @@ static bool add_field(struct placing *p, struct view name, struct view value)
         return err_set(p->err, ERR_MEMORY, "no memory for arguments");
     out->fields = list;
     f = &list[out->field_count];
-    f->name = strndup((const char *)name.at, name.len);
+    f->name = name.len ? strndup((const char *)name.at, name.len) : strdup("");
     f->value = value.len ? strndup((const char *)value.at, value.len) : strdup("");
     if (!f->name || !f->value) {
         free(f->name);
@@ -445,7 +451,7 @@ static bool add_field(struct placing *p, struct view name, struct view value)
 
 static bool good_value(struct view v)
 {
-    for (size_t i = 0; i < v.len; i++)
+    for (size_t i = 0; v.at && i < v.len; i++)
         if ((v.at[i] < ' ' && v.at[i] != '\t') || v.at[i] == 0x7F)
             return false;
     return true;
@@ -464,11 +470,11 @@ static bool put_header(struct placing *p, const struct argument *a, struct desti
     buf_init(&value, HTTP_LINE_BYTES_MAX, "header parameter");
     d->how.octets = OCTETS_ALL;
     good = place_inline(&value, d->wire, a->doc, a->value, &d->how, NULL, NULL, p->err);
-    if (good && !good_value(buf_view(&value)))
+    if (good && !good_value(bytes_of(&value)))
         good = err_set(p->err, ERR_SYNTAX,
                        "Invalid header parameter '%.*s': it holds a control character",
                        VIEW_ARG(shown));
-    good = good && add_field(p, d->wire, view_trim_ows(buf_view(&value)));
+    good = good && add_field(p, d->wire, view_trim_ows(bytes_of(&value)));
     buf_done(&value);
     return good;
 }
@@ -578,7 +584,7 @@ static bool put_argument(struct placing *p, const struct argument *a, struct buf
     case IN_COOKIE:
         return put_cookie(p, a, &d);
     case IN_BODY:
-        return put_body(p, a, &d, buf_view(name));
+        return put_body(p, a, &d, bytes_of(name));
     }
     return true;
 }
@@ -593,7 +599,7 @@ static bool put_arguments(struct placing *p)
         good = put_argument(p, &p->list[i], &name);
     buf_done(&name);
     return good && end_body(p) && write_url(p) &&
-           (!buf_len(&p->cookie) || add_field(p, VIEW("Cookie"), buf_view(&p->cookie)));
+           (!buf_len(&p->cookie) || add_field(p, VIEW("Cookie"), bytes_of(&p->cookie)));
 }
 
 bool place_arguments(const struct tool *tool, struct view arguments, struct placement *out,

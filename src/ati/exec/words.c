@@ -63,9 +63,11 @@ static bool options(struct words *w, const struct json_doc *doc, struct err *err
 {
     uint32_t count = doc->tokens[0].count, key = json_first(0), n = 0;
     struct option *list = calloc(count + 1, sizeof *list);
-    bool good = list || err_set(err, ERR_MEMORY, "no memory for arguments");
+    bool good = true;
     size_t len;
 
+    if (!list)
+        return err_set(err, ERR_MEMORY, "no memory for arguments");
     for (; good && n < count; n++) {
         list[n].value = doc->tokens[key].next;
         good = json_string_new(doc, key, &list[n].key, &len) ||
@@ -79,7 +81,7 @@ static bool options(struct words *w, const struct json_doc *doc, struct err *err
     for (uint32_t i = 0; good && i < n; i++)
         if (json_member(doc, 0, list[i].key) == list[i].value) /* the last of equal ones */
             good = add_option(w, doc, &list[i], err);
-    for (uint32_t i = 0; list && i < n; i++)
+    for (uint32_t i = 0; i < n; i++)
         free(list[i].key);
     free(list);
     return good;
