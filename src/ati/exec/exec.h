@@ -6,11 +6,14 @@
  * struct exec_shared: tokens of OAuth2, outputs of generators, MCP connections.
  * A call that is cancelled (the client left) ends its request or kills its children.
  *
- * Memory   a call lends its request until done; the result is the receiver's to take. Results are bounded: EXEC_RESULT_BYTES_MAX.
- * Secrets  taken from the snapshot's keyring when they are needed, never in errors; buffers that held one are wiped.
+ * Memory   a call lends its request until done; the result is the receiver's to take. Results are bounded: EXEC_RESULT_BYTES_MAX; with files that a
+ *          program wrote, by ATI_CLI_MAX_OUTPUT_BYTES for each and 1 GiB for all.
+ * Secrets  taken from the snapshot's keyring when they are needed, never in errors; buffers that held one are wiped. What an answer
+ *          echoes of those that its call used is masked.
  *
- * Read in order   exec.c; http.c place.c (parameters) credential.c oauth.c answer.c; cli.c capture.c creds.c; mcp.c; files.c
- *                 download.c upload.c gcs.c gcs_token.c fal.c; generator.c; jsonpath.c */
+ * Read in order   exec.c; http.c place.c style.c encode.c (parameters) credential.c oauth.c flight.c answer.c mask.c; cli.c words.c capture.c
+ *                 creds.c temporary.c; mcp.c; files.c
+ *                 download.c upload.c gcs.c gcs_token.c fal.c; generator.c; jsonpath.c jsonpath_parse.c */
 #pragma once
 
 #include "ati/snapshot/snapshot.h"
@@ -29,9 +32,11 @@ struct exec_shared_options {
     char **environment;      /* of this process: what children may see of it; ATI_* limits */
     enum client_reach reach; /* ATI_SSRF_PROTECTION */
 };
+/* Removes what gateways that were killed have left in TMPDIR. */
 MUST_USE bool exec_shared_new(const struct exec_shared_options *options, struct exec_shared **out,
                               struct err *err);
-void exec_shared_free(struct exec_shared *s);
+void exec_shared_free(
+    struct exec_shared *s); /* when no loop of its executors runs any more; NULL is fine */
 /* ATI_SSRF_PROTECTION: "1", "true": CLIENT_PUBLIC; "warn": CLIENT_WARN; else CLIENT_ANYWHERE. */
 enum client_reach exec_reach_from(char **environment);
 
