@@ -66,6 +66,7 @@ def test_broken_keys_of_tokens_stop_the_start(tmp_path):
                     {"ATI_JWT_PUBLIC_KEY": str(ATI)}):
         done = start_fails(folder, **environ)
         assert "ATI_JWT" in done.stderr, done.stderr
+        assert "ATI proxy server starting" not in done.stderr
 
 
 def test_an_open_gateway_is_for_loopback(tmp_path):

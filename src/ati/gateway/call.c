@@ -80,8 +80,9 @@ static bool add_word(struct work *k, const struct json_doc *doc, uint32_t token)
         struct buf compact;
 
         buf_init(&compact, SIZE_MAX, "argument");
-        if (json_render(doc, token, JSON_COMPACT, false, &compact, NULL))
-            text = strndup((const char *)buf_view(&compact).at, buf_len(&compact));
+        if (json_render(doc, token, JSON_COMPACT, false, &compact, NULL) &&
+            buf_append_byte(&compact, '\0', NULL))
+            text = (char *)take(compact.area);
         buf_done(&compact);
     }
     if (!text)

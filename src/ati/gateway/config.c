@@ -7,7 +7,13 @@
 
 #include "base/poison.h"
 
-enum { PORT_MAX = 65535, DRAIN_S_MAX = 24 * 3600, DRIFT_S_MAX = 24 * 3600, KEEP_MAX = 1000 };
+enum {
+    PORT_MAX = 65535,
+    DRAIN_S_MAX = 24 * 3600,
+    DRIFT_S_MAX = 24 * 3600,
+    KEEP_MAX = 1000,
+    CONNECTIONS_MAX = 1000000
+};
 
 static const char *variable(char **environment, const char *name)
 {
@@ -66,8 +72,14 @@ static bool set_bind(const char *value, const char **out, struct err *err)
     return true;
 }
 
-bool gateway_config_set(struct gateway_config *c, const char *name, const char *value,
-                        struct err *err)
+static bool set_audit_rotate(const char *value, uint64_t *out, struct err *err)
+{
+    return text_size(view_str(value), out) ||
+           err_set(err, ERR_USAGE, "--audit-rotate: \"%.64s\" is no size; write for example 100MiB",
+                   value);
+}
+
+static bool set_switch(struct gateway_config *c, const char *name)
 {
     struct {
         const char *name;
@@ -76,55 +88,90 @@ bool gateway_config_set(struct gateway_config *c, const char *name, const char *
                           {"migrate", &c->migrate},
                           {"enable-passthrough", &c->enable_passthrough},
                           {"allow-open", &c->allow_open}};
-    struct {
-        const char *name;
-        const char **out;
-    } const texts[] = {{"ati-dir", &c->folder},
-                       {"sig-exempt-paths", &c->signature_exempt},
-                       {"metrics-listen", &c->metrics_listen},
-                       {"allowed-origins", &c->origins}};
-    uint64_t n = 0;
 
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
         if (strcmp(name, switches[i].name) == 0)
             return *switches[i].out = true;
+    return false;
+}
+
+static bool set_text(struct gateway_config *c, const char *name, const char *value)
+{
+    struct {
+        const char *name, **out;
+    } const texts[] = {{"ati-dir", &c->folder},
+                       {"sig-exempt-paths", &c->signature_exempt},
+                       {"metrics-listen", &c->metrics_listen},
+                       {"allowed-origins", &c->origins}};
+
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(name, texts[i].name) == 0) {
             *texts[i].out = value;
             return true;
         }
+    return false;
+}
+
+/* What is a number; *known: name is one of them. */
+static bool set_number(struct gateway_config *c, const char *name, const char *value, bool *known,
+                       struct err *err)
+{
+    static const struct {
+        const char *name;
+        uint64_t most;
+    } numbers[] = {{"port", PORT_MAX},
+                   {"sig-drift-seconds", DRIFT_S_MAX},
+                   {"workers", GATEWAY_WORKERS_MAX},
+                   {"drain-seconds", DRAIN_S_MAX},
+                   {"max-connections", CONNECTIONS_MAX},
+                   {"audit-keep", KEEP_MAX}};
+    size_t i = 0;
+    uint64_t n;
+
+    while (i < sizeof numbers / sizeof *numbers && strcmp(name, numbers[i].name) != 0)
+        i++;
+    *known = i < sizeof numbers / sizeof *numbers;
+    if (!*known)
+        return true;
+    if (!number(name, value, numbers[i].most, &n, err))
+        return false;
+    switch (i) {
+    case 0:
+        c->port = (uint16_t)n;
+        break;
+    case 1:
+        c->signature_drift_s = n;
+        break;
+    case 2:
+        c->workers = (unsigned)n;
+        break;
+    case 3:
+        c->drain_ms = n * 1000;
+        break;
+    case 4:
+        c->connections_max = n ? (unsigned)n : GATEWAY_CONNECTIONS;
+        break;
+    default:
+        c->audit_keep = (unsigned)n;
+        break;
+    }
+    return true;
+}
+
+bool gateway_config_set(struct gateway_config *c, const char *name, const char *value,
+                        struct err *err)
+{
+    bool known;
+
+    if (set_switch(c, name) || set_text(c, name, value))
+        return true;
     if (strcmp(name, "bind") == 0)
         return set_bind(value, &c->bind, err);
     if (strcmp(name, "sig-verify-mode") == 0)
         return set_mode(value, &c->signature_mode, err);
-    if (strcmp(name, "port") == 0) {
-        if (!number(name, value, PORT_MAX, &n, err))
-            return false;
-        c->port = (uint16_t)n;
-    } else if (strcmp(name, "sig-drift-seconds") == 0) {
-        return number(name, value, DRIFT_S_MAX, &c->signature_drift_s, err);
-    } else if (strcmp(name, "workers") == 0) {
-        if (!number(name, value, GATEWAY_WORKERS_MAX, &n, err))
-            return false;
-        c->workers = (unsigned)n;
-    } else if (strcmp(name, "drain-seconds") == 0) {
-        if (!number(name, value, DRAIN_S_MAX, &n, err))
-            return false;
-        c->drain_ms = n * 1000;
-    } else if (strcmp(name, "max-connections") == 0) {
-        if (!number(name, value, 1000000, &n, err))
-            return false;
-        c->connections_max = n ? (unsigned)n : GATEWAY_CONNECTIONS;
-    } else if (strcmp(name, "audit-rotate") == 0) {
-        return text_size(view_str(value), &c->audit_rotate_bytes) ||
-               err_set(err, ERR_USAGE,
-                       "--audit-rotate: \"%.64s\" is no size; write for example 100MiB", value);
-    } else if (strcmp(name, "audit-keep") == 0) {
-        if (!number(name, value, KEEP_MAX, &n, err))
-            return false;
-        c->audit_keep = (unsigned)n;
-    } else {
-        return err_set(err, ERR_USAGE, "--%s: there is no such flag", name);
-    }
-    return true;
+    if (strcmp(name, "audit-rotate") == 0)
+        return set_audit_rotate(value, &c->audit_rotate_bytes, err);
+    if (!set_number(c, name, value, &known, err))
+        return false;
+    return known || err_set(err, ERR_USAGE, "--%s: there is no such flag", name);
 }

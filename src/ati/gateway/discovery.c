@@ -9,8 +9,8 @@
 /* A server that is being asked. */
 struct asked {
     struct discovery *discovery;
-    struct tool_provider *provider;
-    struct exec_listing *listing; /* NULL: the place is free */
+    const struct tool_provider *provider; /* of the snapshot that is asked */
+    struct exec_listing *listing;         /* NULL: the place is free */
     struct timer timer;
 };
 
@@ -52,7 +52,6 @@ bool discovery_new(struct gateway *g, struct discovery **out, struct err *err)
 static void release(struct asked *a)
 {
     timer_cancel(&a->timer);
-    tool_provider_unref(a->provider);
     a->provider = NULL;
     a->listing = NULL;
 }
@@ -171,7 +170,7 @@ bool discovery_known(struct discovery *d, struct catalog *c, struct catalog **ou
 {
     for (size_t i = 0; i < d->known_count; i++) {
         const struct tool_provider *p = catalog_provider(c, view_str(d->known[i].provider));
-        struct catalog *next;
+        struct catalog *next = NULL;
         bool good;
 
         if (!p || p->handler != HANDLER_MCP)
@@ -247,7 +246,7 @@ static void timed_out(struct loop *loop, struct timer *timer)
     go_on(a->discovery);
 }
 
-static bool ask(struct discovery *d, struct asked *a, struct tool_provider *p)
+static bool ask(struct discovery *d, struct asked *a, const struct tool_provider *p)
 {
     struct gateway *g = d->gateway;
     struct err err;
@@ -258,7 +257,7 @@ static bool ask(struct discovery *d, struct asked *a, struct tool_provider *p)
         a->listing = NULL;
         return false;
     }
-    a->provider = tool_provider_ref(p);
+    a->provider = p;
     timer_set(g->loop, &a->timer, loop_now_ms(g->loop) + DISCOVERY_MS);
     return true;
 }
@@ -276,7 +275,7 @@ static void go_on(struct discovery *d)
             const struct tool_provider *p = catalog_provider_at(d->snapshot->catalog, d->next++);
 
             if (p->handler == HANDLER_MCP)
-                (void)!ask(d, a, (struct tool_provider *)(uintptr_t)p);
+                (void)!ask(d, a, p);
         }
         busy += a->listing != NULL;
     }

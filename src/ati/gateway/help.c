@@ -259,7 +259,7 @@ static struct help *help_new(struct request *r)
     h->request = r;
     buf_init(&h->url, CLIENT_URL_BYTES_MAX, "URL");
     buf_init(&h->credential, KEYRING_BYTES_MAX, "credential");
-    buf_init(&h->body, PROMPT_BYTES_MAX * 2, "question");
+    buf_init(&h->body, (size_t)PROMPT_BYTES_MAX * 2, "question");
     return h;
 }
 

@@ -40,7 +40,7 @@ static void tell(const struct invocation *i)
               F_STR("sandbox_id", r->caller->sandbox_id), F_STR("request_id", r->id));
     if (!log_wants(log, LOG_DEBUG))
         return;
-    buf_init(&shown, LOG_TEXT_MAX * 8, "arguments");
+    buf_init(&shown, (size_t)LOG_TEXT_MAX * 8, "arguments");
     if (audit_arguments(i->order.arguments, &shown, NULL))
         log_event(log, LOG_DEBUG, "call.arguments", "tool call arguments",
                   F_STR("tool", i->tool->name), F_VIEW("args", buf_view(&shown)),
