@@ -340,6 +340,8 @@ static void print_on_terminal(struct view text)
 
 void cli_print(struct view text)
 {
+    if (!text.at)
+        return;
     if (isatty(STDOUT_FILENO))
         print_on_terminal(text);
     else
