@@ -207,7 +207,7 @@ define stamp
 $(B)/$(1): FORCE
 	@mkdir -p $$(@D); printf '%s\n' '$$(subst ','\'',$(2))' | cmp -s - $$@ || printf '%s\n' '$$(subst ','\'',$(2))' >$$@
 endef
-$(eval $(call stamp,flags,$$(LINK)))
+$(eval $(call stamp,flags,$$(LINK) $$(COMPILE_CXX)))
 $(eval $(call stamp,version,$$(VERSION_TEXT)))
 $(eval $(call stamp,sources,$$(SRCS) $$(SRCS_CXX)))
 
