@@ -72,7 +72,7 @@ static int tear_down(void **state)
 static struct catalog *load(void)
 {
     struct manifest_set set;
-    struct catalog *c;
+    struct catalog *c = NULL;
     struct err err;
 
     if (!manifest_load(folder, NOW, hear, NULL, &set, &err) || !catalog_new(&set, &c, &err))
@@ -256,7 +256,7 @@ static void permanent_providers_win_over_cached_ones(void **state)
 
 static struct catalog *load_all(void)
 {
-    struct catalog *c;
+    struct catalog *c = NULL;
     struct err err;
 
     if (!catalog_load(folder, NOW, hear, NULL, &c, &err))
@@ -453,7 +453,7 @@ static void a_discovery_makes_a_new_catalog(void **state)
 static struct caller *caller_of(const char *scope)
 {
     const struct caller_claims claims = {.subject = VIEW("s"), .scope = view_str(scope)};
-    struct caller *c;
+    struct caller *c = NULL;
 
     assert_true(caller_new(&claims, &c, NULL));
     return c;
