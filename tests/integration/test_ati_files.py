@@ -170,7 +170,7 @@ def test_mistakes_of_a_caller(gateway, server):
     for arguments, status, text in [
         ({}, 400, "Missing required argument: url"),
         ({"url": there.url, "headers": {"Host": "x"}}, 400, "Invalid extra header 'Host': "),
-        ({"url": there.url, "timeout": 0}, 400, "Invalid argument 'timeout': "),
+        ({"url": there.url, "timeout": 0}, 400, "Invalid argument 'timeout': must be > 0"),
         ({"url": "nonsense"}, 502, "Invalid URL: "),
         ({"url": there.url + "/gone?key=hidden"}, 410, f"Upstream returned status 410 for '{there.url}/gone': " + "y" * 512),
     ]:
@@ -256,7 +256,7 @@ def storage(server, account, tmp_path, gateway):
 
 
 def upload(one, content, **arguments):
-    return one.call("file_manager:upload", {"content_base64": base64.b64encode(content).decode(), **arguments})
+    return one.call("file_manager:upload", {"filename": "x", "content_base64": base64.b64encode(content).decode(), **arguments})
 
 
 def test_an_upload_into_a_bucket(storage):
@@ -290,9 +290,11 @@ def test_uploads_that_cannot_be(storage):
         ("!!!!", {}, 400, "Invalid base64 in upload payload: "),
         ("", {"destination": "elsewhere"}, 403, "Unknown upload destination 'elsewhere' — not in the operator's allowlist"),
     ]:
-        got, answer = one.call("file_manager:upload", {"content_base64": content, **arguments})
+        got, answer = one.call("file_manager:upload", {"filename": "x", "content_base64": content, **arguments})
         assert got == status and answer["error"].startswith(text), answer
-    assert one.call("file_manager:upload", {})[0] == 400
+    for missing in "filename", "content_base64":
+        given = {name: "eA==" for name in ("filename", "content_base64") if name != missing}
+        assert one.call("file_manager:upload", given) == (400, {"result": None, "error": f"Missing required argument: {missing}"})
     assert not storage.objects
 
 

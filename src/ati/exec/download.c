@@ -28,9 +28,10 @@ struct download {
     struct files_call files;
     char *url, *content_type;
     uint64_t max, size;
-    struct client_field fields[FIELDS_MAX];
+    struct client_field fields[FIELDS_MAX + 1]; /* and Accept */
     char *names[FIELDS_MAX], *values[FIELDS_MAX];
     size_t field_count;
+    bool accepts; /* a field of the caller's says what */
     const char *allowlist;
     char *not_listed; /* the host that the allowlist refused */
     int status;
@@ -93,11 +94,13 @@ static bool add_field(struct download *d, char *name, char *value)
     d->fields[n] =
         (struct client_field){view_str(name), view_str(value),
                               !among(view_str(name), harmless, sizeof harmless / sizeof *harmless)};
+    d->accepts = d->accepts || view_eq_nocase(view_str(name), VIEW("Accept"));
     if (among(view_str(name), ours, sizeof ours / sizeof *ours))
-        return refuse(d, name, "it is not the caller's to set");
+        return refuse(d, name, "header is not allowed");
     if (!http_is_token(view_str(name)))
-        return refuse(d, name, "this is no name of a header");
-    return http_is_value(view_str(value)) || refuse(d, name, "its value holds a control character");
+        return refuse(d, name, "header name contains invalid characters");
+    return http_is_value(view_str(value)) ||
+           refuse(d, name, "header value contains invalid characters");
 }
 
 static char *value_of(const struct json_doc *doc, uint32_t at)
@@ -131,7 +134,7 @@ static bool fields_of(struct download *d, const struct json_doc *doc, uint32_t o
     uint32_t key = json_first(object);
 
     if (doc->tokens[object].kind != JSON_OBJECT)
-        return bad_headers(d, "expected an object");
+        return bad_headers(d, "must be a JSON object or JSON string");
     if (doc->tokens[object].count > FIELDS_MAX)
         return bad_headers(d, "expected at most 64 of them");
     for (uint32_t i = 0; i < doc->tokens[object].count; i++) {
@@ -143,10 +146,12 @@ static bool fields_of(struct download *d, const struct json_doc *doc, uint32_t o
             return bad_headers(d, "a name holds a NUL or half a character");
         if (doc->tokens[value].kind == JSON_NULL || doc->tokens[value].kind == JSON_ARRAY ||
             doc->tokens[value].kind == JSON_OBJECT) {
-            bool said = refuse(d, name, "expected a string, a number, true or false");
-
+            exec_fail(
+                d->files.e, EXEC_FILES, HTTP_BAD_REQUEST,
+                "Invalid argument 'headers': value for '%s' must be a string, number, or bool",
+                name);
             free(name);
-            return said;
+            return false;
         }
         if (!add_field(d, name, value_of(doc, value)))
             return false;
@@ -175,7 +180,7 @@ static bool read_fields(struct download *d)
         good = fields_of(d, &tree.doc, 0);
         json_unload(&tree);
     } else {
-        (void)bad_headers(d, "expected an object, or its JSON text");
+        (void)bad_headers(d, "invalid JSON");
     }
     secret_wipe(text, strlen(text));
     free(text);
@@ -257,22 +262,25 @@ static bool good_status(const struct download *d)
 static void head(void *context, const struct http_head *h)
 {
     struct download *d = context;
-    struct view type = VIEW("application/octet-stream"), length;
+    struct view type, length;
     uint64_t announced = 0;
+    bool good = true;
     uint8_t *room;
 
     d->status = h->status;
     d->files.e->result.upstream_status = h->status;
     if (!good_status(d))
         return;
-    (void)!http_field(h, VIEW("Content-Type"), &type);
-    d->content_type = strndup((const char *)type.at, type.len);
+    if (http_field(h, VIEW("Content-Type"), &type)) {
+        d->content_type = strndup((const char *)type.at, type.len);
+        good = d->content_type != NULL;
+    }
     if (http_field(h, VIEW("Content-Length"), &length))
         (void)!text_u64(length, INT64_MAX, true, &announced);
     if (announced > d->max) {
         stop(d);
         too_large(d);
-    } else if (!d->content_type || !buf_append_str(&d->json, content_key, NULL) ||
+    } else if (!good || !buf_append_str(&d->json, content_key, NULL) ||
                !buf_room(&d->json, BASE64_LEN((size_t)announced) + 1, &room, NULL)) {
         stop(d);
         (void)!files_memory(&d->files);
@@ -348,7 +356,10 @@ static bool write_rest(struct download *d)
     json_begin(&w, &tail);
     json_object(&w);
     json_key(&w, "content_type");
-    json_text(&w, view_str(d->content_type));
+    if (d->content_type)
+        json_text(&w, view_str(d->content_type));
+    else
+        json_null(&w);
     json_key(&w, "size_bytes");
     json_u64(&w, d->size);
     json_key(&w, "source_url");
@@ -414,6 +425,9 @@ static bool ask(struct download *d, uint64_t timeout_s, bool follows, struct err
         .timeout_ms = (timeout_s < TIMEOUT_S_MAX ? timeout_s : TIMEOUT_S_MAX) * 1000,
     };
 
+    if (!d->accepts)
+        d->fields[request.field_count++] =
+            (struct client_field){VIEW("Accept"), VIEW("*/*"), false};
     d->allowlist = exec_variable(shared->environment, "ATI_DOWNLOAD_ALLOWLIST");
     d->files.call = client_start(e->executor->client, &request, &receiver, d, err);
     return d->files.call != NULL;
@@ -423,7 +437,6 @@ bool download_start(struct execution *e, struct err *err)
 {
     struct download *d = calloc(1, sizeof *d);
     uint64_t timeout_s;
-    bool follows;
 
     if (!d)
         return err_set(err, ERR_MEMORY, "no memory for a download");
@@ -434,11 +447,12 @@ bool download_start(struct execution *e, struct err *err)
         return false;
     if (!files_text(&d->files, "url", true, &d->url) ||
         !files_number(&d->files, "max_bytes", "max-bytes", FILES_DOWNLOAD_BYTES, &d->max) ||
-        !files_number(&d->files, "timeout", NULL, FILES_DOWNLOAD_S, &timeout_s) ||
-        !files_bool(&d->files, "follow_redirects", true, &follows) || !read_fields(d))
+        !files_number(&d->files, "timeout", NULL, FILES_DOWNLOAD_S, &timeout_s) || !read_fields(d))
         return true; /* it has failed */
+    if (!d->url[0])
+        return !files_missing(&d->files, "url");
     d->max = d->max < FILES_BYTES_MAX ? d->max : FILES_BYTES_MAX;
     buf_init(&d->json, BASE64_LEN((size_t)d->max) + (size_t)2 * TAIL_BYTES + 6 * strlen(d->url),
              "result");
-    return ask(d, timeout_s, follows, err);
+    return ask(d, timeout_s, files_bool(&d->files, "follow_redirects", true), err);
 }

@@ -105,6 +105,7 @@ static bool read_token(struct fal *f, struct view body, struct err *err)
     struct view parts[3];
     struct http_url url;
     struct json_tree tree;
+    char shown[FILES_URL_SHOWN];
     bool good;
 
     if (!json_load_loose(body, ANSWER_VALUES_MAX, &tree, NULL))
@@ -123,8 +124,9 @@ static bool read_token(struct fal *f, struct view body, struct err *err)
         exec_secret(f->u->files.e, view_skip(secret_text_view(&f->token), type.len + 1));
         secret_text_done(&f->url);
         good = http_url_split(secret_text_view(&base), &url, err) &&
-               (url.https || err_set(err, ERR_DENIED, "its base_url is not https")) &&
-               join_url(secret_text_view(&base), "/files/upload", &f->url, err);
+               join_url(secret_text_view(&base), "/files/upload", &f->url, err) &&
+               (url.https || err_set(err, ERR_DENIED, "refusing non-HTTPS URL from server: %s",
+                                     files_url_shown(f->url.at, shown)));
     }
     secret_text_done(&token);
     secret_text_done(&type);

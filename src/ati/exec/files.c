@@ -57,22 +57,23 @@ static uint32_t find(const struct files_call *f, const char *name)
     return at && doc->tokens[at].kind != JSON_NULL ? at : 0;
 }
 
+bool files_missing(struct files_call *f, const char *name)
+{
+    exec_fail(f->e, EXEC_FILES, HTTP_BAD_REQUEST, "Missing required argument: %s", name);
+    return false;
+}
+
 bool files_text(struct files_call *f, const char *name, bool required, char **out)
 {
+    const struct json_doc *doc = &f->arguments.doc;
     uint32_t at = find(f, name);
     size_t len;
 
     *out = NULL;
-    if (!at && !required)
-        return true;
-    if (!at) {
-        exec_fail(f->e, EXEC_FILES, HTTP_BAD_REQUEST, "Missing required argument: %s", name);
-        return false;
-    }
-    if (f->arguments.doc.tokens[at].kind != JSON_STRING)
-        return invalid(f, name, "expected a string");
-    return json_string_new(&f->arguments.doc, at, out, &len) ||
-           invalid(f, name, "it holds a NUL or half a character");
+    if (at && doc->tokens[at].kind == JSON_STRING)
+        return json_string_new(doc, at, out, &len) ||
+               invalid(f, name, "holds a NUL or half a character");
+    return !required || files_missing(f, name);
 }
 
 bool files_number(struct files_call *f, const char *name, const char *alias, uint64_t fallback,
@@ -80,28 +81,31 @@ bool files_number(struct files_call *f, const char *name, const char *alias, uin
 {
     const struct json_doc *doc = &f->arguments.doc;
     uint32_t at = find(f, name);
-    struct view text;
+    bool text;
 
     *out = fallback;
     if (!at && alias)
         at = find(f, alias);
     if (!at)
         return true;
-    text = text_trim(json_span(doc, at));
-    return ((doc->tokens[at].kind == JSON_NUMBER || doc->tokens[at].kind == JSON_STRING) &&
-            text_u64(text, INT64_MAX, true, out) && *out > 0) ||
-           invalid(f, name, "expected a whole number over 0");
+    text = doc->tokens[at].kind == JSON_STRING;
+    if ((!text && doc->tokens[at].kind != JSON_NUMBER) ||
+        !text_u64(text_trim(json_span(doc, at)), INT64_MAX, true, out))
+        return invalid(f, name,
+                       text ? "invalid digit found in string" : "must be a positive integer");
+    return *out > 0 || invalid(f, name, "must be > 0");
 }
 
-bool files_bool(struct files_call *f, const char *name, bool fallback, bool *out)
+bool files_bool(const struct files_call *f, const char *name, bool fallback)
 {
     const struct json_doc *doc = &f->arguments.doc;
     uint32_t at = find(f, name);
+    bool value = fallback;
 
-    *out = fallback;
-    return !at || json_boolean(doc, at, out) ||
-           (doc->tokens[at].kind == JSON_STRING && text_bool(json_span(doc, at), out)) ||
-           invalid(f, name, "expected true or false");
+    if (at && !json_boolean(doc, at, &value) &&
+        (doc->tokens[at].kind != JSON_STRING || !text_bool(json_span(doc, at), &value)))
+        return fallback;
+    return value;
 }
 
 const char *files_url_shown(const char *url, char out[static FILES_URL_SHOWN])

@@ -29,13 +29,14 @@ MUST_USE bool download_start(struct execution *e, struct err *err);
 MUST_USE bool upload_start(struct execution *e, struct err *err);
 
 /* files.c: arguments. False: the call has failed with 400, as the argument's name says. */
-/* *out: the caller's; NULL when it is not there and not required. */
+/* *out: the caller's; NULL when there is no such text and it is not required. */
 MUST_USE bool files_text(struct files_call *f, const char *name, bool required, char **out);
 /* A number or its text, over 0. alias: another name, or NULL. */
 MUST_USE bool files_number(struct files_call *f, const char *name, const char *alias,
                            uint64_t fallback, uint64_t *out);
-MUST_USE bool files_bool(struct files_call *f, const char *name, bool fallback, bool *out);
-MUST_USE bool files_memory(struct files_call *f); /* fails the call */
+bool files_bool(const struct files_call *f, const char *name, bool fallback); /* or its text */
+MUST_USE bool files_missing(struct files_call *f, const char *name);          /* fails the call */
+MUST_USE bool files_memory(struct files_call *f);                             /* fails the call */
 /* A URL as errors show it: without user info and query. Returns out. */
 enum { FILES_URL_SHOWN = 512 };
 const char *files_url_shown(const char *url, char out[static FILES_URL_SHOWN]);

@@ -80,7 +80,8 @@ static bool sign(struct view pem, struct view text, uint8_t *out, size_t *n, str
     bool good = false;
 
     if (!key)
-        (void)err_set(err, ERR_CONFIG, "private_key is no RSA key in PEM");
+        (void)err_set(err, ERR_CONFIG,
+                      "Invalid service account JSON: private_key is no RSA key in PEM");
     else
         good = (context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
                 EVP_DigestSign(context, out, n, text.at, text.len) == 1) ||
@@ -159,7 +160,7 @@ static bool member(const struct json_doc *doc, const char *name, bool required,
 
     if ((at && json_string_new(doc, at, &out->at, &out->len)) || (!at && !required))
         return true;
-    return err_set(err, ERR_CONFIG, "the credential's %s is missing, or no text", name);
+    return err_set(err, ERR_CONFIG, "Invalid service account JSON: missing field `%s`", name);
 }
 
 static bool read_account(struct gcs_token *t, struct view credentials, struct err *err)
@@ -169,7 +170,7 @@ static bool read_account(struct gcs_token *t, struct view credentials, struct er
     bool good;
 
     if (!json_load_loose(credentials, ACCOUNT_VALUES_MAX, &tree, NULL))
-        return err_set(err, ERR_CONFIG, "the credential is no service account's JSON key");
+        return err_set(err, ERR_CONFIG, "Invalid service account JSON: not a JSON object");
     good = member(&tree.doc, "client_email", true, &t->email, err) &&
            member(&tree.doc, "private_key", true, &t->key, err) &&
            member(&tree.doc, "private_key_id", false, &t->key_id, err) &&

@@ -229,8 +229,12 @@ static bool name_it(struct upload *u)
 {
     char *given, *type;
 
-    if (!files_text(&u->files, "filename", false, &given))
+    if (!files_text(&u->files, "filename", true, &given))
         return false;
+    if (!given[0]) {
+        free(given);
+        return files_missing(&u->files, "filename");
+    }
     u->filename = upload_filename(given, clock_wall_ms(&clock_system));
     free(given);
     if (!u->filename)
@@ -259,7 +263,7 @@ bool upload_start(struct execution *e, struct err *err)
     task_init(&u->slice, decode);
     if (!json_load_loose(e->request.arguments, UINT32_MAX, &u->files.arguments, err))
         return false;
-    if (choose(u) && name_it(u) && take_content(u))
+    if (name_it(u) && take_content(u) && choose(u))
         task_queue_long(e->executor->loop, &u->slice);
     return true; /* or it has failed */
 }
