@@ -160,7 +160,6 @@ static const struct cli_command commands[] = {
 
 const struct cli_command cli_provider = {
     .name = "provider",
-    .alias = "providers",
     .summary = "where tools come from",
     .commands = commands,
     .command_count = COUNT(commands),

@@ -53,8 +53,10 @@ bool provider_env_read(const struct cli_words *w, struct text_pairs *out, struct
     size_t count;
     const char *const *given = cli_values(w, "env", &count);
     struct text_pairs pairs = {.at = calloc(count + 1, sizeof *pairs.at)};
-    bool good = pairs.at || err_set(err, ERR_MEMORY, "no memory for --env");
+    bool good = true;
 
+    if (!pairs.at)
+        return err_set(err, ERR_MEMORY, "no memory for --env");
     for (size_t i = 0; good && i < count; i++) {
         const char *is = strchr(given[i], '=');
 
@@ -91,7 +93,7 @@ struct view provider_reference(const char *value)
 static bool write_env(const struct cli_words *w, const char *table, struct buf *out,
                       struct err *err)
 {
-    struct text_pairs env;
+    struct text_pairs env = {0};
     bool good;
 
     if (!provider_env_read(w, &env, err))
@@ -267,7 +269,7 @@ static bool write_cli(const struct cli_words *w, const char *name, struct buf *o
 /* The keys that the environment of the command refers to. */
 static void remind_of_keys(const struct cli *cli, const struct cli_words *w)
 {
-    struct text_pairs env;
+    struct text_pairs env = {0};
     struct err err;
 
     if (!provider_env_read(w, &env, &err))

@@ -156,7 +156,7 @@ bool provider_import(const struct cli *cli, const struct provider_import *import
     struct buf name;
     bool good;
 
-    buf_init(&name, 2 * PROVIDER_NAME_BYTES_MAX, "provider's name");
+    buf_init(&name, (size_t)2 * PROVIDER_NAME_BYTES_MAX, "provider's name");
     good = choose_name(import, &name, err) && open_spec(cli, import->spec, &o, err);
     if (good) {
         named.name = (const char *)buf_view(&name).at;

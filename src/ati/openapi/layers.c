@@ -208,7 +208,7 @@ static bool lists(const struct openapi *o, uint32_t list, const char *name)
 {
     uint32_t at = json_first(list);
 
-    if (!list || kind_of(o, list) != JSON_ARRAY)
+    if (!list || kind_of(o, list) != JSON_ARRAY || count_of(o, list) > JSON_MEMBERS_MAX)
         return false;
     for (uint32_t i = 0; i < count_of(o, list); i++, at = next_of(o, at)) {
         struct view span = span_of(o, at);
@@ -253,12 +253,15 @@ static bool gather(const struct openapi *o, uint32_t properties, unsigned layer,
 
     if (!properties || kind_of(o, properties) != JSON_OBJECT)
         return true;
+    if (count_of(o, properties) > JSON_MEMBERS_MAX)
+        return err_set(err, ERR_LIMIT, "an object of it has more than %d properties",
+                       JSON_MEMBERS_MAX);
     for (uint32_t i = 0; i < count_of(o, properties); i++) {
         uint32_t schema = next_of(o, key);
         char *name = is_read_only(o, schema) ? NULL : openapi_text(o, key);
         struct property *grown;
 
-        if (name && g->count == g->room) {
+        if (name && (!g->at || g->count == g->room)) {
             g->room = g->room ? 2 * g->room : 16;
             grown = reallocarray(g->at, g->room, sizeof *grown);
             if (!grown) {

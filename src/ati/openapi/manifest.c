@@ -51,7 +51,7 @@ static struct view telling(struct view host)
 
 bool openapi_name(struct view origin, struct buf *out, struct err *err)
 {
-    struct view host = origin;
+    struct view host;
     size_t slash;
 
     if (view_starts(origin, VIEW("http://")) || view_starts(origin, VIEW("https://"))) {

@@ -78,9 +78,14 @@ static char *made_name(const char *method, const char *path)
         return NULL;
     out = stpcpy(name, method);
     *out++ = '_';
-    for (; rest.len; rest = view_skip(rest, 1))
-        if (rest.at[0] != '{' && rest.at[0] != '}')
-            *out++ = rest.at[0] == '/' ? '_' : (char)rest.at[0];
+    for (; rest.len; rest = view_skip(rest, 1)) {
+        char c = (char)rest.at[0];
+
+        if (c == '/')
+            c = '_';
+        if (c != '{' && c != '}')
+            *out++ = c;
+    }
     *out = '\0';
     return name;
 }

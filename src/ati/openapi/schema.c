@@ -54,7 +54,7 @@ static void write_value(struct writing *s, uint32_t token)
 {
     struct buf text;
 
-    buf_init(&text, 2 * VALUE_BYTES_MAX, "value in a schema");
+    buf_init(&text, (size_t)2 * VALUE_BYTES_MAX, "value in a schema");
     if (json_render(&s->o->tree.doc, token, JSON_COMPACT, true, &text, s->err))
         json_raw(&s->w, buf_view(&text));
     else
@@ -133,6 +133,7 @@ static void write_enum(struct writing *s, const struct layers *l)
         json_array_end(&s->w);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): no deeper than ITEMS_MAX */
 static void write_items(struct writing *s, const struct layers *l, unsigned level)
 {
     uint32_t items = layers_find(s->o, l, "items");
@@ -150,10 +151,13 @@ static void write_properties(struct writing *s, const struct layers *l, unsigned
 {
     struct property *list;
     size_t count;
+    struct err why = {0};
     bool required = false;
 
-    if (!layers_properties(s->o, l, &list, &count, s->err)) {
-        s->failed = true;
+    if (!layers_properties(s->o, l, &list, &count, &why)) {
+        s->failed = why.code != ERR_LIMIT; /* too many are not shown */
+        if (s->failed)
+            (void)err_set(s->err, why.code, "%s", why.text);
         return;
     }
     if (count > JSON_MEMBERS_MAX || !count) {
@@ -295,28 +299,32 @@ static void write_schema(struct writing *s, uint32_t schema, unsigned level,
     json_object_end(&s->w);
 }
 
+struct place_in_order {
+    const struct argument *argument;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    const struct argument *const *left = a, *const *right = b;
+    const struct place_in_order *left = a, *right = b;
 
-    return strcmp((*left)->name, (*right)->name);
+    return strcmp(left->argument->name, right->argument->name);
 }
 
 static bool write_arguments(struct writing *s, const struct arguments *a)
 {
-    const struct argument **sorted = calloc(a->count ? a->count : 1, sizeof(struct argument *));
+    struct place_in_order *sorted = calloc(a->count ? a->count : 1, sizeof *sorted);
 
     if (!sorted)
         return err_set(s->err, ERR_MEMORY, "OpenAPI: no memory for arguments");
     for (size_t i = 0; i < a->count; i++)
-        sorted[i] = &a->at[i];
+        sorted[i].argument = &a->at[i];
     if (a->count)
         qsort(sorted, a->count, sizeof *sorted, by_name);
     json_key(&s->w, "properties");
     json_object(&s->w);
     for (size_t i = 0; i < a->count && !s->failed && !s->w.err.code; i++) {
-        json_key(&s->w, sorted[i]->name);
-        write_schema(s, sorted[i]->schema, 0, sorted[i]);
+        json_key(&s->w, sorted[i].argument->name);
+        write_schema(s, sorted[i].argument->schema, 0, sorted[i].argument);
     }
     json_object_end(&s->w);
     free(sorted);

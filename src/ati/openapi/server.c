@@ -11,8 +11,9 @@ static size_t scheme_of(struct view url)
 {
     size_t n = 0;
 
-    while (n < url.len && ((ascii_lower(url.at[n]) >= 'a' && ascii_lower(url.at[n]) <= 'z') ||
-                           (n && strchr("0123456789+-.", url.at[n]))))
+    while (url.at && n < url.len &&
+           ((ascii_lower(url.at[n]) >= 'a' && ascii_lower(url.at[n]) <= 'z') ||
+            (n && strchr("0123456789+-.", url.at[n]))))
         n++;
     return n && n < url.len && url.at[n] == ':' ? n + 1 : 0;
 }
@@ -133,7 +134,7 @@ static bool server(const struct openapi *o, uint32_t servers, struct view origin
 
     if (text && !fill_in(o, view_str(text), member_of(o, first, "variables"), raw, err))
         return false;
-    url = buf_view(raw);
+    url = buf_len(raw) ? buf_view(raw) : VIEW("");
     if (!text &&
         is_web(origin)) /* "the default value would be a Server Object with a url value of /" */
         url = VIEW("/");
@@ -152,7 +153,7 @@ bool openapi_server(const struct openapi *o, uint32_t servers, const char *origi
     buf_init(&raw, URL_BYTES_MAX, "URL of a server");
     buf_init(&url, URL_BYTES_MAX, "URL of a server");
     good = server(o, servers, view_str(origin), &raw, &url, err);
-    *out = good ? strdup((const char *)buf_view(&url).at) : NULL;
+    *out = good && url.area ? strdup((const char *)buf_view(&url).at) : NULL;
     buf_done(&raw);
     buf_done(&url);
     return *out || !good ? good : err_set(err, ERR_MEMORY, "OpenAPI: no memory for a server");

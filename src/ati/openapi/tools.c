@@ -121,6 +121,11 @@ static bool copy(char **out, const char *text, struct err *err)
     return !text || *out || err_set(err, ERR_MEMORY, "OpenAPI: no memory for a tool");
 }
 
+static size_t length(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
 static bool append(struct texts *list, char *text, struct err *err)
 {
     char **grown = text ? reallocarray(list->at, list->count + 1, sizeof *grown) : NULL;
@@ -219,7 +224,7 @@ static bool fill(struct making *m, const struct operation *op, struct tool *t, s
 
     if (!name_tool(m, op, t, err))
         return false;
-    over = override_of(m, op, t->name);
+    over = t->name ? override_of(m, op, t->name) : NULL;
     if (over && over->scope ? !copy(&t->scope, over->scope, err)
                             : asprintf(&t->scope, "tool:%s", t->name) < 0)
         return err_set(err, ERR_MEMORY, "OpenAPI: no memory for a tool");
@@ -278,7 +283,7 @@ static bool make(void *context, const struct operation *op, struct err *err)
         return false;
     }
     m->count++;
-    m->bytes += strlen(t->schema) + strlen(t->description) + strlen(t->endpoint) + sizeof *t;
+    m->bytes += length(t->schema) + length(t->description) + length(t->endpoint) + sizeof *t;
     return m->bytes <= OPENAPI_TOOLS_BYTES_MAX ||
            err_set(err, ERR_LIMIT, "OpenAPI: the tools of this document take more than %d bytes",
                    OPENAPI_TOOLS_BYTES_MAX);

@@ -120,21 +120,20 @@ static int key_order(const void *a, const void *b, void *context)
 
     if (l.len != r.len)
         return l.len < r.len ? -1 : 1;
-    order = memcmp(l.at, r.at, l.len);
+    order = l.at && r.at ? memcmp(l.at, r.at, l.len) : 0;
     if (order)
         return order;
     return left->start < right->start ? -1 : 1;
 }
 
 /* The keys of a mapping that ends. */
-static bool keys_differ(const struct yaml *y, size_t first)
+static bool keys_differ(struct yaml *y, size_t first)
 {
     const struct key *twice = NULL;
 
     if (y->key_count - first < 2)
         return true;
-    qsort_r(y->keys + first, y->key_count - first, sizeof *y->keys, key_order,
-            (void *)(uintptr_t)y);
+    qsort_r(y->keys + first, y->key_count - first, sizeof *y->keys, key_order, y);
     for (size_t i = first + 1; i < y->key_count; i++)
         if (view_eq(key_text(y, &y->keys[i - 1]), key_text(y, &y->keys[i])) &&
             (!twice || y->keys[i].start < twice->start))
@@ -260,7 +259,7 @@ static bool alias(struct yaml *y, const yaml_event_t *event)
         return at(y, &event->start_mark, ERR_LIMIT,
                   "aliases make too much of this document (\"billion laughs\")");
     y->alias_bytes += span.len;
-    copy = strndup((const char *)span.at, span.len);
+    copy = span.at ? strndup((const char *)span.at, span.len) : NULL;
     if (!copy)
         return err_set(y->err, ERR_MEMORY, "YAML: no memory for an alias");
     if (takes_key(y))

@@ -477,11 +477,26 @@ static void leaves_out_what_is_too_large(void **state)
     say(&text, "{\"openapi\":\"3.1.0\",\"paths\":{\"/a\":{\"get\":{\"parameters\":[");
     for (unsigned i = 0; i < 1100; i++)
         say(&text, "%s{\"in\":\"query\",\"name\":\"p%u\"}", i ? "," : "", i);
-    say(&text, "]}},\"/b\":{\"get\":{\"operationId\":\"%0300d\"}},\"/c\":{\"get\":{}}}}", 7);
+    say(&text, "]}},\"/b\":{\"get\":{\"operationId\":\"%0300d\"}},\"/c\":{\"get\":{}}", 7);
+    for (char path = 'd'; path <= 'e'; path++) {
+        say(&text,
+            ",\"/%c\":{\"post\":{\"requestBody\":{\"content\":{\"application/json\":{\"schema\":%s{"
+            "\"properties\":{",
+            path, path == 'd' ? "" : "{\"properties\":{\"inner\":");
+        for (unsigned i = 0; i < 1100; i++)
+            say(&text, "%s\"p%u\":{}", i ? "," : "", i);
+        say(&text, "}}%s}}}}}", path == 'd' ? "" : "}}");
+    }
+    say(&text, "}}");
     assert_true(openapi_parse(buf_view(&text), "", &o, NULL));
     assert_true(openapi_tools(o, "p", NULL, say_warning, &got, &tools, &count, NULL));
-    assert_int_equal(count, 1);
+    assert_int_equal(count, 2);
     assert_string_equal(tools[0].name, "p:get_c");
+    assert_string_equal(tools[1].schema,
+                        "{\"properties\":{\"inner\":{\"type\":\"object\",\"x-ati-param-location\":"
+                        "\"body\"}},\"type\":\"object\"}");
+    assert_true(view_find_text(buf_view(&got),
+                               VIEW("post_d: left out: an object of it has more than 1024")));
     assert_true(view_find_text(buf_view(&got), VIEW("get_a: left out: it has more than 1024")));
     assert_true(view_find_text(buf_view(&got), VIEW("left out: its name is too long")));
     tools_free(tools, count);
