@@ -52,6 +52,22 @@ void locked_seal(const struct locked *l)
         (void)mprotect(l->at, pages(l->size), PROT_READ);
 }
 
+/* Copies of zeros, by the same function of the C library that copied the secrets: each of these sizes takes a way of its own
+ * through it, and other registers. */
+void locked_registers_clear(void)
+{
+    static const volatile size_t sizes[] = {16, 32, 64, 128, 256, 512, 1024, 4096};
+    static const uint8_t zeros[4096];
+    uint8_t out[sizeof zeros];
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t size = sizes[i];
+
+        memmove(out, zeros, size);
+        __asm__ volatile("" : : "r"(out) : "memory"); /* it is not left out */
+    }
+}
+
 void locked_done(struct locked *l)
 {
     size_t page = page_bytes(), room = pages(l->size);

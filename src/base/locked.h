@@ -14,3 +14,5 @@ struct locked {
 MUST_USE bool locked_new(size_t size, struct locked *out, struct err *err);
 void locked_seal(const struct locked *l); /* read only from now on */
 void locked_done(struct locked *l);       /* wipes and unmaps; none is left */
+/* After secrets were copied: vector registers hold the end of it, and the next signal would save them on the stack. */
+void locked_registers_clear(void);

@@ -1,6 +1,7 @@
 /* proxy: `ati proxy`: its flags, and the gateway behind them. */
 #include "ati/cli/cli.h"
 #include "ati/gateway/gateway.h"
+#include "ati/keyring/keyring.h"
 
 #include "base/poison.h"
 
@@ -77,7 +78,8 @@ static int run(struct cli *cli, const struct cli_words *words)
     struct gateway_config config;
     struct gateway *g = NULL;
     struct err err;
-    bool good = configure(cli, words, &config, &err) &&
+    bool good = keyring_hide_environment(cli->environment, &err) &&
+                configure(cli, words, &config, &err) &&
                 gateway_new(&config, cli->sink, cli->log, &g, &err) && gateway_run(g, &err);
     int status;
 

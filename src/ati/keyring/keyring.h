@@ -15,7 +15,8 @@
  *           credentials: a JSON object of strings, where "@file:PATH" stands for the trimmed content of PATH. Of names that stand
  *           twice the last one counts.
  *
- * Read in order   load.c format.c read.c (files, key files) ring.c (JSON to pages) find.c expand.c credentials.c write.c */
+ * Read in order   load.c format.c read.c (files, key files) ring.c (JSON to pages) find.c expand.c environment.c
+ *                 credentials.c write.c */
 #pragma once
 
 #include "base/buf.h"
@@ -75,6 +76,11 @@ MUST_USE bool keyring_credentials_remove(const char *folder, struct view name, b
 typedef void keyring_credential(void *context, struct view name, struct view value);
 MUST_USE bool keyring_credentials_list(const char *folder, keyring_credential *each, void *context,
                                        struct err *err);
+
+/* environment.c: the values of ATI_KEY_*, ATI_JWT_SECRET, ATI_SESSION_TOKEN, ATI_ADMIN_TOKEN and ATI_DB_URL move to locked pages, for as
+ * long as the process lives: environment names them there, and where they stood they are wiped (also in /proc/PID/environ). Before
+ * there are threads. */
+MUST_USE bool keyring_hide_environment(char **environment, struct err *err);
 
 /* write.c: keyring.enc of the folder anew, whole or not at all, synced, 0600. plain: a JSON object of strings. *bytes: of the file. */
 MUST_USE bool keyring_write(const char *folder, struct view plain,

@@ -93,8 +93,11 @@ bool keyring_load(const struct keyring_source *source, struct keyring **out,
     struct keyring_report told = {.source = ENVIRONMENT};
     struct keyring *k = NULL;
 
-    if (source->env_keys ? !from_environment(source->environment, &k, err)
-                         : !from_files(source, &k, &told, err))
+    bool good = source->env_keys ? from_environment(source->environment, &k, err)
+                                 : from_files(source, &k, &told, err);
+
+    locked_registers_clear();
+    if (!good)
         return false;
     if (k->pages.locked_errno)
         warn(&told, "mlock failed (errno %d): secrets may be swappable", k->pages.locked_errno);
