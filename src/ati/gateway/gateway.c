@@ -211,6 +211,8 @@ static void tell_start(struct gateway *g)
     static const char *const modes[] = {"Log", "Warn", "Enforce"};
     const struct catalog *c = g->snapshot->catalog;
     size_t mcp = 0, openapi = 0;
+    struct view secret;
+    bool signing;
 
     for (size_t i = 0; i < catalog_provider_count(c); i++) {
         const struct tool_provider *p = catalog_provider_at(c, i);
@@ -224,6 +226,7 @@ static void tell_start(struct gateway *g)
             log_event(g->log, LOG_INFO, "openapi.provider", "OpenAPI provider",
                       F_STR("provider", p->name));
     }
+    signing = keyring_find(g->snapshot->keyring, VIEW("sandbox_signing_shared_secret"), &secret);
     log_event(
         g->log, LOG_INFO, "proxy.starting", "ATI proxy server starting",
         F_STR("version", POSTERN_VERSION), F_STR("addr", g->workers[0].listener.name),
@@ -232,7 +235,7 @@ static void tell_start(struct gateway *g)
         F_U64("providers", catalog_provider_count(c)), F_U64("mcp", mcp), F_U64("openapi", openapi),
         F_U64("skills", 0), F_STR("keyring", g->keyring.source), F_STR("db", "disabled"),
         F_U64("passthrough", 0), F_STR("sig_verify_mode", modes[g->config->signature_mode]),
-        F_BOOL("sig_verify_secret", false), F_U64("workers", g->worker_count));
+        F_BOOL("sig_verify_secret", signing), F_U64("workers", g->worker_count));
 }
 
 static void stop_all(struct gateway *g)
