@@ -1,6 +1,7 @@
 """Tools over HTTP through the gateway: where arguments and credentials go, what answers mean, upstreams that fail, and where no key appears."""
 
 import base64
+import contextlib
 import http.server
 import json
 import socket
@@ -316,14 +317,17 @@ def test_nginx_with_faults(gateway, faulty):
     b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\"",
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nX: y", b"", b"SSH-2.0-x\r\n",
 ], ids=["cut", "cut chunk", "two lengths", "half a head", "nothing", "no HTTP"])
-def test_answers_that_break_off_are_failures(gateway, target, answer):
-    def serve(sock):
-        with sock:
-            sock.recv(65536)
-            sock.sendall(answer)
-
+def test_answers_that_break_off_are_failures(gateway, answer):
     listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=lambda: [serve(listener.accept()[0]) for _ in range(2)], daemon=True).start()
+
+    def serve():
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                with listener.accept()[0] as sock:
+                    sock.recv(65536)
+                    sock.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
     proxy = gateway(HEAD.format(url=f"http://127.0.0.1:{listener.getsockname()[1]}") + 'auth_type = "query"\nauth_key_name = "key"\n' + tool())
     status, told = proxy.call("p:t")
     listener.close()

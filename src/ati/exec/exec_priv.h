@@ -61,7 +61,7 @@ void exec_secret(struct execution *e, struct view secret);
  * JSON and stays JSON. A short one may be a word of its own, and is only looked for in errors. */
 enum {
     MASK_ERROR_BYTES_MIN = 6,
-    MASK_VALUE_BYTES_MIN = 16,
+    MASK_VALUE_BYTES_MIN = 8,
     MASK_VALUE_BYTES_MAX =
         16 * 1024 *
         1024 /* larger ones are files, and looking through them would hold up the loop */

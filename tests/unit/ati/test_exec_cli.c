@@ -76,11 +76,11 @@ static void a_program_sees_what_is_given_to_it_and_nothing_else(void **state)
 
     use_provider(
         w, "[provider]\nname=\"p\"\ndescription=\"d\"\nhandler=\"cli\"\ncli_command=\"env\"\n"
-           "[provider.cli_env]\nA=\"x ${short} ${id}$\"\nF=\"@{long}\"\nHOME=\"/own\"\n" TOOL);
+           "[provider.cli_env]\nA=\"x ${short} ${short}$\"\nF=\"@{long}\"\nHOME=\"/own\"\n" TOOL);
     begin(w, "t", "{}", &t);
     wait_done(w, &t);
     assert_int_equal(t.outcome, EXEC_OK);
-    (void)snprintf(want, sizeof want, "A=x " SHORT_KEY " client one$");
+    (void)snprintf(want, sizeof want, "A=x " SHORT_KEY " " SHORT_KEY "$");
     assert_non_null(strstr(t.value, want));
     (void)snprintf(path, sizeof path, "%s/.creds/long", w->folder);
     (void)snprintf(want, sizeof want, "F=%s", path);
