@@ -220,11 +220,16 @@ bool download_allowed(const char *list, struct view host)
 static bool judge(void *context, struct view host, struct err *err)
 {
     struct download *d = context;
+    bool brackets = view_find(host, ':') < host.len;
+    char text[HOST_BYTES_MAX + 3];
 
-    if (download_allowed(d->allowlist, host))
+    /* An IPv6 literal may stand in the list as in a URL, or alone. */
+    (void)snprintf(text, sizeof text, brackets ? "[%.*s]" : "%.*s", VIEW_ARG(host));
+    if (download_allowed(d->allowlist, view_str(text)) ||
+        (brackets && download_allowed(d->allowlist, host)))
         return true;
     free(d->not_listed);
-    d->not_listed = strndup((const char *)host.at, host.len);
+    d->not_listed = strdup(text);
     return err_set(err, ERR_DENIED, "not on the list");
 }
 

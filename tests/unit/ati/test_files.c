@@ -478,10 +478,17 @@ static void the_list_holds_for_every_hop(void **state)
     struct told t;
     int fd;
 
-    (void)snprintf(f->allowlist, sizeof f->allowlist, "ATI_DOWNLOAD_ALLOWLIST=127.0.0.1,*.b.test");
+    (void)snprintf(f->allowlist, sizeof f->allowlist,
+                   "ATI_DOWNLOAD_ALLOWLIST=127.0.0.1,*.b.test,[::1]");
     f->environment[0] = f->allowlist;
     (void)start(f, &t, "file_manager:download", "{\"url\":\"http://a.test/\"}");
     check_failed(f, &t, 403, "Host 'a.test' is not in the download allowlist");
+    (void)start(f, &t, "file_manager:download", "{\"url\":\"http://[::2]/\"}");
+    check_failed(f, &t, 403, "Host '[::2]' is not in the download allowlist");
+    (void)start(f, &t, "file_manager:download", "{\"url\":\"http://[::1]:1/\"}");
+    check_failed(f, &t, 502, "HTTP error fetching 'http://[::1]:1/': ");
+    (void)start(f, &t, "file_manager:download", "{\"url\":\"http://[::3]:0/\"}");
+    check_failed(f, &t, 502, "Invalid URL: ");
     (void)download(f, &t, "/", "");
     fd = serve(f->w);
     (void)heard(f->w, fd, "\r\n\r\n");
