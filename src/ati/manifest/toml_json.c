@@ -17,61 +17,60 @@ struct build {
 
 /* --- before the parser: what would take it too deep --- */
 
-struct scan {
-    struct view rest;
-    uint32_t line;
-};
-
-static void step(struct scan *s, size_t n)
+/* Where the string that begins at `from` is behind. One that does not end, ends the scan: the parser stops there, too. */
+static size_t behind_string(struct view toml, size_t from)
 {
-    for (size_t i = 0; i < n && i < s->rest.len; i++)
-        s->line += s->rest.at[i] == '\n';
-    s->rest = view_skip(s->rest, n);
-}
+    uint8_t quote = toml.at[from], three[] = {quote, quote, quote};
+    struct view marks = view_from(three, sizeof three);
+    bool many = view_starts(view_skip(toml, from), marks);
+    size_t i = from + (many ? 3 : 1);
 
-/* Behind the string that begins at s->rest. One that does not end, ends the scan: the parser stops there, too. */
-static void skip_string(struct scan *s)
-{
-    uint8_t quote = s->rest.at[0];
-    uint8_t three[] = {quote, quote, quote};
-    bool many = view_starts(s->rest, view_from(three, sizeof three));
-    size_t i = many ? 3 : 1;
+    for (; i < toml.len; i++) {
+        uint8_t c = toml.at[i];
 
-    for (; i < s->rest.len; i++) {
-        if (quote == '"' && s->rest.at[i] == '\\')
+        if (quote == '"' && c == '\\')
             i++;
-        else if (many ? view_starts(view_skip(s->rest, i), view_from(three, sizeof three))
-                      : s->rest.at[i] == quote || s->rest.at[i] == '\n')
+        else if (many ? c == quote && view_starts(view_skip(toml, i), marks)
+                      : c == quote || c == '\n')
             break;
     }
     i += many ? 3 : 1;
-    while (many && i < s->rest.len && s->rest.at[i] == quote)
+    while (many && i < toml.len && toml.at[i] == quote)
         i++; /* a string may end in quotes of its own */
-    step(s, i);
+    return i;
+}
+
+static uint32_t line_of(struct view toml, size_t at)
+{
+    uint32_t line = 1;
+
+    for (size_t i = 0; i < at; i++)
+        line += toml.at[i] == '\n';
+    return line;
 }
 
 static bool shallow(struct view toml, struct err *err)
 {
-    struct scan s = {toml, 1};
     unsigned dots = 0;
+    size_t i = 0;
 
-    while (s.rest.len) {
-        uint8_t c = s.rest.at[0];
+    while (i < toml.len) {
+        uint8_t c = toml.at[i];
 
         if (c == '"' || c == '\'') {
-            skip_string(&s);
+            i = behind_string(toml, i);
             continue;
         }
         if (c == '#') {
-            step(&s, view_find(s.rest, '\n'));
+            i += view_find(view_skip(toml, i), '\n');
             continue;
         }
         if (c == '.' && ++dots >= TOML_KEY_PARTS_MAX)
-            return err_set(err, ERR_SYNTAX, "line %u: a key of more than %d parts", s.line,
-                           TOML_KEY_PARTS_MAX);
+            return err_set(err, ERR_SYNTAX, "line %u: a key of more than %d parts",
+                           line_of(toml, i), TOML_KEY_PARTS_MAX);
         if (c == '\n' || c == '=' || c == ',' || c == '[' || c == ']' || c == '{' || c == '}')
             dots = 0;
-        step(&s, 1);
+        i++;
     }
     return true;
 }
