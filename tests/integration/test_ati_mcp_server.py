@@ -1,14 +1,19 @@
 """/mcp as others see it: the official SDK's clients, unmodified; and what no SDK sends."""
 
 import contextlib
+import http.client
 import json
+import os
+import pathlib
 import subprocess
 import threading
+import time
 
 import pytest
 
 from harness.ati import SECRET, Folder, Proxy, Upstream
 from harness.base import PATIENCE, ROOT, eventually
+from harness.mcp import MODULES, manifest, script
 from harness.peers import need
 
 SDK = ROOT / "tests/mcp"
@@ -57,7 +62,7 @@ class Shop(Upstream):
         if request["path"].startswith("/fail"):
             return 500, {}, b"broken"
         if request["path"].startswith("/slow"):
-            self.gate.wait(PATIENCE)
+            self.gate.wait(PATIENCE * 2)
         return self.echo(request)
 
 
@@ -251,3 +256,227 @@ def test_one_way_for_call_and_mcp(gateway, shop):
     assert len(shop.asked) == 2
     eventually(lambda: len(gateway.audit()) >= 2, "two lines of the audit")
     assert [line["tool"] for line in gateway.audit()][:2] == ["shop:list"] * 2
+
+
+# --- answers that come in pieces ----------------------------------------------------------------------------------------------------------
+
+BOTH = "application/json, text/event-stream"
+KEY = "canary-5up3r-s3cr3t-value"
+
+
+class Answer:
+    """One POST /mcp whose answer is read piece by piece."""
+
+    def __init__(self, gateway, message, accept=BOTH, **headers):
+        self.connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE * 2)
+        fields = {"Content-Type": "application/json", "Accept": accept, "Authorization": f"Bearer {gateway.agent}", **headers}
+        self.connection.request("POST", "/mcp", json.dumps(message), fields)
+        self.answer = None
+
+    def head(self):
+        if not self.answer:
+            self.answer = self.connection.getresponse()
+        return self.answer.status, self.answer.headers["Content-Type"]
+
+    def block(self):
+        """The lines up to the next blank one; None at the end."""
+        assert self.head() == (200, "text/event-stream")
+        lines = []
+        while (line := self.answer.readline()) not in (b"\n", b""):
+            lines.append(line.decode().rstrip("\n"))
+        assert line or not lines, "the stream broke off in an event"
+        return lines if line else None
+
+    def event(self):
+        """The next event's data; None at the end."""
+        lines = self.block()
+        if lines is None:
+            return None
+        assert len(lines) == 1 and lines[0].startswith("data: ")
+        return json.loads(lines[0].removeprefix("data: "))
+
+    def close(self):
+        if self.answer:
+            self.answer.close()
+        self.connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Steering:
+    """Whoever steers the script's tool "steered"."""
+
+    def __init__(self, folder):
+        self.path = folder / "steering"
+        os.mkfifo(self.path)
+        self.arguments = {"pipe": str(self.path)}
+        self.pipe = None
+
+    def say(self, *steps):
+        if not self.pipe:
+            self.pipe = open(self.path, "w", encoding="utf-8")  # when the tool has opened it
+        for step in steps:
+            self.pipe.write(json.dumps(step) + "\n")
+        self.pipe.flush()
+
+    def arrive(self):
+        self.say()
+        self.pipe.close()
+
+
+@pytest.fixture
+def behind(stack, tmp_path):
+    """A gateway with an MCP server behind it that the test steers."""
+    script(tmp_path, mcp_env={"API_KEY": "${my_key}"})
+    folder = Folder(tmp_path, credentials={"my_key": KEY}, ATI_JWT_SECRET=SECRET)
+    proxy = stack.enter_context(Proxy(folder))
+    proxy.agent = folder.token("tool:script:*")
+    proxy.steering = Steering(tmp_path)
+    return proxy
+
+
+def steered(proxy, number=1, token=None, **more):
+    meta = {} if token is None else {"_meta": {"progressToken": token}}
+    return request("tools/call", number, name="script:steered", arguments=proxy.steering.arguments, **meta, **more)
+
+
+def progressed(token, **params):
+    return {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, **params}}
+
+
+ARRIVED = {"content": [{"type": "text", "text": "arrived"}], "isError": False}
+
+
+@pytest.mark.parametrize("token", ["mine", 0, 7])
+def test_progress_comes_as_it_is_made(behind, token):
+    with Answer(behind, steered(behind, "x", token)) as answer:
+        behind.steering.say({"progress": 1, "total": 3})
+        assert answer.event() == progressed(token, progress=1, total=3)  # while the tool is at work: it is told of its end below
+        assert answer.answer.headers["X-Accel-Buffering"] == "no" and answer.answer.headers["X-Request-Id"]
+        behind.steering.say({"progress": 2.5, "message": "häß\n\"x\""})
+        assert answer.event() == progressed(token, progress=2.5, message="häß\n\"x\"")
+        behind.steering.arrive()
+        assert answer.event() == {"jsonrpc": "2.0", "id": "x", "result": ARRIVED}
+        assert answer.event() is None
+    eventually(lambda: behind.audit(), "a line of the audit")
+    assert [(line["tool"], line["status"]) for line in behind.audit()] == [("script:steered", "ok")]
+
+
+@pytest.mark.parametrize("accept, token", [("application/json", "mine"), ("*/*", "mine"), ("application/json, text/event-stream;q=0", "mine"), (BOTH, None)])
+def test_who_asks_for_no_progress_gets_none(behind, accept, token):
+    with Answer(behind, steered(behind, token=token), accept) as answer:
+        behind.steering.say({"progress": 1})
+        behind.steering.arrive()
+        assert answer.head() == (200, "application/json")
+        assert json.loads(answer.answer.read())["result"] == ARRIVED
+
+
+def test_what_is_no_progress_is_passed_over(behind):
+    with Answer(behind, steered(behind, token="mine")) as answer:
+        behind.steering.say({"progress": 1}, "not json",
+                            json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 4711, "progress": 1}}),
+                            json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": [7]}),
+                            json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}}),
+                            {"progress": 2, "message": "x" * 70_000}, {"progress": 3, "message": f"the key is {KEY}"})
+        behind.steering.arrive()
+        seen = []
+        while (event := answer.event()) is not None:
+            seen.append(event)
+    assert seen[:-1] == [progressed("mine", progress=1), progressed("mine", progress=3, message="the key is ***")]
+    assert seen[-1]["result"] == ARRIVED
+
+
+def test_a_flood_of_progress_ends_with_the_newest(behind):
+    """Some may be left out, none comes late or twice."""
+    with Answer(behind, steered(behind, token="mine")) as answer:
+        behind.steering.say(*[{"progress": n} for n in range(5000)])
+        behind.steering.arrive()
+        seen = []
+        while (event := answer.event()) is not None:
+            seen.append(event)
+    numbers = [event["params"]["progress"] for event in seen[:-1]]
+    assert seen[-1]["result"] == ARRIVED and numbers == sorted(set(numbers)) and numbers[-1] == 4999
+
+
+def test_a_batch_is_streamed_message_by_message(behind):
+    batch = [request("ping", 1), steered(behind, 2, "mine"), request("nope", 3), request("tools/call", 4, name="script:echo", arguments={"a": [1, 2]})]
+    with Answer(behind, batch) as answer:
+        behind.steering.say({"progress": 1})
+        seen = [answer.event()]
+        behind.steering.arrive()
+        while (event := answer.event()) is not None:
+            seen.append(event)
+    assert seen[0] == progressed("mine", progress=1)
+    answers = {event["id"]: event for event in seen[1:]}
+    assert set(answers) == {1, 2, 3, 4} and len(seen) == 5
+    assert answers[1]["result"] == {} and answers[2]["result"] == ARRIVED and answers[3]["error"]["code"] == -32601
+    assert json.loads(answers[4]["result"]["content"][0]["text"]) == {"a": [1, 2]}
+
+
+def test_a_call_is_cancelled_in_the_middle_of_its_stream(behind):
+    session = post(behind, request("initialize"))[1]["Mcp-Session-Id"]
+    with Answer(behind, steered(behind, "x", "mine"), **{"Mcp-Session-Id": session}) as answer:
+        behind.steering.say({"progress": 1})
+        assert answer.event() == progressed("mine", progress=1)
+        word = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "x"}}
+        assert post(behind, word, **{"Mcp-Session-Id": session})[0] == 202
+        assert answer.event() is None  # its end, without an answer
+    eventually(lambda: behind.call("script:cancelled", token=behind.agent)[1]["result"], "the word that it was cancelled")
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_stream_cancels(behind):
+    answer = Answer(behind, steered(behind, token="mine"))
+    behind.steering.say({"progress": 1})
+    assert answer.event() == progressed("mine", progress=1)
+    answer.close()
+    eventually(lambda: behind.call("script:cancelled", token=behind.agent)[1]["result"], "the word that it was cancelled")
+    behind.steering.say(*[{"progress": n} for n in range(2, 300)])  # of a call that is none any more
+    assert behind.call("script:echo", {"a": 1}, behind.agent) == (200, {"result": {"a": 1}})
+
+
+def test_the_gateway_ends_in_the_middle_of_a_stream(behind):
+    """What is under way may end in the time to drain."""
+    with Answer(behind, steered(behind, token="mine")) as answer:
+        behind.steering.say({"progress": 1})
+        assert answer.event() == progressed("mine", progress=1)
+        behind.process.terminate()
+        behind.log("draining")
+        behind.steering.arrive()
+        assert answer.event()["result"] == ARRIVED and answer.event() is None
+
+
+def test_the_sdk_sees_progress(behind):
+    with Client(behind.url, behind.agent) as client:
+        client.say("progress", "script:steered", behind.steering.arguments)
+        behind.steering.say({"progress": 1, "total": 2}, {"progress": 2, "total": 2, "message": "nearly"})
+        behind.steering.arrive()
+        assert client.answer() == {"seen": [{"progress": 1, "total": 2}, {"progress": 2, "total": 2, "message": "nearly"}], "result": ARRIVED}
+
+
+def test_the_sdk_sees_progress_of_the_reference_server(stack, tmp_path):
+    server = pathlib.Path(MODULES / "@modelcontextprotocol/server-everything/dist/index.js")
+    manifest(tmp_path, "everything", mcp_command=need("node"), mcp_args=[str(server)])
+    if not server.exists():
+        pytest.skip("npm ci was not run in tests/mcp")
+    folder = Folder(tmp_path, ATI_JWT_SECRET=SECRET)
+    proxy = stack.enter_context(Proxy(folder))
+    with Client(proxy.url, folder.token("tool:everything:*")) as client:
+        told = client("progress", "everything:trigger-long-running-operation", {"duration": 0.2, "steps": 4})
+        assert [(one["progress"], one["total"]) for one in told["seen"]] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+        assert told["result"]["isError"] is False and "4" in told["result"]["content"][0]["text"]
+
+
+def test_a_long_call_is_told_to_be_alive(gateway, shop):
+    """Any tool's: front ends give up on answers of which they hear nothing."""
+    began = time.monotonic()
+    with Answer(gateway, request("tools/call", name="shop:slow")) as answer:
+        shop.until_asked(1)
+        assert answer.block() == [": "]
+        assert time.monotonic() - began >= 9  # until then it would have been a plain answer
+        shop.gate.set()
+        assert json.loads(answer.event()["result"]["content"][0]["text"])["path"] == "/slow"
+        assert answer.event() is None

@@ -44,6 +44,9 @@ MUST_USE bool executor_new(struct loop *loop, struct client *client, struct exec
                            struct log *log, struct executor **out, struct err *err);
 void executor_free(struct executor *x); /* calls under way are cancelled */
 
+/* Before done, with its context. params: as of notifications/progress, JSON text of an object; lent. May cancel the call. */
+typedef void exec_progressed(void *context, struct view params);
+
 /* All lent until done, the snapshot and the caller referenced by the call itself. */
 struct exec_request {
     struct snapshot *snapshot;
@@ -54,6 +57,8 @@ struct exec_request {
     size_t word_count;
     bool has_words;
     struct view traceparent, tracestate; /* sent to http upstreams; may be empty */
+    exec_progressed
+        *progressed; /* an MCP server's word on how far it is; NULL: nobody wants to know */
 };
 
 enum exec_outcome {

@@ -47,6 +47,14 @@ static void answered(void *context, struct mcp_answer *answer)
         exec_finish(e, EXEC_OK, &answer->value);
 }
 
+/* Last: whoever is told may cancel. */
+static void progressed(void *context, struct view params)
+{
+    struct call *c = context;
+
+    c->e->request.progressed(c->e->context, params);
+}
+
 static bool ask(struct call *c, struct err *err)
 {
     struct execution *e = c->e;
@@ -58,7 +66,7 @@ static bool ask(struct call *c, struct err *err)
         credential_of(c->generation, r->tool->provider, fields, &credential);
     return mcp_call(e->executor->shared->mcp, e->executor->loop, r->snapshot, r->tool->provider,
                     c->generation ? &credential : NULL, view_str(r->tool->name), r->arguments,
-                    answered, c, &c->ask, err);
+                    r->progressed ? progressed : NULL, answered, c, &c->ask, err);
 }
 
 static void generated(void *context, const char *error)

@@ -182,6 +182,7 @@ struct invocation {
     int64_t when_ms;
     uint64_t start_us;
     void (*done)(void *context, struct exec_result *result);
+    exec_progressed *progressed; /* may cancel; NULL: nobody wants to know */
     void *context;
 };
 enum invoke_verdict {
@@ -236,7 +237,7 @@ enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
                               const struct http_head *head, struct view path, int64_t now_s,
                               struct caller **out);
 
-/* request.c: answers. Each ends the request. */
+/* request.c: answers. Each ends the request, but request_stream and request_stream_write. */
 void request_begin(struct request *r, struct worker *w, struct serve_exchange *x);
 void request_extra(struct request *r, const char *name,
                    const char *value); /* one more field of the answer */
@@ -249,6 +250,14 @@ void request_json_around(struct request *r, int status, struct view before, stru
 /* {"error":text} */
 void request_json_error(struct request *r, int status, const char *text);
 void request_no_memory(struct request *r);
+/* An answer that comes in pieces: its status and fields now; then pieces, and its end. */
+void request_stream(struct request *r, const char *content_type);
+MUST_USE bool request_stream_write(struct request *r,
+                                   struct view bytes); /* false: only cut is left to do */
+size_t
+request_stream_waiting(const struct request *r); /* bytes that the client has not taken yet */
+void request_stream_end(struct request *r);
+void request_stream_cut(struct request *r); /* the client sees that it is not whole */
 int64_t request_now_s(void);
 /* The body of a route that wants JSON. False: it was answered (415, 400). */
 MUST_USE bool request_body_json(struct request *r, struct json_tree *out);

@@ -107,6 +107,14 @@ static void finished(void *context, struct exec_result *result)
     i->done(i->context, result);
 }
 
+/* Last: whoever is told may cancel. */
+static void progressed(void *context, struct view params)
+{
+    struct invocation *i = context;
+
+    i->progressed(i->context, params);
+}
+
 enum invoke_verdict invoke_start(struct invocation *i, uint64_t *retry_after_s, struct err *err)
 {
     struct request *r = i->request;
@@ -122,6 +130,7 @@ enum invoke_verdict invoke_start(struct invocation *i, uint64_t *retry_after_s, 
     i->order.snapshot = r->snapshot;
     i->order.tool = i->tool;
     i->order.caller = r->caller;
+    i->order.progressed = i->progressed ? progressed : NULL;
     if (r->trace) {
         i->order.traceparent = view_str(r->trace->parent_text);
         i->order.tracestate = view_str(r->trace->call.context.state);

@@ -1,15 +1,24 @@
 /* mcp_route: /mcp, the Streamable HTTP transport around ati/mcp_server: one message or a batch in, its answers out. Tools are called by
- * invoke.c, as those of /call. */
+ * invoke.c, as those of /call.
+ *
+ *   no progress, soon over    one JSON text, when all is answered
+ *   otherwise                 text/event-stream, for who takes it: progress as it comes, then the answers, an event each; comments in
+ *                             between, lest somebody on the way takes it for dead */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ati/gateway/gateway_priv.h"
 #include "base/version.h"
 #include "jsonrpc/jsonrpc.h"
+#include "sse/sse.h"
 
 #include "base/poison.h"
 
-enum { SESSION_FIELD_BYTES = 128 };
+enum {
+    STREAM_AFTER_MS = 10 * 1000, /* a call that takes longer is answered by a stream */
+    STREAM_COMMENT_MS = 15 * 1000,
+    STREAM_WAITING_MAX = 256 * 1024 /* bytes; progress is for who reads */
+};
 
 /* A tool of this request that is being called. */
 struct tool_call {
@@ -30,6 +39,10 @@ struct mcp_work {
     size_t call_count, calls_left;
     bool batch, any, failed; /* any: something is to be answered */
     bool begun;              /* all messages were read */
+    bool takes_stream, streaming;
+    struct timer comment;                /* when takes_stream */
+    size_t starts[MCP_SERVER_BATCH_MAX]; /* of the answers in out */
+    size_t answer_count;
 };
 
 static void work_free(struct mcp_work *k)
@@ -38,6 +51,7 @@ static void work_free(struct mcp_work *k)
         mcp_server_call_end(k->calls[i].registered);
         mcp_server_message_done(&k->calls[i].message);
     }
+    timer_cancel(&k->comment);
     free(k->calls);
     buf_done(&k->out);
     json_unload(&k->tree);
@@ -55,6 +69,76 @@ static void left(struct request *r)
     work_free(k);
 }
 
+/* --- streams --------------------------------------------------------------------------------------- */
+
+/* False: k is no more, and the answer has broken off. */
+static bool stream_write(struct mcp_work *k, struct view bytes)
+{
+    struct request *r = k->request;
+
+    if (!k->streaming)
+        request_stream(r, "text/event-stream");
+    k->streaming = true;
+    if (request_stream_write(r, bytes)) {
+        timer_set(r->worker->loop, &k->comment, loop_now_ms(r->worker->loop) + STREAM_COMMENT_MS);
+        return true;
+    }
+    left(r);
+    request_stream_cut(r);
+    return false;
+}
+
+static void comment_due(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    (void)!stream_write(CONTAINER(timer, struct mcp_work, comment), VIEW(": \n\n"));
+}
+
+static void progressed(void *context, struct view params)
+{
+    struct tool_call *c = context;
+    struct mcp_work *k = c->work;
+    struct buf text, event;
+
+    if (k->streaming && request_stream_waiting(k->request) > STREAM_WAITING_MAX)
+        return;
+    buf_init(&text, ANSWER_BYTES_MAX, "progress");
+    buf_init(&event, ANSWER_BYTES_MAX, "progress");
+    /* What is no progress, whatever the server calls it, is passed over. */
+    if (mcp_server_progress(c->message.progress, params, &text, NULL) &&
+        sse_write(&event, VIEW(""), VIEW(""), buf_view(&text), NULL))
+        (void)!stream_write(k, buf_view(&event));
+    buf_done(&text);
+    buf_done(&event);
+}
+
+/* Each answer is an event: not even a batch's are an array here. */
+static void stream_answers(struct mcp_work *k)
+{
+    struct request *r = k->request;
+    struct view out = buf_view(&k->out);
+    struct buf events;
+    bool good = !k->failed;
+
+    buf_init(&events, SIZE_MAX, "answer");
+    for (size_t i = 0; good && i < k->answer_count; i++) {
+        size_t end = i + 1 < k->answer_count ? k->starts[i + 1] - strlen(",") : out.len;
+
+        good = sse_write(&events, VIEW(""), VIEW(""),
+                         view_first(view_skip(out, k->starts[i]), end - k->starts[i]), NULL);
+    }
+    good = good && request_stream_write(r, buf_view(&events));
+    buf_done(&events);
+    r->work = NULL;
+    work_free(k);
+    if (good)
+        request_stream_end(r);
+    else
+        request_stream_cut(r);
+}
+
+/* --- answers --------------------------------------------------------------------------------------- */
+
 /* Everything that was asked has its answer, or the request goes on when the last call does. */
 static void answer(struct mcp_work *k)
 {
@@ -64,6 +148,10 @@ static void answer(struct mcp_work *k)
 
     if (!k->begun || k->calls_left > 0)
         return;
+    if (k->streaming) {
+        stream_answers(k);
+        return;
+    }
     out = k->out;
     buf_init(&k->out, 0, "answer");
     r->work = NULL;
@@ -84,7 +172,10 @@ static bool separate(struct mcp_work *k)
     bool first = !k->any;
 
     k->any = true;
-    return first || buf_append_byte(&k->out, ',', NULL);
+    if (!first && !buf_append_byte(&k->out, ',', NULL))
+        return false;
+    k->starts[k->answer_count++] = buf_len(&k->out);
+    return true;
 }
 
 static void refuse(struct mcp_work *k, struct view id, int64_t code, const char *text)
@@ -164,6 +255,8 @@ static void start_call(struct mcp_work *k, struct tool_call *c)
     }
     c->invocation = (struct invocation){
         .request = r, .tool = tool, .name = view_str(c->message.name), .done = done, .context = c};
+    if (k->takes_stream && c->message.progress.len > 0)
+        c->invocation.progressed = progressed;
     c->invocation.order.arguments = c->message.arguments;
     switch (invoke_start(&c->invocation, &retry_after_s, &err)) {
     case INVOKE_STARTED:
@@ -251,6 +344,34 @@ static bool may_speak(struct request *r, struct view *session)
     return false;
 }
 
+/* "q=0" and its zeros. */
+static bool refused(struct view parameters)
+{
+    struct view value = view_trim_ows(parameters);
+
+    if (!view_starts(value, VIEW("q=0")))
+        return false;
+    for (size_t i = strlen("q=0"); i < value.len; i++)
+        if (value.at[i] != '.' && value.at[i] != '0')
+            return false;
+    return true;
+}
+
+/* By name: who takes anything may still know JSON alone. */
+static bool takes_stream(const struct http_head *head)
+{
+    struct http_list list = {0};
+    struct view range;
+
+    while (http_list_next(head, VIEW("Accept"), &list, &range)) {
+        size_t end = view_find(range, ';');
+
+        if (view_eq_nocase(view_trim_ows(view_first(range, end)), VIEW("text/event-stream")))
+            return end >= range.len || !refused(view_skip(range, end + 1));
+    }
+    return false;
+}
+
 static bool start_work(struct request *r, struct json_tree *tree, struct view session,
                        struct mcp_work **out)
 {
@@ -268,6 +389,8 @@ static bool start_work(struct request *r, struct json_tree *tree, struct view se
     k->tree = *tree;
     k->session = session;
     k->batch = first->kind == JSON_ARRAY;
+    k->takes_stream = takes_stream(r->exchange->request.head);
+    timer_init(&k->comment, comment_due);
     buf_init(&k->out, SIZE_MAX, "answer"); /* each of its results has a ceiling */
     *out = k;
     return true;
@@ -308,6 +431,8 @@ void mcp_answer_post(struct request *r)
             read_message(k, at);
     }
     k->begun = true;
+    if (k->takes_stream && k->calls_left > 0)
+        timer_set(r->worker->loop, &k->comment, loop_now_ms(r->worker->loop) + STREAM_AFTER_MS);
     answer(k);
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/poison.h"
 
+enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
+
 static void left(void *context);
 
 static const struct serve_watch watching = {left, NULL};
@@ -206,6 +208,34 @@ void request_json(struct request *r, int status, struct buf *body)
 void request_no_memory(struct request *r)
 {
     request_empty(r, 503);
+}
+
+void request_stream(struct request *r, const char *content_type)
+{
+    request_extra(r, "X-Accel-Buffering", "no"); /* front ends would wait for more */
+    serve_stream(r->exchange, HTTP_OK, content_type, r->extra);
+}
+
+bool request_stream_write(struct request *r, struct view bytes)
+{
+    return serve_write(r->exchange, bytes);
+}
+
+size_t request_stream_waiting(const struct request *r)
+{
+    return serve_waiting(r->exchange);
+}
+
+void request_stream_end(struct request *r)
+{
+    end(r, HTTP_OK);
+    serve_end(r->exchange);
+}
+
+void request_stream_cut(struct request *r)
+{
+    end(r, HTTP_UNAVAILABLE);
+    serve_cut(r->exchange);
 }
 
 void request_json_error(struct request *r, int status, const char *text)

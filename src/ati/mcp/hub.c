@@ -15,7 +15,7 @@ static void ask_finished(struct loop *loop, struct post *post);
 
 /* --- asks: life ------------------------------------------------------------------------------------- */
 
-static void ask_free(struct mcp_ask *ask)
+void mcp_ask_free(struct mcp_ask *ask)
 {
     if (!ask)
         return;
@@ -35,13 +35,14 @@ static void ask_free(struct mcp_ask *ask)
     }
     free(ask->extras.at);
     free(ask->cursor);
+    mcp_notes_done(&ask->notes);
     buf_done(&ask->answer.value);
     buf_done(&ask->answer.error);
     tools_free(ask->answer.tools, ask->answer.tool_count);
     free(ask);
 }
 
-CLEANUP_DEFINE(struct mcp_ask, ask_free)
+CLEANUP_DEFINE(struct mcp_ask, mcp_ask_free)
 
 static bool no_memory(struct err *err)
 {
@@ -131,7 +132,7 @@ static struct mcp_ask *ask_new(struct mcp_hub *hub, struct loop *asker, struct s
                                const struct mcp_credential *credential, mcp_done *done,
                                void *context, struct err *err)
 {
-    CLEANUP(ask_free_cleanup) struct mcp_ask *ask = calloc(1, sizeof *ask);
+    CLEANUP(mcp_ask_free_cleanup) struct mcp_ask *ask = calloc(1, sizeof *ask);
 
     if (!ask) {
         (void)no_memory(err);
@@ -144,6 +145,7 @@ static struct mcp_ask *ask_new(struct mcp_hub *hub, struct loop *asker, struct s
     ask->done = done;
     ask->context = context;
     ask->post.run = ask_finished;
+    mcp_notes_init(&ask->notes);
     timer_init(&ask->timer, ask_timed);
     buf_init(&ask->answer.value, SIZE_MAX / 2, "a result");
     buf_init(&ask->answer.error, SIZE_MAX / 2, "an error");
@@ -166,14 +168,15 @@ bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot
 
 bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
               const struct tool_provider *provider, const struct mcp_credential *credential,
-              struct view name, struct view arguments, mcp_done *done, void *context,
-              struct mcp_ask **out, struct err *err)
+              struct view name, struct view arguments, mcp_progressed *progressed, mcp_done *done,
+              void *context, struct mcp_ask **out, struct err *err)
 {
-    CLEANUP(ask_free_cleanup)
+    CLEANUP(mcp_ask_free_cleanup)
     struct mcp_ask *ask = ask_new(hub, asker, snapshot, provider, credential, done, context, err);
 
     if (!ask || !copy_name(ask, name, err) || !copy_arguments(ask, arguments, err))
         return false;
+    ask->progressed = progressed;
     *out = ask;
     ask_start(take(ask));
     return true;
@@ -200,16 +203,18 @@ static void ask_finished(struct loop *loop, struct post *post)
     struct mcp_ask *ask = OWNER(post, struct mcp_ask, post);
 
     (void)loop;
+    mcp_notes_tell(ask);
     if (!ask->cancelled)
         ask->done(ask->context, &ask->answer);
-    ask_free(ask);
+    if (mcp_notes_answered(&ask->notes))
+        mcp_ask_free(ask);
 }
 
 /* It has its answer, or nobody wants one. */
 static void ask_end(struct mcp_ask *ask)
 {
     struct mcp_hub *hub = ask->hub;
-    bool cancelled;
+    bool cancelled, last;
 
     timer_cancel(&ask->timer);
     mcp_connection_remove(ask);
@@ -227,10 +232,11 @@ static void ask_end(struct mcp_ask *ask)
         ask->in_inbox = false;
     }
     pthread_mutex_unlock(&hub->lock);
-    if (cancelled)
-        ask_free(ask);
-    else
+    last = mcp_notes_end(&ask->notes, !cancelled);
+    if (!cancelled)
         loop_post(ask->asker, &ask->post);
+    else if (last)
+        mcp_ask_free(ask);
 }
 
 /* --- asks: on the hub's loop ------------------------------------------------------------------------ */
@@ -287,13 +293,15 @@ void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t re
     ask_end(ask);
 }
 
-void mcp_ask_progress(struct mcp_ask *ask)
+void mcp_ask_progress(struct mcp_ask *ask, struct view params)
 {
     uint64_t due = loop_now_ms(ask->hub->loop) + ask->hub->options.call_ms;
     uint64_t latest = ask->begun_ms + MCP_CALL_MS_MAX;
 
     if (!ask->list && timer_armed(&ask->timer))
         timer_set(ask->hub->loop, &ask->timer, due < latest ? due : latest);
+    if (ask->progressed)
+        mcp_notes_add(ask, params);
 }
 
 static void ask_timed(struct loop *loop, struct timer *timer)

@@ -12,14 +12,15 @@
  * Versions   we offer the newest; an older one of the list that the server answers with is spoken; one that we do not know is taken
  *            for the newest, and a server that refuses a version is offered the next one.
  * Asked of us   ping is answered, roots/list with none, others with "method not found". Progress prolongs a call's time, up to
- *            MCP_CALL_MS_MAX in all. A call that is cancelled, or whose time is over, sends notifications/cancelled.
+ *            MCP_CALL_MS_MAX in all, and is told to who wants to know; of what he has not looked at yet, the newest MCP_PROGRESS_MAX. A call that is cancelled, or whose time is over, sends notifications/cancelled.
  * Children   see PATH and HOME, mcp_env and the generator's variables, nothing else. Lines of their output that are not JSON are
  *            passed over; what they say on standard error is told when they end before they could be used.
  * HTTP       redirects that keep the method are followed. An event stream that breaks off is resumed where it has ids (Last-Event-ID).
  *            What is left of one behind our answer is read for MCP_LINGER_MS, so that the TCP connection can be used again.
  * Secrets    that a connection was made with are blotted out in errors, whatever the server repeats of them.
  * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_OWN_MAX.
- * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c message.c list.c result.c */
+ * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c message.c progress.c list.c
+ *                 result.c */
 #pragma once
 
 #include "ati/snapshot/snapshot.h"
@@ -38,6 +39,8 @@ enum {
     MCP_VALUES_MAX = 4 * 1024 * 1024, /* of a message's JSON */
     MCP_PAGES_MAX = 100,
     MCP_TOOLS_MAX = 10000,
+    MCP_PROGRESS_MAX = 64,
+    MCP_PROGRESS_BYTES_MAX = 64 * 1024, /* of one; larger ones are not told */
     MCP_OWN_MAX = 64 /* connections with credentials of generators; beyond, idle ones are closed */
 };
 
@@ -79,6 +82,8 @@ struct mcp_answer {
 };
 typedef void mcp_done(void *context,
                       struct mcp_answer *answer); /* on the asker's loop; lent for the call */
+/* Before done, on the asker's loop. params: what the server said, JSON text of an object, with secrets blotted out; lent. May cancel. */
+typedef void mcp_progressed(void *context, struct view params);
 
 struct mcp_ask;
 /* provider is of the snapshot's catalog; the snapshot is referenced, the rest copied. False: no memory, or arguments that are no
@@ -88,11 +93,11 @@ MUST_USE bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot 
                        const struct tool_provider *provider,
                        const struct mcp_credential *credential, mcp_done *done, void *context,
                        struct mcp_ask **out, struct err *err);
-/* tools/call. name: with or without "{provider}:". arguments: JSON text of an object. */
+/* tools/call. name: with or without "{provider}:". arguments: JSON text of an object. progressed: NULL when nobody wants to know. */
 MUST_USE bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
                        const struct tool_provider *provider,
                        const struct mcp_credential *credential, struct view name,
-                       struct view arguments, mcp_done *done, void *context, struct mcp_ask **out,
-                       struct err *err);
+                       struct view arguments, mcp_progressed *progressed, mcp_done *done,
+                       void *context, struct mcp_ask **out, struct err *err);
 /* On the asker's loop; done is not called. */
 void mcp_cancel(struct mcp_ask *ask);

@@ -132,6 +132,18 @@ MUST_USE bool mcp_message(struct mcp_connection *c, struct mcp_request *const *o
 /* result: a token. The request's own is in doc. */
 void mcp_connection_hello(struct mcp_connection *c, const struct json_doc *doc, uint32_t result);
 
+/* --- progress.c: what the server says of how far it is, until the asker's loop has told it. An ask that has ended may be named by
+ * two posts, that of its notes and that of its answer: the later one frees it. */
+struct mcp_note;
+struct mcp_notes {
+    struct post post;
+    pthread_mutex_t lock;   /* of the rest */
+    struct mcp_note *first; /* the oldest */
+    size_t count;
+    bool posted;          /* post is under way */
+    bool over, answering; /* the hub has let go of it; its answer is under way */
+};
+
 /* --- hub.c */
 struct mcp_ask {
     struct mcp_hub *hub;
@@ -144,8 +156,10 @@ struct mcp_ask {
     bool has_credential;
     char *token;
     struct text_pairs extras;
+    mcp_progressed *progressed; /* NULL: nobody wants to know */
     mcp_done *done;
     void *context;
+    struct mcp_notes notes;
 
     /* Under the hub's lock. */
     struct mcp_ask *inbox_next;
@@ -181,11 +195,23 @@ struct mcp_hub {
 /* Ends it: the answer goes to the asker. */
 void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result);
 void mcp_ask_failed(struct mcp_ask *ask, struct view text);
-void mcp_ask_progress(struct mcp_ask *ask);
+/* params: JSON text. */
+void mcp_ask_progress(struct mcp_ask *ask, struct view params);
+void mcp_ask_free(struct mcp_ask *ask);
 /* The connection could not take it, and nothing was carried out: once more, on another one. False: that was done before. */
 MUST_USE bool mcp_ask_move(struct mcp_ask *ask);
 /* A connection has gone. */
 void mcp_hub_lost(struct mcp_hub *hub);
+
+/* Of progress.c. On the hub's loop: */
+void mcp_notes_init(struct mcp_notes *n);
+void mcp_notes_done(struct mcp_notes *n);
+void mcp_notes_add(struct mcp_ask *ask, struct view params);
+/* answering: its answer is posted next. True: nobody names the ask any more. */
+MUST_USE bool mcp_notes_end(struct mcp_notes *n, bool answering);
+/* On the asker's, before and after its answer is told. True: nobody names the ask any more. */
+void mcp_notes_tell(struct mcp_ask *ask);
+MUST_USE bool mcp_notes_answered(struct mcp_notes *n);
 
 /* --- list.c: pure. A page of tools/list, added to *tools; *cursor: JSON text of the next one's, or NULL. */
 MUST_USE bool mcp_list_page(const struct json_doc *doc, uint32_t result, const char *provider,

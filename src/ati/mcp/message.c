@@ -65,7 +65,7 @@ static void told(struct mcp_connection *c, const struct json_doc *doc, const str
     token = json_member(doc, m->params, "progressToken");
     ask = token ? ask_with(c, json_source(doc, token)) : NULL;
     if (ask)
-        mcp_ask_progress(ask);
+        mcp_ask_progress(ask, json_source(doc, m->params));
 }
 
 /* A request of the server's. */

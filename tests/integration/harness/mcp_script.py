@@ -11,7 +11,8 @@ import threading
 import time
 
 TOOLS = ["echo", "environ", "pid", "exit", "last", "hang", "cancelled", "slow", "banner", "chatty", "huge", "batch", "wrong", "asks",
-         "progress", "error", "broken", "text", "raw", "deaf", "received", "quits"]
+         "progress", "error", "broken", "text", "raw", "deaf", "received", "quits",
+         "steered"]
 lock = threading.Lock()
 cancelled, answers, received = [], {}, []
 
@@ -48,6 +49,15 @@ def progress(number, token, arguments):
     for at in range(arguments["times"]):
         say(note("notifications/progress", progressToken=token, progress=at))
         time.sleep(arguments["pause"])
+    text(number, "arrived")
+
+
+def steered(number, token, arguments):
+    """Each line of a pipe is what progress says, as JSON; a text as it stands; its end is the result."""
+    with open(arguments["pipe"], encoding="utf-8") as pipe:
+        for line in pipe:
+            step = json.loads(line)
+            say(step if isinstance(step, str) else note("notifications/progress", progressToken=token, **step))
     text(number, "arrived")
 
 
@@ -95,6 +105,8 @@ def call(number, params):
         threading.Thread(target=ask_client, args=(number,)).start()
     elif name == "progress":
         threading.Thread(target=progress, args=(number, token, arguments)).start()
+    elif name == "steered":
+        threading.Thread(target=steered, args=(number, token, arguments)).start()
     elif name == "error":
         say({"jsonrpc": "2.0", "id": number, "error": arguments.get("error", {"code": -32050, "message": "no luck"})})
     elif name == "broken":
