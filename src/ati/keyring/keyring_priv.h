@@ -62,7 +62,7 @@ MUST_USE bool keyring_key_decode(struct view text, uint8_t key[static KEYRING_KE
 MUST_USE bool keyring_open_into(struct view sealed, const uint8_t key[static KEYRING_KEY_BYTES],
                                 uint8_t *out, size_t *len, struct err *err);
 
-enum { KEYRING_PATH_BYTES = 4096 };
+enum { KEYRING_PATH_BYTES = 2048 };
 /* "{folder}/{name}". False: too long. */
 MUST_USE bool keyring_path(const char *folder, const char *name,
                            char out[static KEYRING_PATH_BYTES], struct err *err);
