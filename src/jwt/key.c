@@ -30,7 +30,7 @@ bool jwt_keys_from_pem(struct view pem, struct jwt_keys **out, struct err *err)
     uint8_t point[JWT_POINT_BYTES];
     BIO *bio;
 
-    if (!set_new(JWT_ES256, &keys, err))
+    if (!set_new(JWT_ES256, &keys, err) || !keys)
         return false;
     bio = BIO_new_mem_buf(pem.at, (int)pem.len);
     if (bio)
@@ -53,7 +53,7 @@ bool jwt_keys_from_secret(struct view secret, struct jwt_keys **out, struct err 
 
     if (!secret.len || secret.len > JWT_SECRET_BYTES_MAX)
         return err_set(err, ERR_SYNTAX, "a secret has 1 to %d bytes", JWT_SECRET_BYTES_MAX);
-    if (!set_new(JWT_HS256, &keys, err) || !locked_new(secret.len, &keys->locked, err))
+    if (!set_new(JWT_HS256, &keys, err) || !keys || !locked_new(secret.len, &keys->locked, err))
         return false;
     memcpy(keys->locked.at, secret.at, secret.len);
     locked_seal(&keys->locked);

@@ -44,7 +44,7 @@ bool jwt_signer_from_pem(struct view pem, struct jwt_signer **out, struct err *e
 }
 
 /* Or OpenSSL would ask on the terminal. */
-static int no_passphrase(char *out, int size, int writing, void *context)
+static int no_passphrase(char *out, int size, int writing, void *context) /* NOLINT: their type */
 {
     (void)out;
     (void)size;

@@ -49,7 +49,7 @@ bool jwt_open(const struct jwt_keys *keys, struct view token, struct jwt *out, s
 {
     enum jwt_algorithm algorithm = JWT_ES256;
     char id[JWT_KEY_ID_BYTES] = "";
-    struct parts p;
+    struct parts p = {0};
 
     return parts_read(token, &p, err) && header_read(p.header, &algorithm, id, err) &&
            signature_check(keys, &p, algorithm, id, err) && payload_read(p.payload, out, err);
@@ -57,7 +57,7 @@ bool jwt_open(const struct jwt_keys *keys, struct view token, struct jwt *out, s
 
 bool jwt_peek(struct view token, struct jwt *out, struct err *err)
 {
-    struct parts p;
+    struct parts p = {0};
 
     return parts_read(token, &p, err) && payload_read(p.payload, out, err);
 }
@@ -120,7 +120,7 @@ static bool signature_check(const struct jwt_keys *keys, const struct parts *p,
                             enum jwt_algorithm algorithm, const char *id, struct err *err)
 {
     uint8_t bytes[SIGNATURE_BYTES_MAX];
-    struct view signature;
+    struct view signature = {0};
     bool any = false;
 
     if (!decode(p->signature, bytes, sizeof bytes, &signature))

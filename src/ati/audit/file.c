@@ -15,7 +15,13 @@
 
 #include "base/poison.h"
 
-enum { PATH_BYTES = 4096, FILE_MODE = 0600, LINE_BYTES_MAX = 1024 * 1024, NS_PER_MS = 1000000 };
+enum {
+    PATH_BYTES = 4096,
+    FILE_MODE = 0600,
+    LINE_BYTES_MAX = 1024 * 1024,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000
+};
 
 struct audit {
     char *path;
@@ -131,8 +137,8 @@ static struct timespec in_ms(long ms)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += ms * NS_PER_MS;
-    t.tv_sec += t.tv_nsec / (1000 * NS_PER_MS);
-    t.tv_nsec %= 1000 * NS_PER_MS;
+    t.tv_sec += t.tv_nsec / NS_PER_S;
+    t.tv_nsec %= NS_PER_S;
     return t;
 }
 

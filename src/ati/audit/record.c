@@ -143,7 +143,7 @@ static size_t step(struct view span, size_t *decoded)
 
 static void text_cut(struct json_writer *w, struct view span, size_t bytes_max)
 {
-    char out[6 * AUDIT_TEXT_BYTES_MAX + sizeof CUT + 2];
+    char out[(size_t)6 * AUDIT_TEXT_BYTES_MAX + sizeof CUT + 2];
     size_t at = 0, decoded = 0, one, n;
 
     while (at < span.len) {

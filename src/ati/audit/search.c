@@ -156,7 +156,7 @@ static bool last_ones(const char *path, unsigned files, const struct audit_query
     unsigned number = 0;
     bool good = kept != NULL || err_set(err, ERR_MEMORY, "audit");
 
-    for (; good && number <= files && left; number++) {
+    for (; good && kept && number <= files && left; number++) {
         struct kept *k = &kept[number];
         const struct pass pass = {.query = query, .kept = k};
         bool there;
@@ -168,7 +168,7 @@ static bool last_ones(const char *path, unsigned files, const struct audit_query
                                    : err_set(err, ERR_MEMORY, "audit");
         left -= k->count;
     }
-    for (unsigned i = number; good && i > 0; i--)
+    for (unsigned i = number; good && kept && i > 0; i--)
         for (size_t at = 0; at < kept[i - 1].count; at++)
             found(context, kept_at(&kept[i - 1], at));
     for (unsigned i = 0; kept && i <= files; i++)

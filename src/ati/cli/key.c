@@ -21,7 +21,7 @@ static bool value_read(struct buf *out, struct err *err)
     secret_wipe(piece, sizeof piece);
     if (good && ferror(stdin))
         good = err_set(err, ERR_IO, "standard input cannot be read");
-    while (buf_len(out) && strchr("\r\n", buf_view(out).at[buf_len(out) - 1]))
+    while (out->area && buf_len(out) && strchr("\r\n", out->area[out->tail - 1]))
         out->tail--;
     return good && (buf_len(out) > 0 || err_set(err, ERR_USAGE, "a value is required"));
 }

@@ -191,7 +191,7 @@ static int issue(struct cli *cli, const struct cli_words *words)
     int status = 0;
 
     buf_init(&signing.pem, PEM_BYTES_MAX, "private key");
-    buf_init(&token, 2 * TOKEN_BYTES_MAX, "token");
+    buf_init(&token, (size_t)2 * TOKEN_BYTES_MAX, "token");
     if (!signing_find(cli, words, &signing, &err) ||
         !issue_token(cli, words, &signing, &token, &err))
         status = cli_fail_err(cli, &err);

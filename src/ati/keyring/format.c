@@ -20,7 +20,7 @@ static bool encrypt(struct view plain, const uint8_t *key, uint8_t *out)
     random_bytes(nonce, KEYRING_NONCE_BYTES);
     good = context && EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
            EVP_EncryptUpdate(context, text, &n, plain.at, (int)plain.len) == 1 &&
-           EVP_EncryptFinal_ex(context, text + n, &rest) == 1 && (size_t)(n + rest) == plain.len &&
+           EVP_EncryptFinal_ex(context, text + n, &rest) == 1 && n + rest == (int)plain.len &&
            EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, KEYRING_TAG_BYTES, tag) == 1;
     EVP_CIPHER_CTX_free(context);
     ERR_clear_error();
@@ -39,7 +39,7 @@ static bool decrypt(struct view sealed, const uint8_t *key, uint8_t *out, size_t
     good = context && EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), NULL, key, sealed.at) == 1 &&
            EVP_DecryptUpdate(context, out, &n, text, (int)len) == 1 &&
            EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag) == 1 &&
-           EVP_DecryptFinal_ex(context, out + n, &rest) == 1 && (size_t)(n + rest) == len;
+           EVP_DecryptFinal_ex(context, out + n, &rest) == 1 && n + rest == (int)len;
     EVP_CIPHER_CTX_free(context);
     ERR_clear_error();
     if (!good && len)
@@ -64,7 +64,7 @@ bool keyring_open(struct view sealed, const uint8_t key[static KEYRING_KEY_BYTES
                   struct buf *plain, struct err *err)
 {
     CLEANUP(locked_done) struct locked pages = {.at = NULL};
-    size_t len;
+    size_t len = 0;
 
     return locked_new(sealed.len, &pages, err) &&
            keyring_open_into(sealed, key, pages.at, &len, err) &&

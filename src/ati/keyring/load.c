@@ -97,7 +97,7 @@ bool keyring_load(const struct keyring_source *source, struct keyring **out,
                                  : from_files(source, &k, &told, err);
 
     locked_registers_clear();
-    if (!good)
+    if (!good || !k)
         return false;
     if (k->pages.locked_errno)
         warn(&told, "mlock failed (errno %d): secrets may be swappable", k->pages.locked_errno);
@@ -154,7 +154,7 @@ static bool with_key(struct view sealed, const uint8_t key[static KEYRING_KEY_BY
                      bool ephemeral, struct keyring **out, struct err *err)
 {
     CLEANUP(locked_done) struct locked plain = {.at = NULL};
-    size_t len;
+    size_t len = 0;
 
     return locked_new(sealed.len, &plain, err) &&
            keyring_open_into(sealed, key, plain.at, &len, err) &&

@@ -41,7 +41,7 @@ bool ring_read(struct ring *r, struct view text, bool files, struct err *err)
 static bool member_read(struct ring *r, const struct json_doc *doc, uint32_t key, bool files,
                         struct err *err)
 {
-    struct keyring_entry entry;
+    struct keyring_entry entry = {0};
     char shown[96];
 
     if (string_read(r, doc, key, &entry.name, &entry.name_len, err) &&
@@ -57,12 +57,12 @@ static bool string_read(struct ring *r, const struct json_doc *doc, uint32_t tok
                         uint32_t *len, struct err *err)
 {
     size_t room = json_span(doc, token).len + 1;
-    uint8_t *out;
+    uint8_t *out = NULL;
 
     if (doc->tokens[token].kind != JSON_STRING)
         return err_set(err, ERR_SYNTAX,
                        "Invalid keyring format — expected JSON object: its values are strings");
-    if (!pages_room(r, room, &out, err))
+    if (!pages_room(r, room, &out, err) || !out)
         return false;
     if (!json_string(doc, token, (char *)out, room))
         return err_set(err, ERR_SYNTAX,
@@ -79,7 +79,7 @@ static bool file_follow(struct ring *r, struct keyring_entry *entry, struct err 
 {
     CLEANUP(locked_done) struct locked pages = {.at = NULL};
     struct view value = view_from(r->pages.at + entry->value, entry->value_len), content;
-    uint8_t *out;
+    uint8_t *out = NULL;
 
     if (!view_starts(value, VIEW(FILE_MARK)))
         return true;
@@ -89,7 +89,7 @@ static bool file_follow(struct ring *r, struct keyring_entry *entry, struct err 
     content = text_trim(keyring_bytes(&pages));
     if (!utf8_valid(content) || view_find(content, '\0') < content.len)
         return err_set(err, ERR_SYNTAX, "the file is not text");
-    if (!pages_room(r, content.len + 1, &out, err))
+    if (!pages_room(r, content.len + 1, &out, err) || !out)
         return false;
     if (content.len)
         memcpy(out, content.at, content.len);
@@ -103,11 +103,11 @@ static bool file_follow(struct ring *r, struct keyring_entry *entry, struct err 
 bool ring_put(struct ring *r, struct view name, bool lower, struct view value, struct err *err)
 {
     struct keyring_entry entry = {.name_len = (uint32_t)name.len, .value_len = (uint32_t)value.len};
-    uint8_t *out;
+    uint8_t *out = NULL;
 
     if (name.len > KEYRING_BYTES_MAX || value.len > KEYRING_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "keyring: more than %d bytes", KEYRING_BYTES_MAX);
-    if (!pages_room(r, name.len + value.len + 2, &out, err))
+    if (!pages_room(r, name.len + value.len + 2, &out, err) || !out)
         return false;
     for (size_t i = 0; i < name.len; i++)
         out[i] = lower ? ascii_lower(name.at[i]) : name.at[i];
@@ -129,11 +129,11 @@ static bool pages_room(struct ring *r, size_t n, uint8_t **out, struct err *err)
         *out = r->pages.at + r->used;
         return true;
     }
-    if (r->used + n > 4u * KEYRING_BYTES_MAX)
+    if (r->used + n > (size_t)4 * KEYRING_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "keyring: more than %d bytes", KEYRING_BYTES_MAX);
     if (!locked_new((r->used + n) * 2 + FIRST_PAGES_BYTES, &larger, err))
         return false;
-    if (r->used)
+    if (r->used && r->pages.at)
         memcpy(larger.at, r->pages.at, r->used);
     locked_done(&r->pages);
     r->pages = larger;

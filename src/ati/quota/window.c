@@ -68,7 +68,8 @@ struct window *window_make(struct quota *q, const char *key)
     if (w)
         return w;
     if (!q->buckets)
-        q->buckets = calloc(BUCKETS, sizeof *q->buckets);
+        q->buckets =
+            calloc(BUCKETS, sizeof *q->buckets); /* NOLINT(bugprone-sizeof-expression): pointers */
     w = q->buckets ? calloc(1, sizeof *w) : NULL;
     if (w)
         w->key = strdup(key);
@@ -147,7 +148,7 @@ static bool room(struct window *w)
 
     if (w->first + w->count < w->room)
         return true;
-    if (w->first) {
+    if (w->first && w->marks) {
         memmove(w->marks, w->marks + w->first, w->count * sizeof *w->marks);
         w->first = 0;
         return true;
@@ -176,7 +177,7 @@ bool window_record(struct window *w, int64_t now_s, uint64_t calls, uint64_t win
         last->calls += calls;
         return true;
     }
-    if (!room(w))
+    if (!room(w) || !w->marks)
         return false;
     w->marks[w->first + w->count++] = (struct mark){now_s, calls};
     return true;

@@ -64,7 +64,7 @@ bool token_judge(const struct token_authority *a, const struct json_doc *claims,
                  struct caller **out, struct err *err)
 {
     CLEANUP(said_done) struct said said = {.rate_count = 0};
-    int64_t issued_s, expires_s;
+    int64_t issued_s = 0, expires_s = 0;
 
     if (!texts_read(claims, &said, err) || !seconds_read(claims, "iat", &issued_s, err) ||
         !seconds_read(claims, "exp", &expires_s, err))
@@ -103,7 +103,7 @@ static bool seconds_read(const struct json_doc *doc, const char *name, int64_t *
                          struct err *err)
 {
     uint32_t at = member(doc, 0, name);
-    int64_t n;
+    int64_t n = 0;
 
     if (!at)
         return err_set(err, ERR_DENIED, "token: without %s", name);
