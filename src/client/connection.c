@@ -48,7 +48,9 @@ void client_conn_drop(struct client_conn *conn)
     session_free(conn->tls);
     conn->tls = NULL;
     if (conn->io.fd >= 0) {
-        loop_closing(c->loop, &conn->io);
+        /* Not loop_closing: a child that is being started holds a copy of every descriptor until its exec, and close alone would
+         * then leave ours to epoll. */
+        loop_forget(c->loop, &conn->io);
         close(conn->io.fd);
         conn->io.fd = -1;
     }

@@ -79,7 +79,8 @@ MUST_USE bool loop_watch_level(struct loop *loop, struct io *io, uint32_t events
 /* Before close. ready will not be called again, not even in this batch. */
 void loop_forget(struct loop *loop, struct io *io);
 /* As loop_forget without its system call, when close follows at once and the descriptor has no duplicate:
- * the kernel forgets it then. */
+ * the kernel forgets it then. In a process that starts others it may have one at any time, between clone
+ * and exec. */
 void loop_closing(struct loop *loop, struct io *io);
 
 void timer_init(struct timer *t, void (*fire)(struct loop *, struct timer *));

@@ -620,6 +620,45 @@ static void cancelled_from_inside(void **state)
     }
 }
 
+/* The descriptor of ours whose other end is fd. */
+static int our_end_of(int fd)
+{
+    struct sockaddr_in theirs, ours;
+    socklen_t len = sizeof theirs;
+
+    assert_int_equal(getpeername(fd, (struct sockaddr *)&theirs, &len), 0);
+    for (int i = 3; i < 256; i++) {
+        len = sizeof ours;
+        if (i != fd && getsockname(i, (struct sockaddr *)&ours, &len) == 0 &&
+            ours.sin_port == theirs.sin_port)
+            return i;
+    }
+    return -1;
+}
+
+/* A child that is being started has copies of all descriptors until its exec: close does not take ours from epoll then. */
+static void a_copy_of_its_socket_wakes_nobody(void **state)
+{
+    struct world *w = *state;
+    struct asker c = {0};
+    char url[256];
+    int fd, copy;
+
+    url_of(w, "/", url);
+    get(w, &c, url);
+    fd = serve(w);
+    (void)heard(w, fd, "\r\n\r\n");
+    copy = dup(our_end_of(fd));
+    assert_true(copy >= 0);
+    say(w, fd, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    check_answer(w, &c, 204, "");
+    some_turns(w);
+    say(w, fd, "what nobody waits for");
+    some_turns(w);
+    close(copy);
+    close(fd);
+}
+
 static void the_client_goes_with_its_calls(void **state)
 {
     struct world *w = *state;
@@ -728,6 +767,7 @@ int main(void)
         world_test(an_answer_may_come_before_the_request_is_whole),
         world_test(cancelled_in_every_phase),
         world_test(cancelled_from_inside),
+        world_test(a_copy_of_its_socket_wakes_nobody),
         world_test(the_client_goes_with_its_calls),
         world_test(the_whole_answer_in_memory),
     };
