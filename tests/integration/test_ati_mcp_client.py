@@ -145,7 +145,8 @@ def test_filesystem_and_memory(tmp_path, ask):
 def test_all_pages_are_listed(scripted):
     listed = scripted().list()["tools"]
     assert [tool["name"] for tool in listed if tool["name"] != "script:plain"] == [f"script:{name}" for name in (
-        "echo environ pid exit last hang cancelled slow banner chatty huge batch wrong asks progress error broken text raw deaf received quits").split()]
+        "echo environ pid exit last hang cancelled slow banner chatty huge batch wrong asks progress error broken text raw deaf received quits "
+        "steered").split()]
     assert listed[0] == {"name": "script:echo", "description": "does echo", "scope": "tool:script:echo", "schema": {"a": 2, "type": "object", "z": 1}}
     assert list(listed[0]["schema"]) == ["a", "type", "z"]
     assert {"name": "script:plain", "description": "", "scope": "tool:script:plain"} in listed

@@ -198,8 +198,9 @@ static void ask(bool list, bool credential, struct view rest)
         return;
     }
     good = list ? mcp_list(all.hub, all.asking.loop, all.snapshot, p, NULL, done, q, &q->ask, &err)
-                : mcp_call(all.hub, all.asking.loop, all.snapshot, p, credential ? &c : NULL, name,
-                           rest, NULL, done, q, &q->ask, &err);
+                : mcp_call(all.hub, all.asking.loop, all.snapshot, p, credential ? &c : NULL,
+                           &(struct mcp_order){.name = name, .arguments = rest}, done, q, &q->ask,
+                           &err);
     if (!good) {
         refused(q->id, err.text);
         free(q);

@@ -56,7 +56,7 @@ struct exec_request {
     const struct view *words; /* positional arguments, for cli; NULL: from arguments */
     size_t word_count;
     bool has_words;
-    struct view traceparent, tracestate; /* sent to http upstreams; may be empty */
+    struct view traceparent, tracestate; /* sent to upstreams over HTTP; may be empty */
     exec_progressed
         *progressed; /* an MCP server's word on how far it is; NULL: nobody wants to know */
 };
@@ -80,6 +80,8 @@ struct exec_result {
     struct buf value;    /* JSON text; the receiver may take it */
     struct buf
         error; /* a sentence, without the prefix of its outcome; may be long (an upstream's body) */
+    const char *
+        unreached; /* an upstream gave no answer: "timeout", "connect" or "send"; NULL: no such thing */
     uint64_t upstream_us;
 };
 typedef void exec_done(void *context, struct exec_result *result); /* lent for the call */

@@ -182,6 +182,10 @@ static void answered(void *context, struct client_answer *a)
     h->call = NULL;
     h->e->result.upstream_us += clock_monotonic_us() - h->started_us;
     h->e->result.upstream_status = a->status;
+    if (a->end.outcome == CLIENT_TIMEOUT)
+        h->e->result.unreached = "timeout";
+    else if (a->end.outcome != CLIENT_OK && a->end.outcome != CLIENT_DENIED)
+        h->e->result.unreached = a->end.outcome == CLIENT_CONNECT ? "connect" : "send";
     if (a->end.outcome == CLIENT_DENIED)
         denied(h, &a->end);
     else if (a->end.outcome != CLIENT_OK)

@@ -61,12 +61,16 @@ static bool ask(struct call *c, struct err *err)
     const struct exec_request *r = &e->request;
     struct client_field fields[FIELDS_MAX];
     struct mcp_credential credential;
+    const struct mcp_order order = {.name = view_str(r->tool->name),
+                                    .arguments = r->arguments,
+                                    .traceparent = r->traceparent,
+                                    .tracestate = r->tracestate,
+                                    .progressed = r->progressed ? progressed : NULL};
 
     if (c->generation)
         credential_of(c->generation, r->tool->provider, fields, &credential);
     return mcp_call(e->executor->shared->mcp, e->executor->loop, r->snapshot, r->tool->provider,
-                    c->generation ? &credential : NULL, view_str(r->tool->name), r->arguments,
-                    r->progressed ? progressed : NULL, answered, c, &c->ask, err);
+                    c->generation ? &credential : NULL, &order, answered, c, &c->ask, err);
 }
 
 static void generated(void *context, const char *error)

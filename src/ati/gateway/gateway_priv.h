@@ -181,6 +181,8 @@ struct invocation {
     struct view name;          /* as it was called; lent */
     int64_t when_ms;
     uint64_t start_us;
+    struct span span;
+    char parent_text[56]; /* of the span: what upstreams are told */
     void (*done)(void *context, struct exec_result *result);
     exec_progressed *progressed; /* may cancel; NULL: nobody wants to know */
     void *context;
@@ -197,10 +199,9 @@ void invoke_cancel(
     struct invocation *i); /* done is not called; nothing under way: nothing happens */
 
 struct trace {
-    struct span server, call;
+    struct span server, inner; /* inner: of what the request is for, if it has one for all of it */
     struct trace_context parent;
-    char parent_text[56]; /* what upstreams are told */
-    bool called;
+    bool has_inner;
 };
 
 /* Lives with its exchange: in the extra bytes of it. */
@@ -239,6 +240,8 @@ enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
 
 /* request.c: answers. Each ends the request, but request_stream and request_stream_write. */
 void request_begin(struct request *r, struct worker *w, struct serve_exchange *x);
+/* From now on to its end, a span of what it is for. name: a literal. */
+void request_span(struct request *r, const char *name);
 void request_extra(struct request *r, const char *name,
                    const char *value); /* one more field of the answer */
 void request_empty(struct request *r, int status);

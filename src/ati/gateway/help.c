@@ -328,6 +328,7 @@ void help_answer(struct request *r)
     char *query_text = NULL, *only_text = NULL;
     size_t query_len = 0, only_len = 0;
 
+    request_span(r, "proxy.help");
     if (!request_body_json(r, &tree))
         return;
     query = json_member(&tree.doc, 0, "query");

@@ -51,25 +51,37 @@ static void tell(const struct invocation *i)
 static void trace_begin(struct invocation *i)
 {
     struct request *r = i->request;
-    struct trace *t = r->trace;
 
-    if (!t || t->called || r->route != ROUTE_CALL)
+    if (!r->trace)
         return;
-    t->called = true;
-    span_begin(r->worker->gateway->telemetry, &t->call, "proxy.call", SPAN_INTERNAL,
-               &t->server.context);
-    (void)trace_context_format(&t->call.context, t->parent_text);
+    span_begin(r->worker->gateway->telemetry, &i->span,
+               r->route == ROUTE_MCP ? "proxy.mcp" : "proxy.call", SPAN_INTERNAL,
+               &r->trace->server.context);
+    i->order.traceparent = view_str(trace_context_format(&i->span.context, i->parent_text));
+    i->order.tracestate = view_str(i->span.context.state);
 }
 
 static void trace_end(struct invocation *i, bool failed)
 {
     struct request *r = i->request;
-    struct span_attribute tool = {.name = "tool", .text = view_str(i->tool->name)};
+    const struct span_attribute attributes[] = {
+        {.name = "tool", .text = view_str(i->tool->name)},
+        {.name = "jsonrpc.method", .text = VIEW("tools/call")},
+    };
 
-    if (!r->trace || !r->trace->called)
-        return;
-    r->trace->called = false;
-    span_end(r->worker->gateway->telemetry, &r->trace->call, failed, &tool, 1);
+    if (r->trace)
+        span_end(r->worker->gateway->telemetry, &i->span, failed, attributes,
+                 r->route == ROUTE_MCP ? 2 : 1);
+}
+
+static void count_unreached(const struct invocation *i, const char *kind)
+{
+    const struct span_attribute labels[] = {
+        {.name = "provider", .text = view_str(i->tool->provider->name)},
+        {.name = "error_kind", .text = view_str(kind)},
+    };
+
+    telemetry_count(i->request->worker->gateway->telemetry, "ati.upstream.errors", labels, 2, 1);
 }
 
 static void over(struct invocation *i, enum exec_outcome outcome, uint64_t upstream_us,
@@ -103,6 +115,8 @@ static void finished(void *context, struct exec_result *result)
 
     if (result->tool_failed && error.len == 0)
         error = VIEW("the tool reported an error");
+    if (result->unreached)
+        count_unreached(i, result->unreached);
     over(i, result->outcome, result->upstream_us, result->exit_code, error);
     i->done(i->context, result);
 }
@@ -131,10 +145,6 @@ enum invoke_verdict invoke_start(struct invocation *i, uint64_t *retry_after_s, 
     i->order.tool = i->tool;
     i->order.caller = r->caller;
     i->order.progressed = i->progressed ? progressed : NULL;
-    if (r->trace) {
-        i->order.traceparent = view_str(r->trace->parent_text);
-        i->order.tracestate = view_str(r->trace->call.context.state);
-    }
     metric_add(&r->worker->stats.calls_underway, 1);
     if (exec_start(r->worker->executor, &i->order, finished, i, &i->execution, err))
         return INVOKE_STARTED;

@@ -239,7 +239,8 @@ static void cancelled(void *context)
     call_over(c);
 }
 
-static void start_call(struct mcp_work *k, struct tool_call *c)
+/* False: it is answered already. */
+static bool start_call(struct mcp_work *k, struct tool_call *c)
 {
     struct request *r = k->request;
     const struct tool *tool = catalog_find(r->snapshot->catalog, view_str(c->message.name));
@@ -251,7 +252,7 @@ static void start_call(struct mcp_work *k, struct tool_call *c)
         metric_add(&r->worker->stats.unknown, 1);
         (void)snprintf(text, sizeof text, "Unknown tool: '%.256s'", c->message.name);
         refuse(k, c->message.id, JSONRPC_INVALID_PARAMS, text);
-        return;
+        return false;
     }
     c->invocation = (struct invocation){
         .request = r, .tool = tool, .name = view_str(c->message.name), .done = done, .context = c};
@@ -265,15 +266,24 @@ static void start_call(struct mcp_work *k, struct tool_call *c)
                                    r->caller->subject, k->session, c->message.id, cancelled, c,
                                    &c->registered, NULL))
             c->registered = NULL; /* it can be left, but not cancelled */
-        return;
+        return true;
     case INVOKE_DENIED:
         refuse(k, c->message.id, MCP_SERVER_DENIED, err.text);
-        return;
+        break;
     case INVOKE_LIMITED:
     case INVOKE_FAILED:
         tell_failure(k, c->message.id, view_str(err.text));
-        return;
+        break;
     }
+    return false;
+}
+
+static void trace_message(struct request *r, struct span *span, const char *method)
+{
+    const struct span_attribute attribute = {.name = "jsonrpc.method", .text = view_str(method)};
+
+    if (r->trace && method[0])
+        span_end(r->worker->gateway->telemetry, span, false, &attribute, 1);
 }
 
 static void read_message(struct mcp_work *k, uint32_t token)
@@ -285,10 +295,14 @@ static void read_message(struct mcp_work *k, uint32_t token)
     struct mcp_server_message *m = &c->message;
     enum mcp_server_step step = MCP_ACCEPTED;
     char session[MCP_SERVER_SESSION_BYTES + 1];
+    struct span span;
     struct buf one;
 
     buf_init(&one, ANSWER_BYTES_MAX, "answer");
     *c = (struct tool_call){.work = k};
+    if (r->trace)
+        span_begin(r->worker->gateway->telemetry, &span, "proxy.mcp", SPAN_INTERNAL,
+                   &r->trace->server.context);
     if (!mcp_server_read(&state, &k->tree.doc, token, m, &step, &one, NULL))
         k->failed = true;
     else if (m->method[0])
@@ -306,12 +320,14 @@ static void read_message(struct mcp_work *k, uint32_t token)
     }
     if (!k->failed && step == MCP_CALL) {
         k->call_count++;
-        start_call(k, c);
+        if (!start_call(k, c))
+            trace_message(r, &span, m->method);
         return;
     }
     if (!k->failed && step == MCP_CANCEL)
         mcp_server_cancel(r->worker->gateway->sessions, r->caller->subject, k->session,
                           m->cancelled);
+    trace_message(r, &span, m->method);
     mcp_server_message_done(m);
 }
 

@@ -97,10 +97,21 @@ static void trace_end(struct request *r, int status)
 
     if (!r->trace)
         return;
+    if (r->trace->has_inner)
+        span_end(t, &r->trace->inner, status >= 500, NULL, 0);
     span_end(t, &r->trace->server, status >= 500, attributes,
              sizeof attributes / sizeof *attributes);
     free(r->trace);
     r->trace = NULL;
+}
+
+void request_span(struct request *r, const char *name)
+{
+    if (!r->trace)
+        return;
+    r->trace->has_inner = true;
+    span_begin(r->worker->gateway->telemetry, &r->trace->inner, name, SPAN_INTERNAL,
+               &r->trace->server.context);
 }
 
 static void telemetry_counts(struct request *r, int status, uint64_t us)

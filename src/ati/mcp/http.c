@@ -4,7 +4,7 @@
 #include "ati/mcp/mcp_priv.h"
 
 enum {
-    FIELDS_OURS = 6,
+    FIELDS_OURS = 8,
     SESSION_BYTES_MAX = 1024,
     RESUMES_MAX = 8, /* in a row, without an event between them */
     RETRY_MS = 1000, /* before a stream is resumed, unless the server says otherwise */
@@ -28,6 +28,7 @@ struct mcp_exchange {
     struct client_call *call; /* NULL: between two */
     struct buf message, body;
     char *session; /* that it was sent with */
+    struct mcp_trace trace;
     struct client_field *fields;
     size_t field_count;
     int status;
@@ -119,6 +120,11 @@ static bool make_fields(struct mcp_exchange *x, struct err *err)
         add(x, VIEW("MCP-Protocol-Version"), view_str(c->version), false);
     if (x->kind == POST_RESUMED)
         add(x, VIEW("Last-Event-ID"), view_str(x->event_id), true);
+    if (x->kind == POST_MESSAGE && x->trace.parent[0]) {
+        add(x, VIEW("traceparent"), view_str(x->trace.parent), false);
+        if (x->trace.state[0])
+            add(x, VIEW("tracestate"), view_str(x->trace.state), false);
+    }
     for (size_t i = 0; i < more->count; i++)
         add(x, view_str(more->at[i].name), view_str(more->at[i].value), true);
     return true;
@@ -169,6 +175,8 @@ static bool post(struct mcp_connection *c, enum kind kind, struct mcp_request *r
     sse_init(&x->sse, MCP_MESSAGE_BYTES_MAX);
     timer_init(&x->timer, timed);
     x->retired.free = retire;
+    if (r && r != &c->hello)
+        x->trace = OWNER(r, struct mcp_ask, request)->trace;
     x->session = c->session ? strdup(c->session) : NULL;
     if ((c->session && !x->session) || !buf_append(&x->message, message, err) || !start(x, err)) {
         retire(c->hub->loop, &x->retired);

@@ -166,17 +166,26 @@ bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot
     return true;
 }
 
+/* What does not fit is left out. */
+static void copy_field(struct view value, char *out, size_t size)
+{
+    if (value.len && value.len < size)
+        memcpy(out, value.at, value.len);
+}
+
 bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
               const struct tool_provider *provider, const struct mcp_credential *credential,
-              struct view name, struct view arguments, mcp_progressed *progressed, mcp_done *done,
-              void *context, struct mcp_ask **out, struct err *err)
+              const struct mcp_order *order, mcp_done *done, void *context, struct mcp_ask **out,
+              struct err *err)
 {
     CLEANUP(mcp_ask_free_cleanup)
     struct mcp_ask *ask = ask_new(hub, asker, snapshot, provider, credential, done, context, err);
 
-    if (!ask || !copy_name(ask, name, err) || !copy_arguments(ask, arguments, err))
+    if (!ask || !copy_name(ask, order->name, err) || !copy_arguments(ask, order->arguments, err))
         return false;
-    ask->progressed = progressed;
+    copy_field(order->traceparent, ask->trace.parent, sizeof ask->trace.parent);
+    copy_field(order->tracestate, ask->trace.state, sizeof ask->trace.state);
+    ask->progressed = order->progressed;
     *out = ask;
     ask_start(take(ask));
     return true;

@@ -93,11 +93,17 @@ MUST_USE bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot 
                        const struct tool_provider *provider,
                        const struct mcp_credential *credential, mcp_done *done, void *context,
                        struct mcp_ask **out, struct err *err);
-/* tools/call. name: with or without "{provider}:". arguments: JSON text of an object. progressed: NULL when nobody wants to know. */
+/* What is to be called. Lent for the call of mcp_call. */
+struct mcp_order {
+    struct view name;                    /* with or without "{provider}:" */
+    struct view arguments;               /* JSON text of an object */
+    struct view traceparent, tracestate; /* sent to servers over HTTP; may be empty */
+    mcp_progressed *progressed;          /* NULL: nobody wants to know */
+};
+/* tools/call. */
 MUST_USE bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
                        const struct tool_provider *provider,
-                       const struct mcp_credential *credential, struct view name,
-                       struct view arguments, mcp_progressed *progressed, mcp_done *done,
-                       void *context, struct mcp_ask **out, struct err *err);
+                       const struct mcp_credential *credential, const struct mcp_order *order,
+                       mcp_done *done, void *context, struct mcp_ask **out, struct err *err);
 /* On the asker's loop; done is not called. */
 void mcp_cancel(struct mcp_ask *ask);

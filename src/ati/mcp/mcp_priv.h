@@ -145,6 +145,10 @@ struct mcp_notes {
 };
 
 /* --- hub.c */
+/* For the fields of these names; "": none. */
+struct mcp_trace {
+    char parent[64], state[512 + 1];
+};
 struct mcp_ask {
     struct mcp_hub *hub;
     struct loop *asker;
@@ -157,6 +161,7 @@ struct mcp_ask {
     char *token;
     struct text_pairs extras;
     mcp_progressed *progressed; /* NULL: nobody wants to know */
+    struct mcp_trace trace;
     mcp_done *done;
     void *context;
     struct mcp_notes notes;

@@ -26,6 +26,7 @@ struct export_ {
     unsigned tries;
     bool busy;
     bool once_more; /* what came while it was busy is the last there will be */
+    bool failing;   /* said so already */
 };
 
 struct telemetry {
@@ -44,12 +45,14 @@ struct telemetry {
     struct export_ traces, metrics;
     struct client_field fields[TELEMETRY_HEADERS_MAX + 1];
     size_t field_count;
-    bool failing; /* said so already */
+    struct post half; /* of the room for spans is full */
+    bool half_posted;
     void (*flushed)(void *context);
     void *flushed_context;
 };
 
 static void export_all(struct loop *loop, struct timer *timer);
+static void half_full(struct loop *loop, struct post *post);
 static void give_up(struct loop *loop, struct timer *timer);
 static void again(struct loop *loop, struct timer *timer);
 static void export_traces(struct telemetry *t);
@@ -102,6 +105,7 @@ bool telemetry_new(char **environment, const char *version, struct log *log, str
     export_init(&t->metrics, t, "metrics");
     timer_init(&t->timer, export_all);
     timer_init(&t->give_up, give_up);
+    t->half.run = half_full;
     *out = t;
     return true;
 }
@@ -170,6 +174,7 @@ void span_end(struct telemetry *t, struct span *s, bool failed,
               const struct span_attribute *attributes, size_t count)
 {
     size_t before;
+    bool half = false;
 
     if (!t || !s->context.valid || !s->context.sampled || !t->config.traces_url)
         return;
@@ -179,8 +184,12 @@ void span_end(struct telemetry *t, struct span *s, bool failed,
         t->dropped++;
         t->spans.tail = t->spans.head + before;
     }
+    if (buf_len(&t->spans) > TELEMETRY_SPANS_BYTES_MAX / 2 && !t->half_posted)
+        t->half_posted = half = true;
     pthread_mutex_unlock(&t->lock);
     s->context.valid = false;
+    if (half)
+        loop_post(t->loop, &t->half);
 }
 
 /* Under the lock. */
@@ -254,10 +263,10 @@ static void failed(struct export_ *x, const char *why, bool retry)
 {
     struct telemetry *t = x->t;
 
-    if (!t->failing)
+    if (!x->failing)
         log_event(t->log, LOG_WARN, "telemetry.failing", "a collector does not take telemetry",
                   F_STR("signal", x->what), F_STR("reason", why));
-    t->failing = true;
+    x->failing = true;
     if (retry && x->tries < TELEMETRY_TRIES) {
         timer_set(t->loop, &x->again, loop_now_ms(t->loop) + (RETRY_MS << (x->tries - 1)));
         return;
@@ -308,10 +317,10 @@ static void collected(void *context, struct client_answer *answer)
         failed(x, text, status == 429 || status == 502 || status == 503 || status == 504);
         return;
     }
-    if (x->t->failing)
+    if (x->failing)
         log_event(x->t->log, LOG_INFO, "telemetry.recovered", "a collector takes telemetry again",
                   F_STR("signal", x->what));
-    x->t->failing = false;
+    x->failing = false;
     finished(x);
 }
 
@@ -327,6 +336,7 @@ static void export_traces(struct telemetry *t)
     buf_init(&t->spans, TELEMETRY_SPANS_BYTES_MAX, "spans");
     dropped = t->dropped;
     t->dropped = 0;
+    t->half_posted = false;
     pthread_mutex_unlock(&t->lock);
     if (dropped)
         log_event(t->log, LOG_WARN, "telemetry.dropped", "spans were dropped: too many waited",
@@ -336,6 +346,8 @@ static void export_traces(struct telemetry *t)
         t->traces.busy = true;
         t->traces.tries = 0;
         send_(&t->traces);
+    } else {
+        buf_done(&t->traces.body);
     }
     buf_done(&spans);
 }
@@ -358,6 +370,12 @@ static void export_metrics(struct telemetry *t)
     } else {
         buf_done(&t->metrics.body);
     }
+}
+
+static void half_full(struct loop *loop, struct post *post)
+{
+    (void)loop;
+    export_traces((struct telemetry *)(void *)((char *)post - offsetof(struct telemetry, half)));
 }
 
 static void export_all(struct loop *loop, struct timer *timer)
