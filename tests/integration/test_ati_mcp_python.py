@@ -41,11 +41,12 @@ scope = "admin:shop"
 """
 
 
-def client(gateway, token, *steps):
+def client(kind, gateway, token, *steps):
     """(exit status, what it said to each step, the greeting first)."""
     if not PYTHON.exists():
         pytest.skip("the MCP SDK for Python is not installed: scripts/bootstrap test")
-    done = subprocess.run([PYTHON, ROOT / "tests/mcp/client.py", f"{gateway.url}/mcp", *token], input="".join(json.dumps(step) + "\n" for step in steps),
+    done = subprocess.run([PYTHON, ROOT / "tests/mcp/client.py", kind, f"{gateway.url}/mcp", *token],
+                          input="".join(json.dumps(step) + "\n" for step in steps),
                           capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(said) == 1 + len(steps) * (done.returncode == 0), done.stderr
@@ -62,9 +63,10 @@ def gateway(stack, tmp_path):
     return proxy
 
 
-def test_initialize_list_call_and_errors(gateway):
+@pytest.mark.parametrize("kind", ["session", "client"])
+def test_initialize_list_call_and_errors(gateway, kind):
     status, said = client(
-        gateway, [gateway.agent], ["list"], ["call", "shop:list", {"kind": "tea & cake"}], ["call", "shop:fail", {}], ["call", "shop:nothing", {}],
+        kind, gateway, [gateway.agent], ["list"], ["call", "shop:list", {"kind": "tea & cake"}], ["call", "shop:fail", {}], ["call", "shop:nothing", {}],
         ["call", "shop:secret", {}], ["progress", "script:progress", {"times": 3, "pause": 0}], ["ping"],
         ["together", *[["shop:list", {"kind": str(n)}] for n in range(20)]])
     hello, tools, listed, failed, unknown, denied, progress, pong, together = said
@@ -85,5 +87,5 @@ def test_initialize_list_call_and_errors(gateway):
 
 
 def test_it_is_refused_without_a_token(gateway):
-    status, (told,) = client(gateway, [], ["list"])
+    status, (told,) = client("session", gateway, [], ["list"])
     assert status == 1 and "error" in told and not gateway.shop.asked

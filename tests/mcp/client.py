@@ -1,13 +1,15 @@
 """The official Python SDK's client, unmodified, at a server's /mcp: steps on standard input, one JSON array a line, and what it saw, as JSON.
 
-python client.py URL [TOKEN]      ["list"], ["call", name, arguments], ["progress", name, arguments], ["together", [name, arguments], …], ["ping"]
+python client.py session|client URL [TOKEN]
+session: the protocol as it is asked for; client: it finds out by itself what the server speaks.
+Steps: ["list"], ["call", name, arguments], ["progress", name, arguments], ["together", [name, arguments], …], ["ping"]
 """
 
 import json
 import sys
 
 import anyio
-from mcp import ClientSession, MCPError
+from mcp import Client, ClientSession, MCPError
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
 
@@ -45,19 +47,29 @@ async def one(session, step, *words):
     return results
 
 
-async def main(url, token=None):
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with create_mcp_http_client(headers) as http, streamable_http_client(url, http_client=http) as (read, write, *_), ClientSession(read, write) as session:
+async def steps(session):
+    for line in sys.stdin:
         try:
-            say(plain(await session.initialize()))
+            say(await one(session, *json.loads(line)))
         except MCPError as error:
             say({"error": error.error.message, "code": error.error.code})
-            return 1
-        for line in sys.stdin:
+
+
+async def main(kind, url, token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with create_mcp_http_client(headers) as http:
+        if kind == "client":
+            async with Client(streamable_http_client(url, http_client=http)) as client:
+                say({"serverInfo": plain(client.server_info), "capabilities": plain(client.server_capabilities)})
+                await steps(client)
+            return 0
+        async with streamable_http_client(url, http_client=http) as (read, write, *_), ClientSession(read, write) as session:
             try:
-                say(await one(session, *json.loads(line)))
+                say(plain(await session.initialize()))
             except MCPError as error:
                 say({"error": error.error.message, "code": error.error.code})
+                return 1
+            await steps(session)
     return 0
 
 
