@@ -120,6 +120,21 @@ def test_loopback_is_the_default(host):
     host.sh("curl -fsS http://10.20.30.40:8090/health", status=7)
 
 
+def test_no_page_uses_an_open_gateway(host):
+    """Without authentication: not by its origin, and not by a name that was made to lead here."""
+    host.sh("ati init --proxy")
+    host.start("ati proxy")
+    ask = "curl -s -o /dev/null -w '%{http_code}' 127.0.0.1:8090"
+    call = """/call -d '{"tool_name": "file_manager:download", "args": {}}' -H 'Content-Type: text/plain'"""
+    for pretence in ("-H 'Origin: https://evil.example'", "-H 'Host: rebind.example:8090'", "-H 'Origin: http://rebind.example:8090' -H 'Host: rebind.example:8090'",
+                     "-H 'Origin: null'"):
+        assert host.sh(f"{ask}{call} {pretence}") == "403"
+        assert host.sh(f"{ask}/tools {pretence}") == "403"
+        assert host.sh(f"{ask}/health {pretence}") == "200"
+    for good in ("", "-H 'Origin: http://localhost:3000'", "-H 'Host: localhost:8090'"):
+        assert host.sh(f"{ask}/tools {good}") == "200"
+
+
 def test_environment_keys(host, upstream):
     host.sh("ati init --proxy")
     (host.home / ".ati/manifests/finnhub.toml").write_text(FINNHUB.format(url=upstream.url))

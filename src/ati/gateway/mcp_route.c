@@ -340,7 +340,8 @@ static bool may_speak(struct request *r, struct view *session)
     (void)!http_field(head, VIEW("Host"), &host);
     if (http_field_count(head, VIEW("Origin")) > 0 &&
         (!http_field(head, VIEW("Origin"), &origin) ||
-         !mcp_server_origin_good(origin, host, r->worker->gateway->config->origins))) {
+         !mcp_server_origin_good(origin, host, r->worker->gateway->config->origins,
+                                 !r->caller->unrestricted))) {
         request_text(r, 403, VIEW("forbidden: origin is not allowed"));
         return false;
     }

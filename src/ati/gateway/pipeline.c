@@ -40,12 +40,38 @@ static bool auth_layer(struct request *r)
     return false;
 }
 
+/* Where nobody has to say who they are, a page in a browser of this machine must not: neither by its own origin nor by a name that was made to
+ * lead here. */
+static bool page_layer(struct request *r)
+{
+    const struct gateway_config *config = r->worker->gateway->config;
+    const struct http_head *head = r->exchange->request.head;
+    struct view origin = VIEW(""), host = VIEW("");
+
+    if (!r->caller || !r->caller->unrestricted)
+        return true;
+    (void)!http_field(head, VIEW("Host"), &host);
+    if (!config->allow_open && !mcp_server_host_fixed(host)) {
+        request_text(r, 403,
+                     VIEW("forbidden: without authentication only addresses and localhost are "
+                          "served; configure tokens, or say --allow-open"));
+        return false;
+    }
+    if (http_field_count(head, VIEW("Origin")) > 0 &&
+        (!http_field(head, VIEW("Origin"), &origin) ||
+         !mcp_server_origin_good(origin, host, config->origins, false))) {
+        request_text(r, 403, VIEW("forbidden: origin is not allowed"));
+        return false;
+    }
+    return true;
+}
+
 bool pipeline_admit(void *context, struct serve_exchange *x)
 {
     struct request *r = x->extra;
 
     telemetry_layer(r, context, x);
-    return auth_layer(r);
+    return auth_layer(r) && page_layer(r);
 }
 
 /* 4. the route. */

@@ -71,9 +71,13 @@ MUST_USE bool mcp_server_progress(struct view token, struct view params, struct 
 /* What a client may say in MCP-Protocol-Version. */
 bool mcp_server_version_known(struct view version);
 
-/* A browser's page at origin may speak to this host: the same host, a loopback one for a loopback one, or one of the list (comma-separated
- * origins, "*" for all; NULL: none). Who sends no Origin is no page. */
-bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed);
+/* A browser's page at origin may speak to this host: a loopback one to a loopback one, one of the list (comma-separated origins, "*" for
+ * all; NULL: none), or one of the same host. That one only when the caller was verified, which no page is by itself, or when the host is fixed:
+ * a name may be made to lead here by whoever serves the page (DNS rebinding). Who sends no Origin is no page. */
+bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed,
+                            bool verified);
+/* host, as in a Host field, is an IP literal, localhost or below it: no DNS says where that leads. */
+bool mcp_server_host_fixed(struct view host);
 
 /* sessions.c: calls under way, and sessions that have ended. One a process; any thread. */
 struct mcp_server_sessions;

@@ -1,5 +1,6 @@
 #include "ati/mcp_server/mcp_server.h"
 #include "http/http.h"
+#include "net/addr.h"
 
 #include "base/poison.h"
 
@@ -20,7 +21,20 @@ static bool split(struct view origin, struct view *host, uint16_t *port)
     return http_authority_split(view_skip(origin, tls ? 8 : 7), host, port);
 }
 
-bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed)
+bool mcp_server_host_fixed(struct view host)
+{
+    struct addr a;
+    struct view name;
+    uint16_t port = 0;
+
+    if (!http_authority_split(host, &name, &port))
+        return false;
+    return view_eq_nocase(name, VIEW("localhost")) || addr_parse_ip(name, false, &a) ||
+           (name.len > 10 && view_eq_nocase(view_skip(name, name.len - 10), VIEW(".localhost")));
+}
+
+bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed,
+                            bool verified)
 {
     struct view rest = view_str(allowed), piece, page, own;
     uint16_t page_port, own_port;
@@ -39,5 +53,6 @@ bool mcp_server_origin_good(struct view origin, struct view host, const char *al
         return false;
     if (loopback(page) && loopback(own))
         return true;
-    return view_eq_nocase(page, own) && page_port == own_port;
+    return (verified || mcp_server_host_fixed(host)) && view_eq_nocase(page, own) &&
+           page_port == own_port;
 }
