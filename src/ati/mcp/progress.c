@@ -74,7 +74,8 @@ static struct mcp_note *note_new(const struct mcp_ask *ask, struct view params)
     if (note) {
         note->next = NULL;
         note->len = buf_len(&shown);
-        memcpy(note->params, buf_view(&shown).at, note->len);
+        if (note->len)
+            memcpy(note->params, buf_view(&shown).at, note->len);
     }
     buf_done(&shown);
     return note;
