@@ -66,16 +66,18 @@ void mcp_notes_done(struct mcp_notes *n)
 static struct mcp_note *note_new(const struct mcp_ask *ask, struct view params)
 {
     struct mcp_note *note = NULL;
+    struct view text;
     struct buf shown;
 
     buf_init(&shown, MCP_PROGRESS_BYTES_MAX, "progress");
     if (mcp_way_blot(ask->request.connection->way, params, &shown, NULL))
         note = malloc(sizeof *note + buf_len(&shown));
     if (note) {
+        text = buf_view(&shown);
         note->next = NULL;
-        note->len = buf_len(&shown);
-        if (note->len)
-            memcpy(note->params, buf_view(&shown).at, note->len);
+        note->len = text.len;
+        if (text.at)
+            memcpy(note->params, text.at, text.len);
     }
     buf_done(&shown);
     return note;
