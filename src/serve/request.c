@@ -105,6 +105,8 @@ static size_t body_max(const struct connection *c)
 {
     const struct serve_service *service = c->exchange->shown.service;
 
+    if (c->exchange->shown.body_bytes_max)
+        return c->exchange->shown.body_bytes_max;
     return service && service->body_bytes_max ? service->body_bytes_max
                                               : c->server->options.body_bytes_max;
 }

@@ -74,6 +74,8 @@ struct serve_exchange {
     const struct serve_service *service; /* NULL: none has this path and method */
     const char *allow; /* a path with other methods: a field line that names them; else "" */
     void *extra;       /* options.extra_bytes of the taker's own, zeros at first */
+    size_t
+        body_bytes_max; /* set by admit: less than the service's, for this one; 0: as the service says */
 };
 
 /* Who answers later says who is to be told. Never called from inside a function below. */

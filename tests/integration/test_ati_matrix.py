@@ -8,11 +8,13 @@ import hashlib
 import hmac
 import itertools
 import json
+import socket
 import time
 
 import pytest
 
 from harness.ati import SECRET, Folder, Proxy, Upstream
+from harness.base import PATIENCE
 
 MANIFEST = """
 [provider]
@@ -222,3 +224,13 @@ def test_there_are_enough_cells():
     """Two thousand at least: a table that shrinks is noticed."""
     each = len(list(routes("*", False)))
     assert len(GOOD) * len(SCOPES) * each + len(BAD) * 2 * each + 3 * each + len(GOOD | BAD) * len(OPEN) >= 2000
+
+
+@pytest.mark.parametrize("scope, first_line", [("tool:shop:*", b"HTTP/1.1 400 Bad Request"), ("tool:file_manager:download", b"HTTP/1.1 400 Bad Request"),
+                                               ("tool:file_manager:upload", b"HTTP/1.1 100 Continue"), ("*", b"HTTP/1.1 100 Continue")])
+def test_a_gigabyte_is_for_uploads(gateway, scope, first_line):
+    """Said by the head alone: the gateway holds no such body for who may not upload."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as sock:
+        head = f"POST /call HTTP/1.1\r\nHost: a\r\nAuthorization: {GOOD['token'](scope)}\r\nContent-Length: {64 << 20 | 1}\r\nExpect: 100-continue\r\n\r\n"
+        sock.sendall(head.encode())
+        assert sock.makefile("rb").readline().strip() == first_line

@@ -17,7 +17,7 @@
  *             address that others can reach, unless allow_open says that it is meant.
  * Metrics     on a listener of their own (metrics_listen), never on the port that agents reach.
  *
- * Limits   bodies: CALL_BODY_BYTES_MAX for /call, ROUTE_BODY_BYTES_MAX elsewhere; GATEWAY_BATCH_MAX.
+ * Limits   bodies: CALL_BODY_BYTES_MAX for /call of who may upload, CALL_ARGUMENT_BYTES_MAX of others, ROUTE_BODY_BYTES_MAX elsewhere; GATEWAY_BATCH_MAX.
  * Read in order   config.c gateway.c worker.c pipeline.c auth.c route.c request.c invoke.c call.c mcp_route.c tools.c health.c help.c metrics.c
  *                 reload.c discovery.c */
 #pragma once
@@ -30,7 +30,8 @@ enum {
     GATEWAY_CONNECTIONS = 16384, /* of all workers */
     GATEWAY_DRAIN_S = 30,
     GATEWAY_DRIFT_S = 60,
-    CALL_BODY_BYTES_MAX = 1431663957, /* 1 GiB × 4/3 and 8 KiB: an upload in base64 */
+    CALL_BODY_BYTES_MAX = 1431663957,           /* 1 GiB × 4/3 and 8 KiB: an upload in base64 */
+    CALL_ARGUMENT_BYTES_MAX = 64 * 1024 * 1024, /* of /call, for callers that may not upload */
     ROUTE_BODY_BYTES_MAX = 4 * 1024 * 1024
 };
 

@@ -66,12 +66,21 @@ static bool page_layer(struct request *r)
     return true;
 }
 
+/* A gigabyte is for uploads: nobody else makes the gateway hold one. */
+static bool size_layer(struct request *r)
+{
+    if (r->route == ROUTE_CALL && r->caller &&
+        !caller_may(r->caller, "tool:file_manager:upload", request_now_s()))
+        r->exchange->body_bytes_max = CALL_ARGUMENT_BYTES_MAX;
+    return true;
+}
+
 bool pipeline_admit(void *context, struct serve_exchange *x)
 {
     struct request *r = x->extra;
 
     telemetry_layer(r, context, x);
-    return auth_layer(r) && page_layer(r);
+    return auth_layer(r) && page_layer(r) && size_layer(r);
 }
 
 /* 4. the route. */
