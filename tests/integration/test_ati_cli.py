@@ -76,7 +76,7 @@ def test_a_child_sees_just_what_it_is_given(gateway, tmp_path):
     os.mkfifo(f"{note}.go")
     body = json.dumps({"tool_name": "c:t", "raw_args": ["x"]}).encode()
     with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as sock:
-        sock.sendall(b"POST /call HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         pid = pid_in(note)
         environ = dict(item.split("=", 1) for item in pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0") if item)
         words = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
@@ -133,7 +133,7 @@ def test_a_caller_who_leaves_ends_the_program(gateway, tmp_path):
     proxy = gateway(manifest(f'echo >"$2"; sleep 1000 & echo $! >{note}; wait', 'cli_output_args = ["-o"]'))
     body = json.dumps({"tool_name": "c:t", "raw_args": ["-o", "x.txt"]}).encode()
     with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as sock:
-        sock.sendall(b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         pid = pid_in(note)
         assert left(proxy)
     eventually(lambda: not alive(pid), "the end of the program")
@@ -193,7 +193,7 @@ def test_what_a_killed_gateway_left_is_swept_by_the_next(stack, tmp_path):
     proxy.scratch = scratch
     body = json.dumps({"tool_name": "c:t", "raw_args": ["-o", "x"]}).encode()
     with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as sock:
-        sock.sendall(b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         pid = pid_in(note)
         proxy.kill()
     try:

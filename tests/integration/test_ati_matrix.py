@@ -231,6 +231,6 @@ def test_there_are_enough_cells():
 def test_a_gigabyte_is_for_uploads(gateway, scope, first_line):
     """Said by the head alone: the gateway holds no such body for who may not upload."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as sock:
-        head = f"POST /call HTTP/1.1\r\nHost: a\r\nAuthorization: {GOOD['token'](scope)}\r\nContent-Length: {64 << 20 | 1}\r\nExpect: 100-continue\r\n\r\n"
+        head = f"POST /call HTTP/1.1\r\nHost: localhost\r\nAuthorization: {GOOD['token'](scope)}\r\nContent-Length: {64 << 20 | 1}\r\nExpect: 100-continue\r\n\r\n"
         sock.sendall(head.encode())
         assert sock.makefile("rb").readline().strip() == first_line

@@ -53,7 +53,7 @@ def connect(proxy):
 
 
 def request(body, path="/call", *fields, method="POST"):
-    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *fields])
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *fields])
     return head.encode() + b"\r\n\r\n" + body
 
 
@@ -101,7 +101,7 @@ def test_large_bodies_are_taken_by_call_alone(place):
     assert status == 200 and answer["result"] > len(large)
     for path in ("/mcp", "/help"):
         sock = connect(proxy)
-        sock.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {5 << 20}\r\n\r\n".encode())
+        sock.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {5 << 20}\r\n\r\n".encode())
         assert read_answer(sock.makefile("rb"))[0] == 413
         sock.close()
 
@@ -109,7 +109,7 @@ def test_large_bodies_are_taken_by_call_alone(place):
 def test_a_body_beyond_the_limit_of_call(place):
     proxy, _ = place
     sock = connect(proxy)
-    sock.sendall(b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: 1431663958\r\n\r\n")
+    sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1431663958\r\n\r\n")
     status, headers, body = read_answer(sock.makefile("rb"))
     assert status == 400 and json.loads(body) == {"result": None, "error": "Failed to read request body: length limit exceeded"}
     assert headers["connection"] == "close"
@@ -120,7 +120,7 @@ def test_chunked_bodies(place):
     body = call("up:get", a="b" * 3000)
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:1], body[1:700], body[700:])) + b"0\r\n\r\n"
     sock = connect(proxy)
-    sock.sendall(b"POST /call HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces + request(call("up:get")))
+    sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces + request(call("up:get")))
     file = sock.makefile("rb")
     assert json.loads(read_answer(file)[2])["result"] > 3000
     assert read_answer(file)[0] == 200
@@ -131,7 +131,7 @@ def test_unclear_framing_is_refused(place):
     for head in ("Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 6", "Content-Length: +5", "Content-Length: 5,5",
                  "Transfer-Encoding: gzip, chunked", "Content-Length : 5", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"):
         sock = connect(proxy)
-        sock.sendall(f"POST /call HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        sock.sendall(f"POST /call HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         data = sock.makefile("rb").read()
         assert data.startswith(b"HTTP/1.1 400 ") and data.count(b"HTTP/1.1 ") == 1, head
         sock.close()
@@ -143,7 +143,7 @@ def test_nobody_unauthorised_sends_a_body(tmp_path):
     with Proxy(folder) as proxy:
         for more in ("", "Expect: 100-continue\r\n"):
             sock = connect(proxy)
-            sock.sendall(f"POST /call HTTP/1.1\r\nHost: a\r\n{more}Content-Length: 1000000000\r\n\r\n".encode())
+            sock.sendall(f"POST /call HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: 1000000000\r\n\r\n".encode())
             data = sock.makefile("rb").read()  # until it closes: no byte of the body was asked for
             assert data.startswith(b"HTTP/1.1 401 ") and b"100 Continue" not in data
             sock.close()
@@ -223,13 +223,13 @@ def test_a_long_answer_arrives_whole(tmp_path):
 
 def test_malformed_heads_do_not_pass(place):
     proxy, _ = place
-    for head in (b"GET / HTTP/1.1\nHost: a\n\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n b: c\r\n\r\n",
+    for head in (b"GET / HTTP/1.1\nHost: a\n\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n b: c\r\n\r\n",
                  b"NONSENSE\r\n\r\n"):
         sock = connect(proxy)
         sock.sendall(head)
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 400 "), head
         sock.close()
     sock = connect(proxy)
-    sock.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 20000 + b"\r\n\r\n")
+    sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 20000 + b"\r\n\r\n")
     assert sock.makefile("rb").read().startswith(b"HTTP/1.1 431 ")
     assert proxy.ask("GET", "/health")[0] == 200

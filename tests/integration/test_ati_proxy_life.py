@@ -254,7 +254,7 @@ def test_a_drain_has_its_end(tmp_path):
         with Proxy(folder, "--drain-seconds", "1") as proxy:
             sock = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
             body = json.dumps({"tool_name": "a:wait"}).encode()
-            sock.sendall(b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             up.until_asked(1)
             proxy.process.send_signal(signal.SIGTERM)
             assert proxy.process.wait(PATIENCE) == 0
@@ -269,7 +269,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
         with Proxy(folder, "--drain-seconds", "600") as proxy:
             sock = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
             body = json.dumps({"tool_name": "a:wait"}).encode()
-            sock.sendall(b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             up.until_asked(1)
             proxy.process.send_signal(signal.SIGTERM)
             proxy.log("draining")

@@ -154,9 +154,12 @@ static const char *said(const struct cli_words *w, const char *option)
 static bool begin(struct buf *out, const char *name, const char *description, const char *kind,
                   const char *handler, struct err *err)
 {
-    bool good = buf_append_str(out, "[provider]\n", err) && text(out, "name", name, err);
     char made[PROVIDER_NAME_BYTES_MAX + 32];
+    bool good;
 
+    if (!name) /* the table asks for it: never */
+        return err_set(err, ERR_USAGE, "a provider needs a name");
+    good = buf_append_str(out, "[provider]\n", err) && text(out, "name", name, err);
     (void)snprintf(made, sizeof made, "%s %s provider", name, kind);
     return good && text(out, "description", description ? description : made, err) &&
            text(out, "handler", handler, err);
