@@ -131,3 +131,41 @@ def test_it_may_be_ended_while_it_looks(tmp_path):
             process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0, "".join(lines)
     assert not any("ATI proxy server starting" in line for line in lines)
+
+
+# Answers with its tools while its gateway stands still: the answer, then SIGTERM wait for it together.
+FROZEN = """
+import json, os, signal, sys
+gateway = os.getppid()
+def say(message, result):
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["method"] == "initialize":
+        say(message, {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}})
+    elif message["method"] == "tools/list":
+        os.kill(gateway, signal.SIGSTOP)
+        while open(f"/proc/{gateway}/stat").read().rsplit(")", 1)[1].split()[0] != "T":
+            pass
+        say(message, {"tools": [{"name": "alpha", "inputSchema": {"type": "object"}}]})
+        os.kill(gateway, signal.SIGTERM)
+        os.kill(gateway, signal.SIGCONT)
+"""
+
+
+def test_it_may_be_ended_at_the_moment_it_has_found_everything(tmp_path):
+    folder = place(tmp_path)
+    server(folder, "last", "")
+    (tmp_path / "server.py").write_text(FROZEN)
+    done = folder.run("proxy", "--port", "0", timeout=PATIENCE * 3)
+    assert done.returncode == 0, done.stderr
+    assert '"message":"stopped"' in done.stderr and "Sanitizer" not in done.stderr, done.stderr
+
+
+def test_the_second_signal_while_it_looks(tmp_path):
+    folder = place(tmp_path)
+    server(folder, "last", "")
+    (tmp_path / "server.py").write_text(FROZEN.replace("gateway, signal.SIGTERM)", "gateway, signal.SIGTERM); os.kill(gateway, signal.SIGINT)"))
+    done = folder.run("proxy", "--port", "0", timeout=PATIENCE * 3)
+    assert done.returncode == 0, done.stderr
+    assert "second signal" in done.stderr and "Sanitizer" not in done.stderr, done.stderr

@@ -319,6 +319,8 @@ void gateway_serve(struct gateway *g)
     struct err err;
     unsigned started = 0;
 
+    if (g->stopping) /* all_ended is on its way: nobody may start to run behind it */
+        return;
     tell_start(g);
     while (started < g->worker_count && worker_start(&g->workers[started], &err))
         started++;

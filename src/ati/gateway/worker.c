@@ -129,7 +129,9 @@ void worker_close(struct worker *w)
     if (w->listener.fd >= 0)
         listen_close(&w->listener);
     server_free(w->server);
+    w->server = NULL; /* for orders that wait on a loop that never ran */
     executor_free(w->executor);
+    w->executor = NULL;
     client_free(w->client);
     if (w->resolver)
         resolver_free(w->resolver);
