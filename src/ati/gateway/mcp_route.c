@@ -355,7 +355,7 @@ static bool may_speak(struct request *r, struct view *session)
     if (http_field_count(head, VIEW("Mcp-Session-Id")) == 0)
         return true;
     if (http_field(head, VIEW("Mcp-Session-Id"), session) &&
-        mcp_server_session_good(r->worker->gateway->sessions, *session))
+        mcp_server_session_good(r->worker->gateway->sessions, r->caller->subject, *session))
         return true;
     request_text(r, 404, VIEW("no such session"));
     return false;

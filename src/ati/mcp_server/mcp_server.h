@@ -85,9 +85,10 @@ MUST_USE bool mcp_server_sessions_new(struct mcp_server_sessions **out, struct e
 void mcp_server_sessions_free(struct mcp_server_sessions *s); /* NULL is fine; no call is left */
 /* A new id, and its NUL. */
 void mcp_server_session_id(char out[static MCP_SERVER_SESSION_BYTES + 1]);
-bool mcp_server_session_good(struct mcp_server_sessions *s,
-                             struct view session); /* well-formed, and not ended */
-/* DELETE: its id is good no more, and the calls that this subject has under way in it are cancelled. */
+/* Well-formed, and this subject has not ended it. */
+bool mcp_server_session_good(struct mcp_server_sessions *s, const char *subject,
+                             struct view session);
+/* DELETE: for this subject its id is good no more, and the calls that he has under way in it are cancelled. */
 void mcp_server_session_end(struct mcp_server_sessions *s, const char *subject,
                             struct view session);
 

@@ -1,4 +1,4 @@
-/* Two small tables under one mutex: calls by (subject, session, id), and the ids of sessions that have ended: of those that fall into one
+/* Two small tables under one mutex: calls by (subject, session, id), and (subject, session) of those that have ended: of what falls into one
  * bucket the last few. A call that is being cancelled from another thread lives until its loop has heard of it. */
 #include "ati/mcp_server/mcp_server.h"
 
@@ -12,6 +12,7 @@
 
 #include "base/poison.h"
 
+/* Who knows another's id can end nothing with it: an id has ended for one subject. */
 enum { CALL_BUCKETS = 1024, ENDED_BUCKETS = 1024, ENDED_EACH = 8 };
 
 struct mcp_server_call {
@@ -32,7 +33,7 @@ struct mcp_server_sessions {
     uint64_t seed;
     struct mcp_server_call *buckets[CALL_BUCKETS];
     struct ended {
-        char ids[ENDED_EACH][MCP_SERVER_SESSION_BYTES];
+        uint8_t ids[ENDED_EACH][SHA256_BYTES]; /* of subject and session */
         size_t count;
     } ended[ENDED_BUCKETS];
 };
@@ -75,33 +76,6 @@ static bool well_formed(struct view session)
               (session.at[i] >= 'a' && session.at[i] <= 'f')))
             return false;
     return session.len == MCP_SERVER_SESSION_BYTES;
-}
-
-static size_t ended_bucket(const struct mcp_server_sessions *s, struct view session)
-{
-    return hash_bytes(session, s->seed) % ENDED_BUCKETS;
-}
-
-static bool has_ended(const struct mcp_server_sessions *s, struct view session)
-{
-    const struct ended *e = &s->ended[ended_bucket(s, session)];
-
-    for (size_t i = 0; i < e->count && i < ENDED_EACH; i++)
-        if (memcmp(e->ids[i], session.at, MCP_SERVER_SESSION_BYTES) == 0)
-            return true;
-    return false;
-}
-
-bool mcp_server_session_good(struct mcp_server_sessions *s, struct view session)
-{
-    bool good;
-
-    if (!well_formed(session))
-        return false;
-    pthread_mutex_lock(&s->lock);
-    good = !has_ended(s, session);
-    pthread_mutex_unlock(&s->lock);
-    return good;
 }
 
 /* On the loop of the call. */
@@ -159,6 +133,45 @@ static bool key_make(struct mcp_server_call *c, const char *subject, struct view
         c->key[n++] = '\0';
     }
     return c->key != NULL;
+}
+
+/* Of the key's beginning: subject and session. */
+static bool ended_id(const struct mcp_server_call *c, uint8_t out[static SHA256_BYTES])
+{
+    return secret_sha256(c->key, c->id_at, out);
+}
+
+static size_t ended_bucket(const struct mcp_server_sessions *s,
+                           const uint8_t id[static SHA256_BYTES])
+{
+    return hash_bytes(view_from(id, SHA256_BYTES), s->seed) % ENDED_BUCKETS;
+}
+
+static bool has_ended(const struct mcp_server_sessions *s, const uint8_t id[static SHA256_BYTES])
+{
+    const struct ended *e = &s->ended[ended_bucket(s, id)];
+
+    for (size_t i = 0; i < e->count && i < ENDED_EACH; i++)
+        if (memcmp(e->ids[i], id, SHA256_BYTES) == 0)
+            return true;
+    return false;
+}
+
+bool mcp_server_session_good(struct mcp_server_sessions *s, const char *subject,
+                             struct view session)
+{
+    struct mcp_server_call like = {0};
+    uint8_t id[SHA256_BYTES];
+    bool good;
+
+    if (!well_formed(session) || !key_make(&like, subject, session, VIEW("")))
+        return false;
+    good = ended_id(&like, id);
+    free(like.key);
+    pthread_mutex_lock(&s->lock);
+    good = good && !has_ended(s, id);
+    pthread_mutex_unlock(&s->lock);
+    return good;
 }
 
 static struct mcp_server_call **bucket_of(struct mcp_server_sessions *s,
@@ -231,9 +244,12 @@ void mcp_server_cancel(struct mcp_server_sessions *s, const char *subject, struc
 void mcp_server_session_end(struct mcp_server_sessions *s, const char *subject, struct view session)
 {
     struct mcp_server_call like = {0};
+    uint8_t id[SHA256_BYTES];
+    bool known;
 
     if (!well_formed(session) || !key_make(&like, subject, session, VIEW("")))
         return;
+    known = ended_id(&like, id);
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < CALL_BUCKETS; i++) {
         struct mcp_server_call *next;
@@ -244,10 +260,10 @@ void mcp_server_session_end(struct mcp_server_sessions *s, const char *subject, 
                 tell(c);
         }
     }
-    if (!has_ended(s, session)) {
-        struct ended *e = &s->ended[ended_bucket(s, session)];
+    if (known && !has_ended(s, id)) {
+        struct ended *e = &s->ended[ended_bucket(s, id)];
 
-        memcpy(e->ids[e->count++ % ENDED_EACH], session.at, MCP_SERVER_SESSION_BYTES);
+        memcpy(e->ids[e->count++ % ENDED_EACH], id, SHA256_BYTES);
     }
     pthread_mutex_unlock(&s->lock);
     free(like.key);

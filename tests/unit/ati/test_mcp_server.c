@@ -424,9 +424,9 @@ static void ends_a_session_with_its_calls(void **state)
     mcp_server_session_id(id);
     mcp_server_session_id(other);
     assert_string_not_equal(id, other);
-    assert_true(mcp_server_session_good(s, view_str(id)));
-    assert_false(mcp_server_session_good(s, VIEW("no session of ours")));
-    assert_false(mcp_server_session_good(s, VIEW("")));
+    assert_true(mcp_server_session_good(s, "a", view_str(id)));
+    assert_false(mcp_server_session_good(s, "a", VIEW("no session of ours")));
+    assert_false(mcp_server_session_good(s, "a", VIEW("")));
     assert_true(mcp_server_call_begin(s, loop, "a", view_str(id), VIEW("1"), hear, &mine,
                                       &mine.call, NULL));
     assert_true(mcp_server_call_begin(s, loop, "b", view_str(id), VIEW("1"), hear, &theirs,
@@ -435,8 +435,9 @@ static void ends_a_session_with_its_calls(void **state)
     turn(loop);
     assert_int_equal(mine.times, 1);
     assert_int_equal(theirs.times, 0);
-    assert_false(mcp_server_session_good(s, view_str(id)));
-    assert_true(mcp_server_session_good(s, view_str(other)));
+    assert_false(mcp_server_session_good(s, "a", view_str(id)));
+    assert_true(mcp_server_session_good(s, "a", view_str(other)));
+    assert_true(mcp_server_session_good(s, "b", view_str(id))); /* it was not his to end */
     mcp_server_call_end(theirs.call);
     mcp_server_sessions_free(s);
     loop_free(loop);
