@@ -266,8 +266,8 @@ static void ask_listed(struct mcp_ask *ask, const struct json_doc *doc, uint32_t
     struct err err = {0};
     bool again;
 
-    if (!mcp_list_page(doc, result, ask->provider->name, &a->tools, &a->tool_count, &cursor,
-                       &err)) {
+    if (!mcp_list_page(doc, result, ask->provider->name, &a->tools, &a->tool_count,
+                       &ask->list_bytes, &cursor, &err)) {
         mcp_ask_failed(ask, view_str(err.text));
         return;
     }

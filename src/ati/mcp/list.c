@@ -85,9 +85,20 @@ static void drop_last(struct tool *tools, size_t *count)
     free(t->schema);
 }
 
+static size_t length(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+static size_t bytes_of(const struct tool *t)
+{
+    return sizeof *t + length(t->name) + length(t->scope) + length(t->endpoint) +
+           length(t->description) + length(t->schema);
+}
+
 /* Those that have a name; others cannot be called. */
 static bool add_tools(const struct json_doc *doc, uint32_t list, const char *provider,
-                      struct tool **tools, size_t *count, struct err *err)
+                      struct tool **tools, size_t *count, size_t *bytes, struct err *err)
 {
     uint32_t at = json_first(list);
 
@@ -100,21 +111,28 @@ static bool add_tools(const struct json_doc *doc, uint32_t list, const char *pro
             drop_last(*tools, count);
             if (err->code)
                 return false;
+        } else {
+            *bytes += bytes_of(t);
         }
+        if (*bytes > MCP_LIST_BYTES_MAX)
+            return err_set(err, ERR_LIMIT,
+                           "MCP transport error: [%s] its tools take more than %d bytes", provider,
+                           (int)MCP_LIST_BYTES_MAX);
         at = doc->tokens[at].next;
     }
     return true;
 }
 
 bool mcp_list_page(const struct json_doc *doc, uint32_t result, const char *provider,
-                   struct tool **tools, size_t *count, char **cursor, struct err *err)
+                   struct tool **tools, size_t *count, size_t *bytes, char **cursor,
+                   struct err *err)
 {
     uint32_t list = json_member(doc, result, "tools"),
              next = json_member(doc, result, "nextCursor");
     struct view source;
 
     if (list && doc->tokens[list].kind == JSON_ARRAY &&
-        !add_tools(doc, list, provider, tools, count, err))
+        !add_tools(doc, list, provider, tools, count, bytes, err))
         return false;
     *cursor = NULL;
     if (!next || doc->tokens[next].kind != JSON_STRING || *count >= MCP_TOOLS_MAX)

@@ -18,7 +18,8 @@
  * HTTP       redirects that keep the method are followed. An event stream that breaks off is resumed where it has ids (Last-Event-ID).
  *            What is left of one behind our answer is read for MCP_LINGER_MS, so that the TCP connection can be used again.
  * Secrets    that a connection was made with are blotted out in errors, whatever the server repeats of them.
- * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_OWN_MAX.
+ * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_LIST_BYTES_MAX,
+ *            MCP_OWN_MAX.
  * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c message.c progress.c list.c
  *                 result.c */
 #pragma once
@@ -39,6 +40,7 @@ enum {
     MCP_VALUES_MAX = 4 * 1024 * 1024, /* of a message's JSON */
     MCP_PAGES_MAX = 100,
     MCP_TOOLS_MAX = 10000,
+    MCP_LIST_BYTES_MAX = 32 * 1024 * 1024, /* of all tools of a list; a server with more has none */
     MCP_PROGRESS_MAX = 64,
     MCP_PROGRESS_BYTES_MAX = 64 * 1024, /* of one; larger ones are not told */
     MCP_OWN_MAX = 64 /* connections with credentials of generators; beyond, idle ones are closed */

@@ -178,6 +178,7 @@ struct mcp_ask {
     uint64_t begun_ms;
     bool moved; /* to another connection once already */
     unsigned pages;
+    size_t list_bytes;
     char *cursor; /* JSON text */
     struct mcp_answer answer;
 };
@@ -218,9 +219,10 @@ MUST_USE bool mcp_notes_end(struct mcp_notes *n, bool answering);
 void mcp_notes_tell(struct mcp_ask *ask);
 MUST_USE bool mcp_notes_answered(struct mcp_notes *n);
 
-/* --- list.c: pure. A page of tools/list, added to *tools; *cursor: JSON text of the next one's, or NULL. */
+/* --- list.c: pure. A page of tools/list, added to *tools, and what it takes to *bytes; *cursor: JSON text of the next one's, or NULL. */
 MUST_USE bool mcp_list_page(const struct json_doc *doc, uint32_t result, const char *provider,
-                            struct tool **tools, size_t *count, char **cursor, struct err *err);
+                            struct tool **tools, size_t *count, size_t *bytes, char **cursor,
+                            struct err *err);
 
 /* --- result.c: pure. What a tool's result is to callers. *single: there was exactly one item; text: what it says. */
 MUST_USE bool mcp_result_map(const struct json_doc *doc, uint32_t result, struct buf *value,

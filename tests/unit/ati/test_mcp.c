@@ -101,11 +101,45 @@ static void page(const char *text, struct tool **tools, size_t *count, char **cu
 {
     struct json_tree tree;
     struct err err = {0};
+    size_t bytes = 0;
 
     assert_true(json_load_loose(view_str(text), 1 << 20, &tree, NULL));
-    if (!mcp_list_page(&tree.doc, 0, "p", tools, count, cursor, &err))
+    if (!mcp_list_page(&tree.doc, 0, "p", tools, count, &bytes, cursor, &err))
         fail_msg("%s", err.text);
     json_unload(&tree);
+}
+
+/* Pages of a few large tools each: there is an end to them. */
+static void bounds_the_bytes_of_a_list(void **state)
+{
+    enum { LARGE = 5 * 1024 * 1024 };
+    struct tool *tools = NULL;
+    size_t count = 0, bytes = 0, pages = 0;
+    struct err err = {0};
+    struct json_tree tree;
+    char *cursor = NULL, *text = malloc(LARGE + 128);
+    bool good = true;
+    int n;
+
+    (void)state;
+    assert_non_null(text);
+    n = sprintf(text, "{\"tools\":[{\"name\":\"a\",\"description\":\"");
+    memset(text + n, 'd', LARGE);
+    strcpy(text + n + LARGE, "\"}],\"nextCursor\":\"more\"}");
+    assert_true(json_load_loose(view_str(text), 64, &tree, NULL));
+    while (good && pages < 10) {
+        good = mcp_list_page(&tree.doc, 0, "p", &tools, &count, &bytes, &cursor, &err);
+        if (good)
+            free(cursor);
+        pages += good;
+    }
+    assert_false(good);
+    assert_int_equal(pages, 6);
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_non_null(strstr(err.text, "[p]"));
+    json_unload(&tree);
+    tools_free(tools, count);
+    free(text);
 }
 
 static void reads_pages_of_tools(void **state)
@@ -253,6 +287,7 @@ int main(void)
         cmocka_unit_test(maps_results_for_callers),
         cmocka_unit_test(a_result_without_room_is_an_error),
         cmocka_unit_test(reads_pages_of_tools),
+        cmocka_unit_test(bounds_the_bytes_of_a_list),
         cmocka_unit_test(stops_at_so_many_tools),
         cmocka_unit_test(blots_secrets_out),
         cmocka_unit_test(ways_differ_where_a_server_would),
