@@ -50,6 +50,10 @@ def model():
         question = json.loads(request["body"])["messages"][1]["content"]
         if question == "break":
             return 500, {}, b"out of thoughts"
+        if question == "echo":
+            return 401, {}, f"who is {request['headers']['Authorization']}?".encode()
+        if question == "repeat":
+            return 200, {}, json.dumps({"choices": [{"message": {"content": request["headers"]["Authorization"]}}]}).encode()
         if question == "mumble":
             return 200, {}, b"<html>"
         if question == "silence":
@@ -112,3 +116,27 @@ def test_without_a_model_or_its_key(tmp_path, model):
     with Proxy(Folder(tmp_path / "dead", {"_llm": LLM.format(url="http://127.0.0.1:1")}, credentials={"llm_key": "k"})) as proxy:
         status, told = ask(proxy, {"query": "x"})
         assert status == 502 and told["error"].startswith("LLM request failed: ")
+
+
+def test_the_models_key_comes_back_to_nobody(tmp_path, model):
+    key = "sk-llm-0123456789abcdef"
+    folder = Folder(tmp_path, {"_llm": LLM.format(url=model.url), "papers": TOOLS}, credentials={"llm_key": key})
+    with Proxy(folder) as proxy:
+        assert ask(proxy, {"query": "echo"}) == (502, {"content": "", "error": "LLM API error (401): who is Bearer [redacted]?"})
+        assert ask(proxy, {"query": "repeat"}) == (200, {"content": "Bearer [redacted]"})
+    assert key not in (tmp_path / "audit.jsonl").read_text() and key not in "\n".join(proxy.seen)
+
+
+def test_questions_are_counted_and_recorded(tmp_path, model):
+    folder = Folder(tmp_path, {"_llm": LLM.format(url=model.url), "papers": TOOLS}, credentials={"llm_key": "sk-llm"}, ATI_JWT_SECRET=SECRET)
+    with Proxy(folder) as proxy:
+        token = folder.token("help", "--rate", "tool:_chat_completion=2/hour")
+        assert ask(proxy, {"query": "how?", "tool": None}, token)[0] == 200
+        assert ask(proxy, {"query": "break"}, token)[0] == 502
+        status, headers, body = proxy.ask("POST", "/help", {"query": "x"}, token)
+        assert status == 429 and int(headers["Retry-After"]) >= 1
+        assert json.loads(body) == {"content": "", "error": "Rate limit exceeded for 'tool:_chat_completion': 2/hour (limit: 2/hour)"}
+        assert len(model.asked) == 2
+    good, bad = proxy.audit()
+    assert (good["tool"], good["args"], good["status"], good["agent_sub"]) == ("_chat_completion", {"query": "how?", "tool": None}, "ok", "agent-7")
+    assert (bad["status"], bad["error"]) == ("error", "LLM API error (500): out of thoughts")

@@ -110,6 +110,18 @@ struct exec_handler {
 };
 extern const struct exec_handler exec_http, exec_mcp, exec_cli, exec_files;
 
+/* mask.c: pure. Each secret of at least so many bytes, as it is and as JSON strings, base64 and URLs write it, becomes "[redacted]". json: text is
+ * JSON and stays JSON. A short one may be a word of its own, and is only looked for in errors. */
+enum {
+    MASK_ERROR_BYTES_MIN = 6,
+    MASK_VALUE_BYTES_MIN = 8,
+    MASK_VALUE_BYTES_MAX =
+        16 * 1024 *
+        1024 /* larger ones are files, and looking through them would hold up the loop */
+};
+MUST_USE bool mask_secrets(struct buf *text, bool json, size_t least, const struct view *secrets,
+                           size_t count, struct err *err);
+
 /* media.c: by the extension of a path; "application/octet-stream" when it is not known. */
 const char *exec_media_type(struct view path);
 

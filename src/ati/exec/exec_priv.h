@@ -57,18 +57,6 @@ void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, 
 /* This secret leaves with the call: what comes back is looked through for it. Lent until e is freed. */
 void exec_secret(struct execution *e, struct view secret);
 
-/* mask.c: pure. Each secret of at least so many bytes, as it is and as JSON strings, base64 and URLs write it, becomes "[redacted]". json: text is
- * JSON and stays JSON. A short one may be a word of its own, and is only looked for in errors. */
-enum {
-    MASK_ERROR_BYTES_MIN = 6,
-    MASK_VALUE_BYTES_MIN = 8,
-    MASK_VALUE_BYTES_MAX =
-        16 * 1024 *
-        1024 /* larger ones are files, and looking through them would hold up the loop */
-};
-MUST_USE bool mask_secrets(struct buf *text, bool json, size_t least, const struct view *secrets,
-                           size_t count, struct err *err);
-
 /* temporary.c: a path in TMPDIR that nobody can guess: ".ati-{kind}-{pid}-{16 digits}", and ".{extension}" unless that is empty. *out is the
  * caller's. */
 MUST_USE bool temporary_path(char **environment, const char *kind, struct view extension,

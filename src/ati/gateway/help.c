@@ -1,5 +1,6 @@
 /* help: POST /help: a question about the tools, answered by a language model that is a tool itself (_chat_completion). It is told of
- * nothing that the caller may not call. */
+ * nothing that the caller may not call. The scope "help" is what it takes to ask; rates, the audit and the masking of credentials are
+ * as for calls of that tool. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,12 +11,16 @@
 enum { PROMPT_BYTES_MAX = 32 * 1024 * 1024, PARAMETERS_MAX = 65536 };
 
 static const char model[] = "zai-glm-4.7";
+#define LLM_TOOL "_chat_completion"
 
 struct help {
     struct request *request;
     struct client_call *call;
+    struct view key; /* lent by the snapshot's keyring */
     struct buf url, credential, body;
     struct client_field fields[2];
+    int64_t when_ms;
+    uint64_t start_us;
 };
 
 static void help_free(struct help *h)
@@ -53,6 +58,39 @@ static void answer(struct request *r, int status, struct view content, struct vi
 static void fail(struct request *r, int status, const char *text)
 {
     answer(r, status, VIEW(""), view_str(text));
+}
+
+/* --- the record -------------------------------------------------------------------------------- */
+
+/* error: empty: it went well. */
+static void record(const struct help *h, struct view error)
+{
+    struct request *r = h->request;
+    uint64_t us = clock_monotonic_us() - h->start_us;
+    const struct audit_record line = {
+        .when_ms = h->when_ms,
+        .tool = VIEW(LLM_TOOL),
+        .arguments = r->exchange->request.body,
+        .ok = error.len == 0,
+        .duration_ms = us / 1000,
+        .caller = r->caller,
+        .error = error,
+        .exit_code = -1,
+    };
+
+    r->upstream_us += us;
+    audit_write(r->worker->gateway->audit, &line);
+}
+
+/* A question that was put, and has no answer. */
+static void give_up(struct help *h, int status, struct view text)
+{
+    struct request *r = h->request;
+
+    record(h, text);
+    r->work = NULL;
+    help_free(h);
+    answer(r, status, VIEW(""), text);
 }
 
 /* --- the prompt -------------------------------------------------------------------------------- */
@@ -119,7 +157,7 @@ static bool put_tools(const struct request *r, struct view only, struct buf *out
 
 /* --- the question ------------------------------------------------------------------------------ */
 
-static bool write_question(struct help *h, struct view prompt, struct view query)
+static bool write_question(struct help *h, struct view prompt, struct view query, struct err *err)
 {
     static const char about[] =
         "You help an agent to find and use tools that it runs with `ati run <tool> --param value`. "
@@ -130,7 +168,7 @@ static bool write_question(struct help *h, struct view prompt, struct view query
     bool good;
 
     buf_init(&system, PROMPT_BYTES_MAX, "prompt");
-    good = buf_append_str(&system, about, NULL) && buf_append(&system, prompt, NULL);
+    good = buf_append_str(&system, about, err) && buf_append(&system, prompt, err);
     json_begin(&w, &h->body);
     json_object(&w);
     json_key(&w, "model");
@@ -152,36 +190,58 @@ static bool write_question(struct help *h, struct view prompt, struct view query
     json_raw(&w, VIEW("0.3"));
     json_object_end(&w);
     buf_done(&system);
-    return json_end(&w, NULL) && good;
+    return good && json_end(&w, err);
 }
 
-static void answer_upstream_status(struct request *r, const struct client_answer *a)
+static void no_memory(struct help *h)
+{
+    give_up(h, 502, VIEW("LLM request failed: no memory for the answer"));
+}
+
+static void answer_upstream_status(struct help *h, struct client_answer *a)
 {
     struct buf text;
 
     buf_init(&text, ANSWER_BYTES_MAX, "error");
     if (buf_appendf(&text, NULL, "LLM API error (%d): ", a->status) &&
+        mask_secrets(&a->body, false, MASK_ERROR_BYTES_MIN, &h->key, 1, NULL) &&
         buf_append(&text, buf_view(&a->body), NULL))
-        answer(r, 502, VIEW(""), buf_view(&text));
+        give_up(h, 502, buf_view(&text));
     else
-        request_no_memory(r);
+        no_memory(h);
     buf_done(&text);
 }
 
+static void answer_transport(struct help *h, const struct err *err)
+{
+    char text[ERR_TEXT_BYTES + 64];
+
+    (void)snprintf(text, sizeof text, "LLM request failed: %s", err->text);
+    give_up(h, 502, view_str(text));
+}
+
 /* choices[0].message.content */
-static void answer_content(struct request *r, const struct client_answer *a)
+static void answer_content(struct help *h, struct client_answer *a)
 {
     char text[ERR_TEXT_BYTES + 64], *content = NULL;
+    struct request *r = h->request;
     struct json_tree tree;
     uint32_t choices, message;
-    struct err err;
+    struct err err = {0};
     size_t len;
 
-    if (!json_load_loose(buf_view(&a->body), BODY_VALUES_MAX, &tree, &err)) {
-        (void)snprintf(text, sizeof text, "Failed to parse LLM response: %s", err.text);
-        fail(r, 500, text);
+    if (!mask_secrets(&a->body, true, MASK_VALUE_BYTES_MIN, &h->key, 1, NULL)) {
+        no_memory(h);
         return;
     }
+    if (!json_load_loose(buf_view(&a->body), BODY_VALUES_MAX, &tree, &err)) {
+        (void)snprintf(text, sizeof text, "Failed to parse LLM response: %s", err.text);
+        give_up(h, 500, view_str(text));
+        return;
+    }
+    record(h, VIEW(""));
+    r->work = NULL;
+    help_free(h);
     choices = json_member(&tree.doc, 0, "choices");
     if (choices &&
         (tree.doc.tokens[choices].kind != JSON_ARRAY || tree.doc.tokens[choices].count == 0))
@@ -199,19 +259,13 @@ static void answer_content(struct request *r, const struct client_answer *a)
 static void answered(void *context, struct client_answer *a)
 {
     struct help *h = context;
-    struct request *r = h->request;
-    char text[ERR_TEXT_BYTES + 64];
 
-    r->work = NULL;
-    help_free(h);
-    if (a->end.outcome != CLIENT_OK) {
-        (void)snprintf(text, sizeof text, "LLM request failed: %s", a->end.err.text);
-        fail(r, 502, text);
-    } else if (a->status < 200 || a->status > 299) {
-        answer_upstream_status(r, a);
-    } else {
-        answer_content(r, a);
-    }
+    if (a->end.outcome != CLIENT_OK)
+        answer_transport(h, &a->end.err);
+    else if (a->status < 200 || a->status > 299)
+        answer_upstream_status(h, a);
+    else
+        answer_content(h, a);
 }
 
 static void left(struct request *r)
@@ -221,10 +275,12 @@ static void left(struct request *r)
     if (!h)
         return;
     client_cancel(h->call);
+    record(h, VIEW("cancelled: the caller has left"));
+    r->work = NULL;
     help_free(h);
 }
 
-static bool ask(struct help *h, const struct tool *tool, struct view key, struct err *err)
+static bool ask(struct help *h, const struct tool *tool, struct err *err)
 {
     struct request *r = h->request;
     struct client_request request = {
@@ -239,7 +295,7 @@ static bool ask(struct help *h, const struct tool *tool, struct view key, struct
     };
 
     if (!buf_appendf(&h->url, err, "%s%s", tool->provider->base_url, tool->endpoint) ||
-        !buf_append_str(&h->credential, "Bearer ", err) || !buf_append(&h->credential, key, err))
+        !buf_append_str(&h->credential, "Bearer ", err) || !buf_append(&h->credential, h->key, err))
         return false;
     h->fields[0] =
         (struct client_field){VIEW("Content-Type"), VIEW("application/json"), .secret = false};
@@ -250,41 +306,58 @@ static bool ask(struct help *h, const struct tool *tool, struct view key, struct
     return h->call != NULL;
 }
 
-static struct help *help_new(struct request *r)
+static struct help *help_new(struct request *r, struct view key)
 {
     struct help *h = calloc(1, sizeof *h);
 
     if (!h)
         return NULL;
     h->request = r;
+    h->key = key;
+    h->when_ms = clock_wall_ms(&clock_system);
+    h->start_us = clock_monotonic_us();
     buf_init(&h->url, CLIENT_URL_BYTES_MAX, "URL");
     buf_init(&h->credential, KEYRING_BYTES_MAX, "credential");
     buf_init(&h->body, (size_t)PROMPT_BYTES_MAX * 2, "question");
     return h;
 }
 
+static bool within_rate(struct request *r, int64_t now_s)
+{
+    uint64_t retry_after_s = 1;
+    char seconds[24];
+    struct err err = {0};
+
+    if (quota_take(r->worker->gateway->quota, r->caller, LLM_TOOL, now_s, &retry_after_s, &err))
+        return true;
+    metric_add(&r->worker->stats.limited, 1);
+    (void)snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)retry_after_s);
+    request_extra(r, "Retry-After", seconds);
+    fail(r, 429, err.text);
+    return false;
+}
+
 /* tools: what the prompt says of them. */
 static void begin(struct request *r, const struct tool *tool, struct view tools, struct view query)
 {
     const char *name = tool->provider->auth_key_name;
-    char text[ERR_TEXT_BYTES + 64];
     struct view key;
     struct help *h;
-    struct err err;
+    struct err err = {0};
 
     if (!name || !keyring_find(r->snapshot->keyring, view_str(name), &key)) {
         fail(r, 503, "LLM API key not found in keyring");
         return;
     }
-    h = help_new(r);
+    if (!within_rate(r, request_now_s()))
+        return;
+    h = help_new(r, key);
     if (!h) {
         request_no_memory(r);
         return;
     }
-    if (!write_question(h, tools, query) || !ask(h, tool, key, &err)) {
-        help_free(h);
-        (void)snprintf(text, sizeof text, "LLM request failed: %s", err.text);
-        fail(r, 502, text);
+    if (!write_question(h, tools, query, &err) || !ask(h, tool, &err)) {
+        answer_transport(h, &err);
         return;
     }
     r->work = h;
@@ -293,7 +366,7 @@ static void begin(struct request *r, const struct tool *tool, struct view tools,
 
 static void help(struct request *r, struct view query, struct view only)
 {
-    const struct tool *tool = catalog_find(r->snapshot->catalog, VIEW("_chat_completion"));
+    const struct tool *tool = catalog_find(r->snapshot->catalog, VIEW(LLM_TOOL));
     char text[ERR_TEXT_BYTES];
     struct buf tools;
     struct err err;
