@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import shutil
 import subprocess
 import threading
@@ -692,6 +693,59 @@ def test_private_addresses_where_they_are_refused(tmp_path, stack, ask):
     one = ask(tmp_path, MCP_ASK_PUBLIC="1")
     assert one.error("t").startswith("MCP transport error: [script] HTTP request failed: ")
     assert one.value("t", {}, "allowed") == "done"
+
+
+def left_alone(server, notices, reply):
+    """A server that does this with these notices; closed: an item for each TCP connection that the client has given up."""
+    usual, closed = server.answer, queue.Queue()
+
+    def answer(exchange, message):
+        if message.get("method") not in notices:
+            return usual(exchange, message)
+        reply(exchange)
+        exchange.connection.settimeout(PATIENCE * 3)
+        assert exchange.rfile.read(1) == b""
+        closed.put(message["method"])
+        exchange.close_connection = True
+        return None
+
+    server.answer = answer
+    return closed
+
+
+def test_what_follows_a_notices_status_is_not_waited_for(served, stack):
+    """Neither to begin nor to go on."""
+    let_go = threading.Event()
+    stack.callback(let_go.set)
+
+    def call(exchange, message):
+        let_go.wait(PATIENCE)
+        return exchange.server.json({"content": []}, message)
+    one, server = served(call)
+    closed = left_alone(server, ("notifications/initialized", "notifications/cancelled"), lambda exchange: exchange.stream(b": \n\n", end=False))
+    number = one.start("t")
+    server.until(lambda asked: asked["message"] and asked["message"]["method"] == "tools/call")
+    one.tell(f"cancel {number}")
+    assert one.wait(number)["refused"] == "cancelled"
+    assert sorted(closed.get(timeout=PATIENCE) for _ in range(2)) == ["notifications/cancelled", "notifications/initialized"]
+
+
+@pytest.mark.patient
+def test_notices_that_are_never_answered_end(served, stack):
+    let_go = threading.Event()
+    stack.callback(let_go.set)
+
+    def call(exchange, message):
+        let_go.wait(PATIENCE)
+        return exchange.server.json({"content": []}, message)
+    one, server = served(call)
+    closed = left_alone(server, ("notifications/cancelled",), lambda exchange: None)
+    for _ in range(3):
+        number = one.start("t")
+        server.until(lambda asked: asked["message"] and asked["message"]["method"] == "tools/call")
+        one.tell(f"cancel {number}")
+        assert one.wait(number)["refused"] == "cancelled"
+    assert [closed.get(timeout=PATIENCE * 3) for _ in range(3)] == ["notifications/cancelled"] * 3
 
 
 def test_an_answer_that_is_too_large(served):

@@ -32,7 +32,7 @@ struct mcp_exchange {
     struct client_field *fields;
     size_t field_count;
     int status;
-    bool notice; /* nobody ever waited */
+    bool notice; /* nobody ever waited: what is said to it has no meaning but its status */
     bool stream; /* of events */
     struct sse sse;
     char *event_id; /* the last one; NULL: none */
@@ -78,6 +78,12 @@ static void end(struct mcp_exchange *x)
     loop_retire(c->hub->loop, &x->retired);
     if (c->state == MCP_LEAVING && !c->exchanges)
         mcp_connection_gone(c);
+}
+
+/* Nothing is waited for any more, but an end that is near lets the TCP connection be used again. */
+static void linger(struct mcp_exchange *x)
+{
+    timer_set(x->c->hub->loop, &x->timer, loop_now_ms(x->c->hub->loop) + MCP_LINGER_MS);
 }
 
 /* Whoever waits; he waits no more. */
@@ -146,6 +152,7 @@ static bool start(struct mcp_exchange *x, struct err *err)
         .has_body = x->kind == POST_MESSAGE || x->kind == POST_GREETING,
         .reach = x->c->way->reach,
         .redirects = REDIRECTS,
+        .timeout_ms = x->notice || x->kind == POST_GREETING ? MCP_NOTICE_MS : 0,
     };
 
     if (!make_fields(x, err))
@@ -170,6 +177,7 @@ static bool post(struct mcp_connection *c, enum kind kind, struct mcp_request *r
         return err_set(err, ERR_MEMORY, "no memory for a request");
     x->c = c;
     x->kind = kind;
+    x->notice = kind == POST_MESSAGE && !r;
     buf_init(&x->message, message.len, "a message");
     buf_init(&x->body, MCP_MESSAGE_BYTES_MAX, "an answer");
     sse_init(&x->sse, MCP_MESSAGE_BYTES_MAX);
@@ -183,7 +191,6 @@ static bool post(struct mcp_connection *c, enum kind kind, struct mcp_request *r
         return false;
     }
     x->r = r;
-    x->notice = kind == POST_MESSAGE && !r;
     if (r)
         r->exchange = x;
     x->next = c->exchanges;
@@ -222,6 +229,8 @@ static void head(void *context, const struct http_head *h)
         free(c->session);
         c->session = session;
     }
+    if (x->notice || (x->kind == POST_GREETING && h->status / 100 == 2))
+        linger(x); /* the status says it all */
 }
 
 static void remember(struct mcp_exchange *x, struct view id)
@@ -423,10 +432,17 @@ static void done(void *context, const struct client_end *e)
 static void timed(struct loop *loop, struct timer *timer)
 {
     struct mcp_exchange *x = OWNER(timer, struct mcp_exchange, timer);
+    struct mcp_connection *c = x->c;
     struct mcp_request *r = x->r;
     struct err err = {0};
 
     (void)loop;
+    if (x->kind == POST_GREETING) {
+        end(x);
+        if (c->state == MCP_STARTING)
+            mcp_connection_ready(c);
+        return;
+    }
     if (r) {
         x->kind = POST_RESUMED;
         if (start(x, &err))
@@ -461,7 +477,7 @@ static void greet(struct mcp_connection *c, struct view message)
         mcp_connection_failed(c, "MCP transport error: [%s] %s", c->provider->name, err.text);
 }
 
-/* What is answered may still have an end to come, for whose sake the TCP connection can be used again. */
+/* What is answered may still have an end to come. */
 static void drop(struct mcp_request *r)
 {
     struct mcp_exchange *x = r->exchange;
@@ -472,7 +488,7 @@ static void drop(struct mcp_request *r)
     if (r->id || !x->call)
         end(x);
     else
-        timer_set(x->c->hub->loop, &x->timer, loop_now_ms(x->c->hub->loop) + MCP_LINGER_MS);
+        linger(x);
 }
 
 /* Notices that are under way arrive; nothing else is waited for. */

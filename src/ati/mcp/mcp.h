@@ -16,7 +16,8 @@
  * Children   see PATH and HOME, mcp_env and the generator's variables, nothing else. Lines of their output that are not JSON are
  *            passed over; what they say on standard error is told when they end before they could be used.
  * HTTP       redirects that keep the method are followed. An event stream that breaks off is resumed where it has ids (Last-Event-ID).
- *            What is left of one behind our answer is read for MCP_LINGER_MS, so that the TCP connection can be used again.
+ *            What is left of one behind our answer is read for MCP_LINGER_MS, so that the TCP connection can be used again. A notification's
+ *            status has MCP_NOTICE_MS to come; the call that it is about does not wait for it.
  * Secrets    that a connection was made with are blotted out in errors, whatever the server repeats of them.
  * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_LIST_BYTES_MAX,
  *            MCP_OWN_MAX.
@@ -35,7 +36,8 @@ enum {
     MCP_IDLE_MS = 300 * 1000,
     MCP_IDLE_OWN_MS = 30 * 1000,
     MCP_LINGER_MS = 1000,
-    MCP_END_MS = 2000, /* for servers to end by themselves, and for DELETE */
+    MCP_NOTICE_MS = 10 * 1000, /* HTTP: for a notification's status */
+    MCP_END_MS = 2000,         /* for servers to end by themselves, and for DELETE */
     MCP_MESSAGE_BYTES_MAX = 50 * 1024 * 1024,
     MCP_VALUES_MAX = 4 * 1024 * 1024, /* of a message's JSON */
     MCP_PAGES_MAX = 100,
