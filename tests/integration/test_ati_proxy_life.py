@@ -1,6 +1,8 @@
 """`ati proxy` as a process: what it refuses to start with, reloads, discovery, draining, and the ends of it."""
 
+import base64
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -49,6 +51,14 @@ def sent(up, proxy, tool):
     status, answer = proxy.call(tool)
     assert status == 200, answer
     return up.asked[-1]["headers"]["Authorization"]
+
+
+def seal(folder, entries):
+    """keyring.enc, and the key of one use that opens it."""
+    aead = pytest.importorskip("cryptography.hazmat.primitives.ciphers.aead")
+    key, nonce = os.urandom(32), os.urandom(12)
+    (folder.path / "keyring.enc").write_bytes(nonce + aead.AESGCM(key).encrypt(nonce, json.dumps(entries).encode(), None))
+    (folder.path / "sealed").write_text(base64.b64encode(key).decode())
 
 
 def start_fails(folder, *words, **environ):
@@ -183,6 +193,29 @@ def test_a_bad_reload_keeps_everything(tmp_path, break_it, told):
             proxy.reload()
             proxy.log("reloaded")
             assert sent(up, proxy, "c:get") == "Bearer new-key"
+
+
+def test_a_reload_after_the_key_of_one_use_is_gone(tmp_path):
+    """Manifests are read anew; the credentials stay as long as their file does."""
+    with Upstream() as up:
+        folder = Folder(tmp_path, {"a": TOOL.format(name="a", url=up.url)}, ATI_KEY_FILE=str(tmp_path / "sealed"))
+        seal(folder, {"the_key": "of-one-use"})
+        with Proxy(folder) as proxy:
+            assert proxy.start["keyring"] == "keyring.enc (sealed key)" and not (tmp_path / "sealed").exists()
+            folder.manifest("b", TOOL.format(name="b", url=up.url))
+            proxy.reload()
+            line = proxy.log("reloaded")
+            assert line["keyring_kept"] is True and line["keyring"] == "keyring.enc (sealed key)" and line["keys"] == 1
+            assert sent(up, proxy, "b:get") == "Bearer of-one-use"
+            seal(folder, {"the_key": "of-another-use"})
+            proxy.reload()
+            assert proxy.log("reloaded")["keyring_kept"] is False
+            assert sent(up, proxy, "b:get") == "Bearer of-another-use"
+            seal(folder, {"the_key": "of-nobody"})
+            (tmp_path / "sealed").unlink()
+            proxy.reload()
+            assert "keyring.enc" in proxy.log("reload failed, everything stays as it was")["error"]
+            assert sent(up, proxy, "b:get") == "Bearer of-another-use"
 
 
 def test_reload_takes_the_keys_of_tokens_anew(tmp_path):

@@ -19,7 +19,8 @@ static bool load_keyring(struct gateway *g, bool first, struct keyring **out, st
     const struct keyring_source source = {.folder = g->config->folder,
                                           .env_keys = g->config->env_keys,
                                           .environment = g->config->environment,
-                                          .keep_on_error = !first};
+                                          .keep_on_error = !first,
+                                          .current = first ? NULL : g->snapshot->keyring};
     struct keyring_report report = {0};
 
     if (!keyring_load(&source, out, &report, err))
@@ -66,9 +67,9 @@ void gateway_reload(struct gateway *g)
     }
     g->reloads++;
     gateway_publish(g, s);
-    log_event(g->log, LOG_INFO, "reload.done", "reloaded",
-              F_U64("tools", catalog_tool_count(s->catalog)),
-              F_U64("providers", catalog_provider_count(s->catalog)),
-              F_STR("keyring", g->keyring.source), F_U64("keys", g->keyring.entries));
+    log_event(
+        g->log, LOG_INFO, "reload.done", "reloaded", F_U64("tools", catalog_tool_count(s->catalog)),
+        F_U64("providers", catalog_provider_count(s->catalog)), F_STR("keyring", g->keyring.source),
+        F_U64("keys", g->keyring.entries), F_BOOL("keyring_kept", g->keyring.kept));
     discovery_start(g->discovery, NULL);
 }

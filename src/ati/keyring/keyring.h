@@ -34,12 +34,16 @@ struct keyring_source {
         fall_through; /* a keyring.enc that does not open: go on with credentials (command line), instead of empty (proxy) */
     bool
         keep_on_error; /* reload: what cannot be decrypted or parsed is an error, not an empty keyring */
+    struct keyring *
+        current; /* reload: what is loaded now. A keyring.enc that no key opens any more, as when the sealed one was for one use, gives this
+                    one again when it is the very file that this one is from. NULL: nothing */
 };
 enum { KEYRING_WARNINGS_MAX = 6 };
 struct keyring_report {
     const char
         *source; /* "keyring.enc (persistent key)", "empty (no auth)", … of the start-up line */
     size_t entries;
+    bool kept; /* it is source.current */
     char warnings[KEYRING_WARNINGS_MAX][256];
     size_t warning_count;
 };

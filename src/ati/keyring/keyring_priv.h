@@ -5,6 +5,7 @@
 
 #include "ati/keyring/keyring.h"
 #include "base/locked.h"
+#include "base/secret.h"
 
 enum { KEYRING_NONCE_BYTES = 12, KEYRING_TAG_BYTES = 16 };
 
@@ -15,6 +16,8 @@ struct keyring_entry {
 struct keyring {
     atomic_uint references;
     bool ephemeral;
+    bool encrypted; /* from a keyring.enc: */
+    uint8_t file_digest[SHA256_BYTES];
     struct locked pages;
     struct keyring_entry *entries; /* by name */
     size_t count;

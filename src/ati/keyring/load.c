@@ -185,15 +185,31 @@ static bool sealed_key(const struct keyring_source *source, uint8_t key[static K
     return good;
 }
 
+/* No key opens it, but it was opened before. */
+static bool same_again(const struct keyring_source *source,
+                       const uint8_t digest[static SHA256_BYTES], struct keyring **out,
+                       struct keyring_report *report)
+{
+    struct keyring *k = source->current;
+
+    if (!k || !k->encrypted || memcmp(k->file_digest, digest, SHA256_BYTES) != 0)
+        return false;
+    report->source = k->ephemeral ? SEALED : PERSISTENT;
+    report->kept = true;
+    *out = keyring_ref(k);
+    return true;
+}
+
 static bool from_encrypted(const struct keyring_source *source, const char *path,
                            struct keyring **out, struct keyring_report *report, struct err *err)
 {
     CLEANUP(locked_done) struct locked sealed = {.at = NULL};
-    uint8_t key[KEYRING_KEY_BYTES] = {0};
+    uint8_t key[KEYRING_KEY_BYTES] = {0}, digest[SHA256_BYTES] = {0};
     struct err once = {0}, kept = {0};
     bool good;
 
-    if (!keyring_read(path, KEYRING_BYTES_MAX, &sealed, &kept)) {
+    if (!keyring_read(path, KEYRING_BYTES_MAX, &sealed, &kept) ||
+        !secret_sha256(sealed.at, sealed.size, digest)) {
         /* It counts as used all the same. */
         (void)!sealed_key(source, key, report, &once);
         good = false;
@@ -207,6 +223,12 @@ static bool from_encrypted(const struct keyring_source *source, const char *path
             report->source = PERSISTENT;
             good = keyring_key(source->folder, false, key, &kept) &&
                    with_key(keyring_bytes(&sealed), key, false, out, &kept);
+        }
+        if (good && *out) {
+            (*out)->encrypted = true;
+            memcpy((*out)->file_digest, digest, sizeof digest);
+        } else if (!good) {
+            good = same_again(source, digest, out, report);
         }
     }
     secret_wipe(key, sizeof key);

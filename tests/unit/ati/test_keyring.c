@@ -222,6 +222,45 @@ static void a_reload_keeps_what_it_has_when_the_new_cannot_be_read(void **state)
     keyring_unref(k);
 }
 
+static void a_reload_keeps_what_the_key_of_one_use_has_opened(void **state)
+{
+    struct keyring_source source = {.folder = folder, .environment = environment()};
+    struct keyring *k = NULL, *again = NULL;
+    struct keyring_report report;
+    struct err err = {0};
+    size_t bytes;
+
+    (void)state;
+    assert_true(keyring_write(folder, VIEW("{\"n\":\"v\"}"), key_a, &bytes, NULL));
+    put_key("sealed", key_a, "");
+    assert_true(keyring_load(&source, &k, &report, &err));
+    assert_false(report.kept);
+    source.keep_on_error = true;
+    source.current = k;
+    for (int i = 0; i < 2; i++) {
+        assert_true(keyring_load(&source, &again, &report, &err));
+        assert_ptr_equal(again, k);
+        assert_true(report.kept);
+        assert_string_equal(report.source, SEALED);
+        assert_int_equal(report.entries, 1);
+        assert_string_equal(value_of(again, "n"), "v");
+        keyring_unref(again);
+    }
+    /* The same content, but not the same file: nobody knows what is in it. */
+    assert_true(keyring_write(folder, VIEW("{\"n\":\"v\"}"), key_a, &bytes, NULL));
+    assert_false(keyring_load(&source, &again, &report, &err));
+    put_key("sealed", key_a, "");
+    assert_true(keyring_load(&source, &again, &report, &err));
+    assert_false(report.kept);
+    assert_ptr_not_equal(again, k);
+    keyring_unref(again);
+    keyring_unref(k);
+    /* What is from elsewhere is no keyring.enc. */
+    assert_true(keyring_empty(&source.current, NULL));
+    assert_false(keyring_load(&source, &again, &report, &err));
+    keyring_unref(source.current);
+}
+
 static void takes_keys_from_the_environment_and_reads_no_file(void **state)
 {
     char finnhub[] = "ATI_KEY_FINNHUB_API_KEY=one", mixed[] = "ATI_KEY_Mixed=two=2",
@@ -592,6 +631,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(what_is_there_decides_in_order),
         IN_FOLDER(the_sealed_key_is_for_one_process),
+        IN_FOLDER(a_reload_keeps_what_the_key_of_one_use_has_opened),
         IN_FOLDER(a_reload_keeps_what_it_has_when_the_new_cannot_be_read),
         IN_FOLDER(takes_keys_from_the_environment_and_reads_no_file),
         IN_FOLDER(reads_credentials_as_they_are_written),
