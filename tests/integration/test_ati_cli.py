@@ -120,6 +120,16 @@ def test_failures_say_what_happened_and_no_key(gateway):
     assert escape.call("c:t")[1]["error"] == "CLI error: keyring key '../credentials' cannot be the name of a file"
 
 
+@pytest.mark.parametrize("kept", [1, 7, len(KEY) - 1])
+def test_of_a_long_error_no_part_of_a_key_is_told(gateway, kept):
+    """Of standard error the end is kept: 64 KiB."""
+    script = f'printf %s "$K" >&2; head -c {65536 - kept} /dev/zero | tr "\\0" - >&2; exit 1'
+    proxy = gateway(manifest(script, '[provider.cli_env]\nK = "${key}"\n'))
+    status, answer = proxy.call("c:t")
+    error = answer["error"].removeprefix("CLI error: CLI exited with code 1: ")
+    assert status == 502 and len(error) > 60_000 and error.strip("-") == "", answer["error"][:100]
+
+
 def test_a_time_out_ends_the_whole_group(gateway, tmp_path):
     note = tmp_path / "pid"
     proxy = gateway(manifest(f"trap '' TERM; sleep 1000 & echo $! >{note}; wait; sleep 1000", "cli_timeout_secs = 1"))

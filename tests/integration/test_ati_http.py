@@ -226,6 +226,114 @@ def test_a_storm_of_calls_makes_one_token_request(gateway, upstream, stack, tmp_
     assert {request["headers"]["Authorization"] for request in upstream.asked} == {"Bearer token-1"}
 
 
+@pytest.mark.parametrize("basic", [False, True], ids=["form", "basic"])
+def test_access_tokens_never_come_back(gateway, upstream, stack, tmp_path, basic):
+    token = "canary-access/token+1="
+    pair = base64.b64encode(f"{KEYS['id']}:{KEYS['secret']}".encode()).decode()
+    certificate = certs.self_signed(tmp_path, "localhost")
+    issuer = stack.enter_context(Issuer(certificate, lambda n: (200, json.dumps({"access_token": token, "expires_in": 3600}).encode())))
+    issuer.gate.set()
+    manifest = HEAD.format(url=upstream.url) + OAUTH.format(url=f"https://127.0.0.1:{issuer.server_port}/token")
+    proxy = gateway(manifest + ("oauth2_basic_auth = true\n" if basic else "") + tool(), SSL_CERT_FILE=certificate.cert)
+    for _ in range(2):  # fetched, and kept
+        status, answer = proxy.call("p:t", {"pair": pair, "secret": KEYS["secret"]})
+        assert status == 200 and answer["result"]["headers"]["authorization"] == "Bearer [redacted]"
+        assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {token}"
+        assert token not in json.dumps(answer) and KEYS["secret"] not in json.dumps(answer) and pair[12:-8] not in json.dumps(answer)
+    text = proxy.rpc("tools/call", {"name": "p:t", "arguments": {}})["result"]["content"][0]["text"]
+    assert token not in text and "Bearer [redacted]" in text
+
+
+def test_a_token_servers_error_is_masked_before_it_is_cut(gateway, upstream, stack, tmp_path):
+    certificate, said = certs.self_signed(tmp_path, "localhost"), []
+    issuer = stack.enter_context(Issuer(certificate, lambda n: (401, said[-1])))
+    issuer.gate.set()
+    manifest = HEAD.format(url=upstream.url) + OAUTH.format(url=f"https://127.0.0.1:{issuer.server_port}/token")
+    proxy = gateway(manifest + tool(), SSL_CERT_FILE=certificate.cert)
+    for kept in (1, 7, len(KEYS["secret"]) - 1):
+        said.append(b"-" * (200 - kept) + KEYS["secret"].encode())
+        error = proxy.call("p:t")[1]["error"].partition("HTTP 401: ")[2]
+        assert error.startswith("---") and error.strip("-") in ("[redacted]"[:kept] + "…", "[redacted]"), error
+
+
+AUTH = 'auth_type = "bearer"\nauth_key_name = "key"\n'
+
+
+def test_answers_of_any_size_are_masked(gateway, stack):
+    """Who calls says how long an echo is."""
+    upstream = stack.enter_context(Upstream())
+    extract = '[tools.response]\nextract = "$.headers.authorization"\n'
+    proxy = gateway(HEAD.format(url=upstream.url) + AUTH + tool(method="POST") + tool("e", method="POST", more=extract))
+    pad = {"a": "x" * (17 << 20)}
+    status, answer = proxy.call("p:t", pad)
+    assert status == 200 and answer["result"]["headers"]["authorization"] == "Bearer [redacted]"
+    assert len(answer["result"]["body"]) > 17 << 20 and KEY not in json.dumps(answer)
+    assert proxy.call("p:e", pad) == (200, {"result": "Bearer [redacted]"})
+
+
+def test_while_a_large_answer_is_looked_through_others_are_answered(gateway, stack):
+    body = json.dumps(["y" * 1000] * 40_000 + [KEY]).encode()
+    upstream = stack.enter_context(Upstream(lambda request: (200, {"Content-Type": "application/json"}, body)))
+    proxy = gateway(HEAD.format(url=upstream.url) + AUTH + tool(), "--workers", "1")
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(proxy.call("p:t"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    upstream.until_asked(1)
+    assert proxy.ask("GET", "/health")[0] == 200
+    for thread in threads:
+        thread.join(PATIENCE * 2)
+    assert [(status, answer["result"][-1]) for status, answer in results] == [(200, "[redacted]")] * 3
+
+
+def test_errors_are_masked_before_they_are_cut(gateway, stack):
+    said = []
+    upstream = stack.enter_context(Upstream(lambda request: (400, {"Content-Type": "text/plain"}, said[-1])))
+    proxy = gateway(HEAD.format(url=upstream.url) + AUTH + tool())
+    for kept in (1, 8, len(KEY) - 1, len(KEY)):
+        for form in (KEY, base64.b64encode(KEY.encode()).decode(), urllib.parse.quote(KEY, safe="")):
+            # a key in front makes the text shorter: what stands at the cut moves
+            said.append(KEY.encode() + b"-" * ((1 << 20) - len(KEY) - kept) + form.encode() + b"-")
+            error = proxy.call("p:t")[1]["error"].partition("(400): ")[2]
+            assert error.startswith("[redacted]---") and error[10:].replace("[redacted]", "").strip("-") in ("", *cuts("[redacted]")), error[-50:]
+
+
+def cuts(word):
+    return [word[:n] for n in range(len(word))]
+
+
+def test_whoever_writes_json_as_he_likes_tells_no_key(gateway, stack):
+    number = "12345678901234"
+    escaped = "".join(f"\\u{ord(c):04X}" for c in KEY)
+    body = f'{{"{KEY}":1,"a":"{escaped}","n":{number},"m":[-{number}.5],"slash":"{KEY.replace("/", chr(92) + "/")}"}}'.encode()
+    upstream = stack.enter_context(Upstream(lambda request: (200, {"Content-Type": "application/json"}, body)))
+    proxy = gateway(HEAD.format(url=upstream.url) + AUTH + '[provider.extra_headers]\nX-Number = "${number}"\n' + tool() +
+                    tool("e", more='[tools.response]\nextract = "$.a"\n'))
+    (proxy.folder.path / "credentials").write_text(json.dumps({**KEYS, "number": number}))
+    proxy.reload()
+    proxy.log("SIGHUP received — reloading keyring and sig-verify secret")
+    hidden = "[redacted]"
+    assert proxy.call("p:t") == (200, {"result": {hidden: 1, "a": hidden, "n": hidden, "m": [hidden], "slash": hidden}})
+    assert proxy.call("p:e") == (200, {"result": hidden})
+
+
+def test_a_generators_error_is_masked_before_it_is_cut(gateway, upstream):
+    """Of its standard error the end is kept: 64 KiB."""
+    generator = """
+[provider.auth_generator]
+type = "command"
+command = "sh"
+args = ["-c", "printf %s \\"$K\\" >&2; head -c BEHIND /dev/zero | tr '\\\\0' - >&2; exit 1"]
+[provider.auth_generator.env]
+K = "${key}"
+"""
+    for behind in (65536 - 1, 65536 - len(KEY) + 1):
+        proxy = gateway(HEAD.format(url=upstream.url) + 'auth_type = "bearer"\n' + generator.replace("BEHIND", str(behind)) + tool())
+        status, answer = proxy.call("p:t")
+        error = answer["error"].partition("code 1: ")[2]
+        assert status == 502 and error.startswith("---"), answer["error"][:200]
+
+
 def test_a_token_server_that_refuses_is_told_without_secrets(gateway, upstream, stack, tmp_path):
     certificate = certs.self_signed(tmp_path, "localhost")
     issuer = stack.enter_context(Issuer(certificate, lambda n: (401, b"bad secret " + KEYS["secret"].encode())))

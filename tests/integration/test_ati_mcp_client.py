@@ -351,7 +351,7 @@ def test_what_we_say_first(scripted):
 @pytest.mark.parametrize("mode, error", [
     ("no-tools", "MCP server did not return tools capability"),
     ("error", "MCP protocol error (code -32603): not today"),
-    ("dies", "MCP server process exited unexpectedly (status 3): loading no such module; the key was ***"),
+    ("dies", "MCP server process exited unexpectedly (status 3): loading no such module; the key was [redacted]"),
 ])
 def test_servers_that_do_not_start(scripted, mode, error):
     one = scripted(mode, mcp_env={"KEY": "${my_key}"})
@@ -568,7 +568,7 @@ def refusing(status, body, **fields):
 
 @pytest.mark.parametrize("call, error", [
     (refusing(500, b"it broke"), "MCP transport error: [script] HTTP 500: it broke"),
-    (refusing(401, b"who is " + SECRET.encode()), "MCP transport error: [script] HTTP 401: who is ***"),
+    (refusing(401, b"who is " + SECRET.encode()), "MCP transport error: [script] HTTP 401: who is [redacted]"),
     (refusing(404, b""), "MCP transport error: [script] HTTP 404: "),
     (refusing(302, b"", Location="/mcp?elsewhere"), "MCP transport error: [script] HTTP 405: "),
     (refusing(200, b"<html>"), "MCP transport error: [script] HTTP 200: the answer is not JSON"),

@@ -386,7 +386,7 @@ def test_what_is_no_progress_is_passed_over(behind):
         seen = []
         while (event := answer.event()) is not None:
             seen.append(event)
-    assert seen[:-1] == [progressed("mine", progress=1), progressed("mine", progress=3, message="the key is ***")]
+    assert seen[:-1] == [progressed("mine", progress=1), progressed("mine", progress=3, message="the key is [redacted]")]
     assert seen[-1]["result"] == ARRIVED
 
 

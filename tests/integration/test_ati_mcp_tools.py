@@ -1,5 +1,6 @@
 """Tools of MCP servers through the gateway and the command line."""
 
+import base64
 import http.client
 import json
 import os
@@ -42,6 +43,82 @@ def test_calls_through_the_gateway(folder, tmp_path):
         answer = proxy.rpc("tools/call", {"name": "script:raw", "arguments": {"result": failed}})
         assert answer["result"] == {"content": [{"type": "text", "text": "Error: it broke"}], "isError": True}
         assert len(starts(tmp_path)) == 2  # exit ended the first
+
+
+ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
+SAYS_KEY = {
+    "text": {"content": [{"type": "text", "text": f"my key is {KEY}"}]},
+    "failed": {"content": [{"type": "text", "text": f"not with {KEY}"}], "isError": True},
+    "failed twice": {"content": [{"type": "text", "text": f"not with {KEY}"}] * 2, "isError": True},
+    "structured": {"content": [], "structuredContent": {KEY: [f"x{KEY}y"]}},
+    "base64": {"content": [{"type": "image", "data": base64.b64encode(f"a{KEY}".encode()).decode(), "mimeType": "image/png"}]},
+    "resource": {"content": [{"type": "resource", "resource": {"uri": "x:y", "text": KEY}}]},
+    "document": {"content": [{"type": "text", "text": json.dumps({"key": KEY})}]},
+    "escaped document": {"content": [{"type": "text", "text": f'{{"key": "{ESCAPED}"}}'}]},
+}
+
+
+@pytest.mark.parametrize("result", SAYS_KEY.values(), ids=SAYS_KEY)
+def test_what_a_server_says_of_its_key_is_masked(folder, result):
+    forms = [KEY, ESCAPED, base64.b64encode(f"a{KEY}".encode()).decode()[4:-4]]
+    with Proxy(folder) as proxy:
+        answers = [json.dumps(proxy.call("script:raw", {"result": result})),
+                   json.dumps(proxy.rpc("tools/call", {"name": "script:raw", "arguments": {"result": result}}))]
+    for answer in answers:
+        assert "[redacted]" in answer and not any(form in answer or json.dumps(form)[1:-1] in answer for form in forms), answer
+
+
+def test_errors_of_servers_are_masked_before_they_are_cut(tmp_path, stack):
+    """What comes behind 64 KiB is not told, nor is the key that stands there, or a part of it."""
+    said = []
+    server = stack.enter_context(Server(lambda exchange, message: (400, {"Content-Type": "text/plain"}, said[-1])))
+    manifest(tmp_path, "web", mcp_transport="http", mcp_url=server.url, auth_type="bearer", auth_key_name="my_key")
+    with Proxy(Folder(tmp_path, credentials={"my_key": KEY})) as proxy:
+        prefix = len("MCP transport error: [web] HTTP 400: ")
+        for kept in (1, 8, len(KEY) - 1, len(KEY), prefix + 1, prefix + 8, prefix + len(KEY) - 1):
+            said.append(b"-" * (64 * 1024 - kept) + KEY.encode() + b"and more")
+            status, answer = proxy.call("web:t")
+            error = answer["error"].partition("HTTP 400: ")[2].strip("-")
+            assert status == 502 and any(error == "[redacted]"[:n] for n in range(11)), error
+
+
+def test_a_server_that_dies_tells_no_part_of_its_key(tmp_path):
+    """Of its standard error the end is told: 2000 bytes, of 64 KiB that are kept."""
+    key = f"x{KEY}"
+    for behind in (1990, 65530):
+        folder = tmp_path / str(behind)
+        manifest(folder, "dies", mcp_command="sh", mcp_args=["-c", f"printf %s \"$K\" >&2; head -c {behind} /dev/zero | tr '\\0' - >&2; exit 1"],
+                 mcp_env={"K": "${my_key}"})
+        file = folder / "manifests/dies.toml"
+        file.write_text(file.read_text() + '\n[[tools]]\nname = "dies:t"\ndescription = "x"\n')
+        with Proxy(Folder(folder, credentials={"my_key": key})) as proxy:
+            status, answer = proxy.call("dies:t")
+        error = answer["error"].partition("(status 1): ")[2].replace("[redacted]", "")
+        assert status == 502 and error.strip("-]redacted") == "" and "value" not in error, error[:100]
+
+
+def test_lists_and_progress_are_masked(folder, tmp_path):
+    file = tmp_path / "server.py"
+    file.write_text(LISTS_KEY)
+    manifest(tmp_path, "lists", mcp_command=sys.executable, mcp_args=[str(file)], mcp_env={"K": "${my_key}"})
+    with Proxy(folder) as proxy:
+        answer = proxy.rpc("tools/list")
+        tools = {tool["name"]: tool for tool in answer["result"]["tools"] if "lists" in tool["name"]}
+        assert [tool["description"] for tool in tools.values()] == ["uses [redacted]"]
+        assert KEY not in json.dumps(answer)
+
+
+LISTS_KEY = """
+import json, os, sys
+key = os.environ["K"]
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    tools = [{"name": "t", "description": "uses " + key, "inputSchema": {"type": "object", "properties": {"k": {"type": "string", "default": key}}}}]
+    result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}, "tools": tools}
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"""
 
 
 def test_what_a_server_of_the_gateway_sees(folder, tmp_path):
@@ -128,7 +205,10 @@ def test_each_caller_has_a_server_of_his_credential(tmp_path):
             status, answer = proxy.call("script:environ", token=token)
             assert status == 200, answer
             pid = proxy.call("script:pid", token=token)[1]["result"]
-            seen.setdefault(sub, set()).add((answer["result"]["ATI_AUTH_TOKEN"], pid))
+            assert answer["result"]["ATI_AUTH_TOKEN"] == "[redacted]"
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                given = dict(line.decode().split("=", 1) for line in file.read().split(b"\0") if line)
+            seen.setdefault(sub, set()).add((given["ATI_AUTH_TOKEN"], pid))
         assert {sub: {token for token, _ in values} for sub, values in seen.items()} == {"ann": {"token-of-ann"}, "bob": {"token-of-bob"}}
         assert all(len(values) == 1 for values in seen.values())
 

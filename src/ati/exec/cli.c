@@ -229,7 +229,7 @@ static void ended(void *context, struct child_output *output)
     } else if (output->exit_code != 0) {
         e->result.exit_code = output->exit_code;
         (void)snprintf(prefix, sizeof prefix, "CLI exited with code %d: ", output->exit_code);
-        exec_fail_text(e, EXEC_CLI, HTTP_BAD_GATEWAY, prefix, output->error);
+        exec_fail_child(e, EXEC_CLI, HTTP_BAD_GATEWAY, prefix, output->error);
     } else {
         e->result.exit_code = 0;
         succeed(c, &output->text);

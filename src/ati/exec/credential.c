@@ -167,12 +167,18 @@ static void generated(void *context, const char *error)
     c->done(c->context, text);
 }
 
+static bool take_token(struct credential *c, struct err *err)
+{
+    exec_secret(c->e, oauth_token(c->oauth));
+    return add_primary(c, oauth_token(c->oauth), err);
+}
+
 static void exchanged(void *context, const char *error)
 {
     struct credential *c = context;
     struct err err;
 
-    if (!error && !add_primary(c, oauth_token(c->oauth), &err))
+    if (!error && !take_token(c, &err))
         error = err.text;
     c->done(c->context, error);
 }
@@ -203,7 +209,7 @@ static bool start(struct credential *c, bool *ready, struct err *err)
         return true;
     if (p->auth == AUTH_OAUTH2)
         return oauth_start(c->e, exchanged, c, &c->oauth, ready, err) &&
-               (!*ready || add_primary(c, oauth_token(c->oauth), err));
+               (!*ready || take_token(c, err));
     return find(c, p->auth_key_name, "auth_key_name not set", &key, err) &&
            add_primary(c, key, err);
 }

@@ -6,10 +6,12 @@
 #include "ati/exec/exec_priv.h"
 #include "ati/exec/flight.h"
 #include "base/check.h"
+#include "base/text.h"
+#include "child/child.h"
 
 #include "base/poison.h"
 
-enum { HTTP_BAD_GATEWAY = 502, HTTP_INTERNAL = 500, HTTP_OK = 200 };
+enum { HTTP_BAD_GATEWAY = 502, HTTP_INTERNAL = 500, HTTP_OK = 200, SHOWN_FROM_BYTES = 64 * 1024 };
 
 const char *exec_variable(char **environment, const char *name)
 {
@@ -84,6 +86,8 @@ static void execution_free(struct execution *e)
     *e->link = e->next;
     if (e->next)
         e->next->link = e->link;
+    mask_free(e->mask);
+    free(e->secrets);
     buf_done(&e->result.value);
     buf_done(&e->result.error);
     snapshot_unref(e->request.snapshot);
@@ -106,19 +110,7 @@ static void deliver(struct execution *e)
     execution_free(e);
 }
 
-void executor_free(struct executor *x)
-{
-    if (!x)
-        return;
-    while (x->executions) {
-        struct execution *e = x->executions;
-
-        if (!e->finished)
-            exec_fail(e, EXEC_CANCELLED, HTTP_INTERNAL, "the gateway is ending");
-        deliver(e);
-    }
-    free(x);
-}
+/* --- what is told ------------------------------------------------------------------------------------- */
 
 /* response.extract. What cannot be extracted stays in the result. */
 static bool extract(struct execution *e, struct err *err)
@@ -138,38 +130,117 @@ static bool extract(struct execution *e, struct err *err)
     return good;
 }
 
-static bool mask(struct execution *e, struct buf *text, bool json)
+/* Rather nothing than what may hold a secret. */
+static void tell_nothing(struct execution *e)
 {
-    struct err err;
+    struct exec_result *r = &e->result;
 
-    if (json && buf_len(text) > MASK_VALUE_BYTES_MAX)
+    buf_reset(&r->value);
+    buf_reset(&r->error);
+    r->outcome = e->handler->failure;
+    r->status = HTTP_BAD_GATEWAY;
+    (void)!buf_append_str(&r->error, "no memory for the answer", NULL);
+    e->stage = STAGE_DONE;
+}
+
+/* Masked: what may be left of a secret where it was cut goes, and the prefix comes. */
+static bool complete_error(struct execution *e, struct err *err)
+{
+    struct buf *error = &e->result.error, whole;
+    size_t edge = mask_edge(e->mask), len = buf_len(error);
+
+    if (e->cut_tail)
+        error->tail -= edge < len ? edge : len;
+    len = buf_len(error);
+    if (e->cut_head)
+        buf_eat(error, edge < len ? edge : len);
+    if (!e->prefix[0])
         return true;
-    if (mask_secrets(text, json, json ? MASK_VALUE_BYTES_MIN : MASK_ERROR_BYTES_MIN, e->secrets,
-                     e->secret_count, &err))
+    buf_init(&whole, error->max, error->what);
+    if (!buf_append_str(&whole, e->prefix, err) || !buf_append(&whole, buf_view(error), err)) {
+        buf_done(&whole);
+        return false;
+    }
+    buf_done(error);
+    *error = whole;
+    return true;
+}
+
+/* A text is masked: on to the next. */
+static bool next_stage(struct execution *e, struct err *err)
+{
+    struct exec_result *r = &e->result;
+    bool wanted = r->outcome == EXEC_OK && e->request.tool->extract;
+
+    if (e->stage == STAGE_ERROR && !complete_error(e, err))
+        return false;
+    if (e->stage != STAGE_VALUE || !wanted) {
+        e->stage = e->stage == STAGE_ERROR ? STAGE_VALUE : STAGE_DONE;
         return true;
-    buf_done(text); /* rather nothing than what may hold a secret */
-    return false;
+    }
+    e->stage = STAGE_EXTRACTED;
+    if (!extract(e, err)) {
+        r->outcome = EXEC_EXTRACT;
+        r->status = HTTP_INTERNAL;
+        (void)!buf_append_str(&r->error, err->text, NULL);
+        e->stage = STAGE_DONE;
+    }
+    return true;
+}
+
+/* A piece of the work. */
+static bool work(struct execution *e, struct err *err)
+{
+    bool error = e->stage == STAGE_ERROR, more;
+
+    if (e->secret_lost || (!e->mask && !mask_new(e->secrets, e->secret_count, &e->mask, err)))
+        return false;
+    if (!e->masking)
+        mask_begin(e->mask, error ? &e->result.error : &e->result.value, !error,
+                   error ? MASK_ERROR_BYTES_MIN : MASK_VALUE_BYTES_MIN);
+    if (!mask_step(e->mask, &more, err))
+        return false;
+    e->masking = more;
+    return more || next_stage(e, err);
 }
 
 static void finished(struct loop *loop, struct task *task)
 {
     struct execution *e =
         (struct execution *)(void *)((char *)task - offsetof(struct execution, finish));
-    struct exec_result *r = &e->result;
     struct err err;
 
-    (void)loop;
-    if (!mask(e, &r->error, false) || !mask(e, &r->value, true)) {
-        r->outcome = e->handler->failure;
-        r->status = HTTP_BAD_GATEWAY;
-        (void)!buf_append_str(&r->error, "no memory for the answer", NULL);
-    } else if (r->outcome == EXEC_OK && e->request.tool->extract && !extract(e, &err)) {
-        r->outcome = EXEC_EXTRACT;
-        r->status = HTTP_INTERNAL;
-        (void)!buf_append_str(&r->error, err.text, NULL);
+    while (e->stage != STAGE_DONE) {
+        if (!work(e, &err))
+            tell_nothing(e);
+        if (e->masking && e->stage != STAGE_DONE) {
+            task_queue_long(loop, task);
+            return;
+        }
     }
     deliver(e);
 }
+
+void executor_free(struct executor *x)
+{
+    struct err err;
+
+    if (!x)
+        return;
+    while (x->executions) {
+        struct execution *e = x->executions;
+
+        if (!e->finished)
+            exec_fail(e, EXEC_CANCELLED, HTTP_INTERNAL, "the gateway is ending");
+        while (e->stage != STAGE_DONE)
+            if (!work(e, &err))
+                tell_nothing(e);
+        deliver(e);
+    }
+    free(x);
+}
+
+/* --- ends --------------------------------------------------------------------------------------------- */
 
 static void end(struct execution *e, enum exec_outcome outcome, int status)
 {
@@ -191,12 +262,18 @@ void exec_finish(struct execution *e, enum exec_outcome outcome, struct buf *jso
 void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
                     struct view text)
 {
-    struct buf *out = &e->result.error;
-
+    (void)snprintf(e->prefix, sizeof e->prefix, "%s", prefix);
+    e->cut_tail = text.len > EXEC_ERROR_BYTES_MAX;
     /* What does not fit into memory is left out: the outcome tells enough. */
-    (void)!(buf_append_str(out, prefix, NULL) &&
-            buf_append(out, view_first(text, EXEC_ERROR_BYTES_MAX), NULL));
+    (void)!buf_append(&e->result.error, view_first(text, EXEC_ERROR_BYTES_MAX), NULL);
     end(e, outcome, status);
+}
+
+void exec_fail_child(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
+                     struct view said)
+{
+    e->cut_head = said.len >= CHILD_ERROR_BYTES;
+    exec_fail_text(e, outcome, status, prefix, said);
 }
 
 void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const char *fmt, ...)
@@ -215,11 +292,45 @@ void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const
 
 void exec_secret(struct execution *e, struct view secret)
 {
+    struct view *more;
+
     for (size_t i = 0; i < e->secret_count; i++)
         if (view_eq(e->secrets[i], secret))
             return;
-    if (secret.len >= MASK_ERROR_BYTES_MIN && e->secret_count < EXEC_SECRETS_MAX)
-        e->secrets[e->secret_count++] = secret;
+    if (secret.len < MASK_ERROR_BYTES_MIN)
+        return;
+    more = reallocarray(e->secrets, e->secret_count + 1, sizeof *more);
+    if (!more) {
+        e->secret_lost = true;
+        return;
+    }
+    more[e->secret_count++] = secret;
+    e->secrets = more;
+}
+
+const char *exec_shown(const struct execution *e, struct view said, size_t most, char *out,
+                       size_t size)
+{
+    bool cut = said.len > SHOWN_FROM_BYTES;
+    struct mask *mask;
+    struct buf text;
+    size_t edge = 0;
+
+    *out = '\0';
+    buf_init(&text, (size_t)2 * SHOWN_FROM_BYTES, "an answer");
+    if (!e->secret_lost && mask_new(e->secrets, e->secret_count, &mask, NULL)) {
+        if (buf_append(&text, view_first(said, SHOWN_FROM_BYTES), NULL) &&
+            mask_text(mask, &text, false, MASK_ERROR_BYTES_MIN, NULL)) {
+            edge = cut ? mask_edge(mask) : 0;
+            (void)text_escape(
+                view_first(buf_view(&text),
+                           buf_len(&text) - (edge < buf_len(&text) ? edge : buf_len(&text))),
+                most, out, size);
+        }
+        mask_free(mask);
+    }
+    keyring_wipe(&text);
+    return out;
 }
 
 static const struct exec_handler *handler_of(enum manifest_handler h)

@@ -9,9 +9,9 @@
  * Memory   a call lends its request until done; the result is the receiver's to take. Results are bounded: EXEC_RESULT_BYTES_MAX; with files that a
  *          program wrote, by ATI_CLI_MAX_OUTPUT_BYTES for each and 1 GiB for all.
  * Secrets  taken from the snapshot's keyring when they are needed, never in errors; buffers that held one are wiped. What an answer
- *          echoes of those that its call used is masked.
+ *          echoes of those that its call used is masked (ati/keyring/mask.h), a piece at a time, before anything is extracted or cut.
  *
- * Read in order   exec.c; http.c place.c style.c encode.c (parameters) credential.c oauth.c flight.c answer.c mask.c; cli.c words.c capture.c
+ * Read in order   exec.c; http.c place.c style.c encode.c (parameters) credential.c oauth.c flight.c answer.c; cli.c words.c capture.c
  *                 creds.c temporary.c; mcp.c; files.c
  *                 download.c upload.c gcs.c gcs_token.c fal.c; generator.c; jsonpath.c jsonpath_parse.c */
 #pragma once
@@ -109,18 +109,6 @@ struct exec_handler {
     enum exec_outcome failure;
 };
 extern const struct exec_handler exec_http, exec_mcp, exec_cli, exec_files;
-
-/* mask.c: pure. Each secret of at least so many bytes, as it is and as JSON strings, base64 and URLs write it, becomes "[redacted]". json: text is
- * JSON and stays JSON. A short one may be a word of its own, and is only looked for in errors. */
-enum {
-    MASK_ERROR_BYTES_MIN = 6,
-    MASK_VALUE_BYTES_MIN = 8,
-    MASK_VALUE_BYTES_MAX =
-        16 * 1024 *
-        1024 /* larger ones are files, and looking through them would hold up the loop */
-};
-MUST_USE bool mask_secrets(struct buf *text, bool json, size_t least, const struct view *secrets,
-                           size_t count, struct err *err);
 
 /* media.c: by the extension of a path; "application/octet-stream" when it is not known. */
 const char *exec_media_type(struct view path);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ati/exec/exec.h"
+#include "ati/keyring/mask.h"
 #include "base/secret.h"
 
 struct flights;
@@ -23,8 +24,10 @@ struct executor {
     struct execution *executions;
 };
 
-/* What was given away with a call, and must not come back in its answer: lent by the snapshot's keyring, or copied. */
-enum { EXEC_SECRETS_MAX = 32 };
+/* What is done with a result before it is told. */
+enum exec_stage { STAGE_ERROR, STAGE_VALUE, STAGE_EXTRACTED, STAGE_DONE };
+
+enum { EXEC_PREFIX_BYTES = 96 };
 
 struct execution {
     struct executor *executor;
@@ -38,8 +41,15 @@ struct execution {
     struct task finish;
     bool finished;
     struct exec_result result;
-    struct view secrets[EXEC_SECRETS_MAX];
+    char prefix[EXEC_PREFIX_BYTES]; /* of the error; no secret is in it */
+    bool cut_head, cut_tail;        /* of the error: there was more of it */
+    /* What was given away with the call, and must not come back in its answer: lent by the snapshot's keyring or by the handler. */
+    struct view *secrets;
     size_t secret_count;
+    bool secret_lost; /* there was no memory to remember one: nothing is told */
+    enum exec_stage stage;
+    struct mask *mask; /* while a result is looked through */
+    bool masking;      /* a pass is under way */
 };
 
 /* An end, once; done is called from the loop's next round. The handler's cancel is called before done.
@@ -49,13 +59,19 @@ struct execution {
 void exec_finish(struct execution *e, enum exec_outcome outcome, struct buf *json);
 void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const char *fmt, ...)
     PRINTF(4, 5);
-/* The same with a text of any length, copied; longer ones are cut at EXEC_ERROR_BYTES_MAX. */
+/* The same with a text of any length, copied; longer ones are cut at EXEC_ERROR_BYTES_MAX. prefix: ours, for the call. */
 enum { EXEC_ERROR_BYTES_MAX = 1024 * 1024 };
 void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
                     struct view text);
+/* The same with what a child said on standard error, which may be but the end of it. */
+void exec_fail_child(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
+                     struct view said);
 
-/* This secret leaves with the call: what comes back is looked through for it. Lent until e is freed. */
+/* This secret leaves with the call: what comes back is looked through for it. Lent until the handler's cancel. */
 void exec_secret(struct execution *e, struct view secret);
+/* The beginning of what an upstream says, for an error: masked, then cut, then escaped. Returns out. */
+const char *exec_shown(const struct execution *e, struct view said, size_t most, char *out,
+                       size_t size);
 
 /* temporary.c: a path in TMPDIR that nobody can guess: ".ati-{kind}-{pid}-{16 digits}", and ".{extension}" unless that is empty. *out is the
  * caller's. */

@@ -54,7 +54,7 @@ static void stored(void *context, struct client_answer *a)
     struct secret_text url = {NULL, 0};
     struct json_tree tree;
     struct err err;
-    bool good = upload_answer_good(a, "storing the file", &err);
+    bool good = upload_answer_good(f->u->files.e, a, "storing the file", &err);
 
     u->files.call = NULL;
     if (good) {
@@ -138,7 +138,7 @@ static void has_token(void *context, struct client_answer *a)
 {
     struct fal *f = context;
     struct err err;
-    bool good = upload_answer_good(a, "getting a token", &err);
+    bool good = upload_answer_good(f->u->files.e, a, "getting a token", &err);
 
     f->u->files.call = NULL;
     if (good && !read_token(f, buf_view(&a->body), &err))

@@ -60,7 +60,8 @@ MUST_USE bool fal_store(struct upload *u, struct err *err);
 void upload_stored(struct upload *u, struct view url);
 void upload_failed(struct upload *u, const char *text);
 /* An answer that is not good: why, without what it may have of a secret. */
-MUST_USE bool upload_answer_good(const struct client_answer *a, const char *doing, struct err *err);
+MUST_USE bool upload_answer_good(const struct execution *e, const struct client_answer *a,
+                                 const char *doing, struct err *err);
 /* Credentials go over https, and in the clear to hosts that are no one else's (emulators). */
 MUST_USE bool upload_url_good(struct view url, struct err *err);
 enum client_reach upload_reach(const struct upload *u);

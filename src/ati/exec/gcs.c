@@ -91,7 +91,8 @@ static void stored(void *context, struct client_answer *a)
 
     g->u->files.call = NULL;
     buf_reset(&g->url);
-    if (upload_answer_good(a, "storing the object", &err) && public_url(g, &g->url, &err))
+    if (upload_answer_good(g->u->files.e, a, "storing the object", &err) &&
+        public_url(g, &g->url, &err))
         upload_stored(g->u, buf_view(&g->url));
     else
         upload_failed(g->u, err.text);

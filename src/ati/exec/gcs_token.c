@@ -30,7 +30,7 @@ struct gcs_token {
     gcs_token_done *done;
     void *context;
     enum client_reach reach;
-    struct secret_text email, key, key_id, url;
+    struct secret_text email, key, key_id, url, assertion;
     struct flight *flight;
     struct client_call *call;
     struct buf body;
@@ -238,7 +238,7 @@ static bool take_token(struct gcs_token *t, const struct client_answer *a, struc
 {
     struct secret_text token = {NULL, 0};
     uint64_t keep_ms = 0;
-    bool good = upload_answer_good(a, "getting a token", err) &&
+    bool good = upload_answer_good(t->e, a, "getting a token", err) &&
                 token_of(buf_view(&a->body), &token, &keep_ms, err) &&
                 flight_land(t->flight, secret_text_view(&token), keep_ms, err);
 
@@ -273,18 +273,26 @@ static bool fetch(struct gcs_token *t, struct err *err)
         .reach = t->reach,
         .timeout_ms = FILES_UPLOAD_MS,
     };
+    struct view assertion;
     uint8_t *room;
+    size_t before;
 
     buf_init(&t->body, (size_t)2 * ASSERTION_BYTES_MAX, "token request");
     if (!buf_room(&t->body, t->body.max, &room, err) || /* at once: no copies */
         !buf_append_str(&t->body,
                         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
                         "&assertion=",
-                        err) ||
-        !gcs_assertion(secret_text_view(&t->email), secret_text_view(&t->key),
+                        err))
+        return false;
+    before = buf_len(&t->body);
+    if (!gcs_assertion(secret_text_view(&t->email), secret_text_view(&t->key),
                        secret_text_view(&t->key_id), secret_text_view(&t->url),
                        clock_wall_ms(&clock_system) / 1000, &t->body, err))
         return false;
+    assertion = view_skip(buf_view(&t->body), before);
+    if (!secret_text_join(&t->assertion, &assertion, 1, err))
+        return false;
+    exec_secret(t->e, secret_text_view(&t->assertion));
     t->fields[0] = (struct client_field){VIEW("Content-Type"),
                                          VIEW("application/x-www-form-urlencoded"), false};
     t->fields[1] = (struct client_field){VIEW("Accept"), VIEW("application/json"), false};
@@ -352,5 +360,6 @@ void gcs_token_end(struct gcs_token *t)
     secret_text_done(&t->key);
     secret_text_done(&t->key_id);
     secret_text_done(&t->url);
+    secret_text_done(&t->assertion);
     free(t);
 }

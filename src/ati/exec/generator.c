@@ -36,12 +36,24 @@ struct generation {
     char *script;      /* the file's path */
     struct buf output; /* records, when nothing is kept */
     struct buf error;
-    struct view secrets[EXEC_SECRETS_MAX]; /* that were given to the child */
+    bool error_cut;       /* it is but the end of what the child said */
+    struct view *secrets; /* that were given to the child */
     size_t secret_count;
     char timestamp[TIMESTAMP_BYTES];
 };
 
 /* --- placeholders ----------------------------------------------------------------------------- */
+
+static bool keep_secret(struct generation *g, struct view secret, struct err *err)
+{
+    struct view *more = reallocarray(g->secrets, g->secret_count + 1, sizeof *more);
+
+    if (!more)
+        return err_set(err, ERR_MEMORY, "no memory for a credential");
+    more[g->secret_count++] = secret;
+    g->secrets = more;
+    return true;
+}
 
 /* What stands for ${name}. same: for the key of what is kept: what differs from call to call is left out. */
 static bool meaning(struct generation *g, struct view name, bool same, struct view *out,
@@ -71,9 +83,7 @@ static bool meaning(struct generation *g, struct view name, bool same, struct vi
         return err_set(err, ERR_NOT_FOUND,
                        "Keyring key '%.*s' not found (required by auth_generator)",
                        VIEW_ARG(view_first(name, 128)));
-    if (g->secret_count < EXEC_SECRETS_MAX)
-        g->secrets[g->secret_count++] = *out;
-    return true;
+    return keep_secret(g, *out, err);
 }
 
 /* text with every ${name} replaced, once. */
@@ -248,21 +258,44 @@ static void remove_script(struct generation *g)
     g->script = NULL;
 }
 
+/* err, and what the child said: without its secrets, or a part of one where its text was cut. */
+static bool tell_error(struct generation *g, const struct err *err, struct buf *out)
+{
+    struct mask *mask;
+    size_t edge;
+    bool good;
+
+    if (!mask_new(g->secrets, g->secret_count, &mask, NULL))
+        return false;
+    good = mask_text(mask, &g->error, false, MASK_ERROR_BYTES_MIN, NULL);
+    edge = g->error_cut ? mask_edge(mask) : 0;
+    buf_eat(&g->error, edge < buf_len(&g->error) ? edge : buf_len(&g->error));
+    good = good && buf_append_str(out, err->text, NULL) &&
+           mask_text(mask, out, false, MASK_ERROR_BYTES_MIN, NULL) &&
+           buf_append(out, buf_view(&g->error), NULL);
+    mask_free(mask);
+    return good;
+}
+
 static void end(struct generation *g, const struct err *err)
 {
     static const uint8_t nul;
+    struct buf told;
+    bool good;
 
     if (!err) {
         g->done(g->context, NULL);
         return;
     }
-    if (!buf_len(&g->error))
-        (void)!buf_append_str(&g->error, err->text, NULL);
-    if (!mask_secrets(&g->error, false, MASK_ERROR_BYTES_MIN, g->secrets, g->secret_count, NULL))
-        buf_reset(&g->error);
+    buf_init(&told, (size_t)5 * CHILD_ERROR_BYTES, "generator's error");
+    good = tell_error(g, err, &told);
+    if (!good)
+        buf_reset(&told);
     if (g->flight)
-        flight_fail(g->flight, buf_view(&g->error));
-    g->done(g->context, buf_append(&g->error, view_from(&nul, 1), NULL)
+        flight_fail(g->flight, buf_view(&told));
+    buf_done(&g->error);
+    g->error = told;
+    g->done(g->context, good && buf_append(&g->error, view_from(&nul, 1), NULL)
                             ? (const char *)buf_view(&g->error).at
                             : "no memory for the generator's error");
 }
@@ -293,20 +326,22 @@ static void ended(void *context, struct child_output *output)
 
     g->job = NULL;
     remove_script(g);
-    if (output->failed)
+    if (output->failed) {
         (void)err_set(&err, ERR_IO, "Failed to spawn generator process: %s", output->failed->text);
-    else if (output->timed_out)
+    } else if (output->timed_out) {
         (void)err_set(&err, ERR_TIMEOUT, "Generator timed out after %llus",
                       (unsigned long long)gen->timeout_s);
-    else if (output->too_large)
+    } else if (output->too_large) {
         (void)err_set(&err, ERR_LIMIT, "Failed to parse generator output: more than %d bytes",
                       OUTPUT_BYTES_MAX);
-    else if (output->exit_code != 0)
-        (void)!(
-            buf_appendf(&g->error, &err, "Generator exited with code %d: ", output->exit_code) &&
-            buf_append(&g->error, output->error, &err));
-    else
+    } else if (output->exit_code != 0) {
+        (void)err_set(&err, ERR_IO, "Generator exited with code %d: ", output->exit_code);
+        g->error_cut = output->error.len >= CHILD_ERROR_BYTES;
+        if (!buf_append(&g->error, output->error, NULL))
+            buf_reset(&g->error);
+    } else {
         good = keep(g, output, &err);
+    }
     keyring_wipe(&output->text);
     end(g, good ? NULL : &err);
 }
@@ -573,6 +608,7 @@ void generator_end(struct generation *g)
     keyring_wipe(&g->output);
     buf_done(&g->output);
     buf_done(&g->error);
+    free(g->secrets);
     free(g);
 }
 

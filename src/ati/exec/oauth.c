@@ -155,8 +155,8 @@ static bool read_answer(struct oauth *o, struct client_answer *a, struct err *er
     if (a->end.outcome != CLIENT_OK)
         return err_set(err, a->end.err.code, FAILED "%s", a->end.err.text);
     if (a->status < 200 || a->status > 299) {
-        (void)text_escape(buf_view(&a->body), SHOWN_MAX, shown, sizeof shown);
-        return err_set(err, ERR_DENIED, FAILED "HTTP %d: %s", a->status, shown);
+        return err_set(err, ERR_DENIED, FAILED "HTTP %d: %s", a->status,
+                       exec_shown(o->e, buf_view(&a->body), SHOWN_MAX, shown, sizeof shown));
     }
     if (!token_of(buf_view(&a->body), &token, &keep_ms, err))
         return false;

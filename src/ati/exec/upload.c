@@ -88,7 +88,8 @@ void upload_stored(struct upload *u, struct view url)
     buf_done(&json);
 }
 
-bool upload_answer_good(const struct client_answer *a, const char *doing, struct err *err)
+bool upload_answer_good(const struct execution *e, const struct client_answer *a, const char *doing,
+                        struct err *err)
 {
     char shown[FILES_SHOWN_BYTES / 2];
 
@@ -96,8 +97,8 @@ bool upload_answer_good(const struct client_answer *a, const char *doing, struct
         return err_set(err, a->end.err.code, "%s: %s", doing, a->end.err.text);
     if (a->status >= 200 && a->status <= 299)
         return true;
-    (void)text_escape(buf_view(&a->body), sizeof shown, shown, sizeof shown);
-    return err_set(err, ERR_DENIED, "%s: HTTP %d: %s", doing, a->status, shown);
+    return err_set(err, ERR_DENIED, "%s: HTTP %d: %s", doing, a->status,
+                   exec_shown(e, buf_view(&a->body), sizeof shown, shown, sizeof shown));
 }
 
 bool upload_url_good(struct view url, struct err *err)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "ati/gateway/gateway_priv.h"
+#include "ati/keyring/mask.h"
 
 #include "base/poison.h"
 

@@ -16,7 +16,7 @@
  *           twice the last one counts.
  *
  * Read in order   load.c format.c read.c (files, key files) ring.c (JSON to pages) find.c expand.c environment.c
- *                 credentials.c write.c */
+ *                 credentials.c write.c; mask.h: what others repeat of them */
 #pragma once
 
 #include "base/buf.h"

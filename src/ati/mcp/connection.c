@@ -295,16 +295,19 @@ static struct mcp_ask *ask_of(struct mcp_request *r)
     return r == &r->connection->hello ? NULL : OWNER(r, struct mcp_ask, request);
 }
 
-/* A sentence with the secrets of a connection blotted out. */
-static void blotted(const struct mcp_connection *c, struct buf *out, const char *fmt, va_list args)
+/* A sentence, without the secrets of a connection. */
+static void masked(const struct mcp_connection *c, struct buf *out, const char *fmt, va_list args)
 {
     char *text = NULL;
+    int n = vasprintf(&text, fmt, args);
 
-    buf_init(out, (size_t)2 * MCP_ERROR_BYTES_MAX, "an error");
-    if (vasprintf(&text, fmt, args) < 0)
+    buf_init(out, SIZE_MAX / 2, "an error");
+    if (n < 0)
         return;
-    if (!mcp_way_blot(c->way, view_first(view_str(text), MCP_ERROR_BYTES_MAX), out, NULL))
+    if (!buf_append_str(out, text, NULL) || !mcp_way_mask(c->way, out, false, NULL))
         buf_reset(out);
+    else if (buf_len(out) > MCP_ERROR_BYTES_MAX)
+        out->tail = out->head + MCP_ERROR_BYTES_MAX;
     free(text);
 }
 
@@ -332,7 +335,7 @@ void mcp_connection_failed(struct mcp_connection *c, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    blotted(c, &text, fmt, args);
+    masked(c, &text, fmt, args);
     va_end(args);
     fail(c, buf_view(&text));
     buf_done(&text);
@@ -345,7 +348,7 @@ void mcp_request_failed(struct mcp_request *r, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    blotted(c, &text, fmt, args);
+    masked(c, &text, fmt, args);
     va_end(args);
     if (r == &c->hello)
         fail(c, buf_view(&text));

@@ -302,6 +302,18 @@ static bool session_lost(const struct mcp_exchange *x)
              (view_find_text(body, VIEW("session")) || view_find_text(body, VIEW("Session")))));
 }
 
+/* Masked; where it was cut, without what may be a part of a secret. */
+static struct view error_body(struct mcp_exchange *x)
+{
+    bool cut = buf_len(&x->body) >= MCP_ERROR_BYTES_MAX;
+    size_t edge = cut ? mask_edge(x->c->way->mask) : 0, len;
+
+    if (!mcp_way_mask(x->c->way, &x->body, false, NULL))
+        buf_reset(&x->body);
+    len = buf_len(&x->body);
+    return view_first(buf_view(&x->body), len - (edge < len ? edge : len));
+}
+
 static void failed_status(struct mcp_exchange *x)
 {
     struct mcp_connection *c = x->c;
@@ -315,6 +327,7 @@ static void failed_status(struct mcp_exchange *x)
         return;
     if (r == &c->hello && x->status == 400 && mcp_connection_offer_older(c, body))
         return;
+    body = error_body(x);
     mcp_request_failed(r, "MCP transport error: [%s] HTTP %d: %.*s", c->provider->name, x->status,
                        VIEW_ARG(body));
 }
@@ -366,15 +379,17 @@ static void body_ended(struct mcp_exchange *x)
 static void greeted(struct mcp_exchange *x, const struct client_end *e)
 {
     struct mcp_connection *c = x->c;
+    struct view body;
 
-    if (e->outcome != CLIENT_OK)
+    if (e->outcome != CLIENT_OK) {
         mcp_connection_failed(c, "MCP transport error: [%s] HTTP request failed: %s",
                               c->provider->name, e->err.text);
-    else if (x->status / 100 != 2)
-        mcp_connection_failed(c, "MCP transport error: HTTP %d: %.*s", x->status,
-                              VIEW_ARG(buf_view(&x->body)));
-    else if (c->state == MCP_STARTING)
+    } else if (x->status / 100 != 2) {
+        body = error_body(x);
+        mcp_connection_failed(c, "MCP transport error: HTTP %d: %.*s", x->status, VIEW_ARG(body));
+    } else if (c->state == MCP_STARTING) {
         mcp_connection_ready(c);
+    }
 }
 
 static void broke(struct mcp_exchange *x, const struct client_end *e)

@@ -284,6 +284,7 @@ static void ask_listed(struct mcp_ask *ask, const struct json_doc *doc, uint32_t
 
 void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result)
 {
+    const struct mcp_way *way = ask->request.connection->way;
     struct mcp_answer *a = &ask->answer;
     struct err err = {0};
     bool single;
@@ -292,7 +293,9 @@ void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t re
         ask_listed(ask, doc, result);
         return;
     }
-    if (!mcp_result_map(doc, result, &a->value, &a->tool_failed, &single, &a->error, &err)) {
+    if (!mcp_result_map(doc, result, &a->value, &a->tool_failed, &single, &a->error, &err) ||
+        !mcp_way_mask(way, &a->value, true, &err) || !mcp_way_mask(way, &a->error, false, &err)) {
+        buf_reset(&a->value);
         mcp_ask_failed(ask, view_str(err.text));
         return;
     }

@@ -18,7 +18,8 @@
  * HTTP       redirects that keep the method are followed. An event stream that breaks off is resumed where it has ids (Last-Event-ID).
  *            What is left of one behind our answer is read for MCP_LINGER_MS, so that the TCP connection can be used again. A notification's
  *            status has MCP_NOTICE_MS to come; the call that it is about does not wait for it.
- * Secrets    that a connection was made with are blotted out in errors, whatever the server repeats of them.
+ * Secrets    that a connection was made with are masked in all that its server says, before any of it is looked at: results, errors,
+ *            progress, lists; and once more in what results are made into (a document within a text).
  * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_LIST_BYTES_MAX,
  *            MCP_OWN_MAX.
  * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c message.c progress.c list.c
@@ -86,7 +87,7 @@ struct mcp_answer {
 };
 typedef void mcp_done(void *context,
                       struct mcp_answer *answer); /* on the asker's loop; lent for the call */
-/* Before done, on the asker's loop. params: what the server said, JSON text of an object, with secrets blotted out; lent. May cancel. */
+/* Before done, on the asker's loop. params: what the server said, JSON text of an object; lent. May cancel. */
 typedef void mcp_progressed(void *context, struct view params);
 
 struct mcp_ask;

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "ati/keyring/mask.h"
 #include "ati/mcp/mcp.h"
 #include "base/json.h"
 #include "base/secret.h"
@@ -27,6 +28,7 @@ struct mcp_way {
     struct child_environment environment;
     struct text_pairs fields; /* of HTTP requests, beside those of the protocol */
     struct texts secrets;     /* not to be repeated */
+    struct mask *mask;        /* that finds them; of the hub's loop */
     enum client_reach reach;
     uint8_t fingerprint[SHA256_BYTES]; /* of all of it: the same way */
 };
@@ -39,9 +41,8 @@ void mcp_way_free(struct mcp_way *way);
 char *mcp_copy(struct view text); /* as a C string; NULL: no memory */
 /* The manifest says the same of both. */
 bool mcp_way_same(const struct tool_provider *a, const struct tool_provider *b);
-/* Appends text, "***" in the place of secrets. */
-MUST_USE bool mcp_way_blot(const struct mcp_way *way, struct view text, struct buf *out,
-                           struct err *err);
+/* Masks the secrets in what the server says. json: text is JSON, else an error's. */
+MUST_USE bool mcp_way_mask(const struct mcp_way *way, struct buf *text, bool json, struct err *err);
 
 /* --- connection.c */
 struct mcp_connection;
@@ -114,7 +115,7 @@ void mcp_connection_close(struct mcp_connection *c);
 void mcp_connection_retire(struct mcp_connection *c);
 void mcp_connection_free(struct mcp_connection *c); /* at once, for the hub's end */
 
-/* What transports tell. text: as an asker is told it, blotted here. */
+/* What transports tell. text: as an asker is told it, masked and then cut here. */
 void mcp_connection_ready(struct mcp_connection *c);
 void mcp_connection_failed(struct mcp_connection *c, const char *fmt, ...) PRINTF(2, 3);
 void mcp_connection_gone(struct mcp_connection *c);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "ati/keyring/keyring.h"
 #include "ati/mcp/mcp_priv.h"
 
 static struct mcp_ask *ask_with(struct mcp_connection *c, struct view id)
@@ -118,8 +119,8 @@ static void one(struct mcp_connection *c, struct mcp_request *const *only, bool 
         broken(r);
 }
 
-bool mcp_message(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
-                 struct view text)
+static bool read_masked(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
+                        struct view text)
 {
     struct json_tree tree;
     uint32_t at = json_first(0);
@@ -133,4 +134,17 @@ bool mcp_message(struct mcp_connection *c, struct mcp_request *const *only, bool
         one(c, only, whole, &tree.doc, 0);
     json_unload(&tree);
     return true;
+}
+
+bool mcp_message(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
+                 struct view text)
+{
+    struct buf masked;
+    bool good;
+
+    buf_init(&masked, SIZE_MAX / 2, "a message");
+    good = buf_append(&masked, text, NULL) && mcp_way_mask(c->way, &masked, true, NULL) &&
+           read_masked(c, only, whole, buf_view(&masked));
+    keyring_wipe(&masked);
+    return good;
 }

@@ -63,30 +63,25 @@ void mcp_notes_done(struct mcp_notes *n)
     pthread_mutex_destroy(&n->lock);
 }
 
-static struct mcp_note *note_new(const struct mcp_ask *ask, struct view params)
+static struct mcp_note *note_new(struct view params)
 {
     struct mcp_note *note = NULL;
-    struct view text;
-    struct buf shown;
 
-    buf_init(&shown, MCP_PROGRESS_BYTES_MAX, "progress");
-    if (mcp_way_blot(ask->request.connection->way, params, &shown, NULL))
-        note = malloc(sizeof *note + buf_len(&shown));
+    if (params.len <= MCP_PROGRESS_BYTES_MAX)
+        note = malloc(sizeof *note + params.len);
     if (note) {
-        text = buf_view(&shown);
         note->next = NULL;
-        note->len = text.len;
-        if (text.at)
-            memcpy(note->params, text.at, text.len);
+        note->len = params.len;
+        if (params.at)
+            memcpy(note->params, params.at, params.len);
     }
-    buf_done(&shown);
     return note;
 }
 
 void mcp_notes_add(struct mcp_ask *ask, struct view params)
 {
     struct mcp_notes *n = &ask->notes;
-    struct mcp_note *note = note_new(ask, params), *oldest = NULL, **end = &n->first;
+    struct mcp_note *note = note_new(params), *oldest = NULL, **end = &n->first;
     bool post;
 
     if (!note)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "ati/keyring/keyring.h"
 #include "ati/mcp/mcp_priv.h"
 
 enum { ERROR_LINES_BYTES = 2000 };
@@ -45,18 +46,25 @@ static void heard(void *context, struct view piece)
     }
 }
 
-/* The last lines of what it said to people, as one. */
-static struct view last_lines(struct view error, char out[static ERROR_LINES_BYTES + 1])
+/* The last lines of what it said to people, as one: masked, then cut. */
+static void last_lines(const struct mcp_connection *c, struct view error,
+                       char out[static ERROR_LINES_BYTES + 1])
 {
-    size_t n;
+    size_t edge = error.len >= CHILD_ERROR_BYTES ? mask_edge(c->way->mask) : 0, n;
+    struct buf text;
+    struct view v;
 
-    error = view_skip(error, error.len > ERROR_LINES_BYTES ? error.len - ERROR_LINES_BYTES : 0);
-    while (error.len && strchr(" \t\r\n", error.at[error.len - 1]))
-        error.len--;
-    for (n = 0; n < error.len; n++)
-        out[n] = (char)(error.at[n] < ' ' ? ' ' : error.at[n]);
+    buf_init(&text, SIZE_MAX / 2, "standard error");
+    if (!buf_append(&text, error, NULL) || !mcp_way_mask(c->way, &text, false, NULL))
+        buf_reset(&text);
+    v = view_skip(buf_view(&text), edge);
+    v = view_skip(v, v.len > ERROR_LINES_BYTES ? v.len - ERROR_LINES_BYTES : 0);
+    while (v.len && v.at && strchr(" \t\r\n", v.at[v.len - 1]))
+        v.len--;
+    for (n = 0; n < v.len; n++)
+        out[n] = (char)(v.at[n] < ' ' ? ' ' : v.at[n]);
     out[n] = '\0';
-    return view_from(out, n);
+    keyring_wipe(&text);
 }
 
 /* What the process has not read it has not done either: that is asked of another one. */
@@ -77,18 +85,18 @@ static void ended(void *context, int status, struct view error)
 {
     struct mcp_connection *c = context;
     char lines[ERROR_LINES_BYTES + 1];
-    struct view last = last_lines(error, lines);
 
+    last_lines(c, error, lines);
     if (c->state == MCP_READY)
         move_unread(c);
     c->child = NULL;
     if (c->state == MCP_READY)
         mcp_connection_failed(c, "MCP server process exited unexpectedly");
     else if (c->state == MCP_STARTING)
-        mcp_connection_failed(c, "MCP server process exited unexpectedly (%s %d)%s%.*s",
+        mcp_connection_failed(c, "MCP server process exited unexpectedly (%s %d)%s%s",
                               WIFSIGNALED(status) ? "signal" : "status",
                               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                              last.len ? ": " : "", VIEW_ARG(last));
+                              *lines ? ": " : "", lines);
     mcp_connection_gone(c);
 }
 

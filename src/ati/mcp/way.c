@@ -4,9 +4,7 @@
 #include "base/codec.h"
 #include "http/http.h"
 
-enum { VALUE_BYTES_MAX = 64 * 1024, SECRET_BYTES_MIN = 4 };
-
-static const struct view blot = {(const uint8_t *)"***", 3};
+enum { VALUE_BYTES_MAX = 64 * 1024 };
 
 /* What a way is made with. */
 struct making {
@@ -47,6 +45,7 @@ void mcp_way_free(struct mcp_way *way)
     for (size_t i = 0; i < way->secrets.count; i++)
         wipe_text(way->secrets.at[i]);
     free(way->secrets.at);
+    mask_free(way->mask);
     free(way);
 }
 
@@ -57,27 +56,16 @@ static bool no_memory(struct err *err)
 
 /* --- secrets ---------------------------------------------------------------------------------------- */
 
-/* Short ones would blot out half a text; longer first, so that one inside another leaves nothing. */
 static bool add_secret(const struct making *m, struct view value)
 {
     struct texts *s = &m->way->secrets;
-    char **more;
-    size_t at;
+    char **more = reallocarray(s->at, s->count + 1, sizeof *more);
 
-    if (value.len < SECRET_BYTES_MIN)
-        return true;
-    more = reallocarray(s->at, s->count + 1, sizeof *more);
     if (!more)
         return no_memory(m->err);
     s->at = more;
-    for (at = s->count; at && strlen(more[at - 1]) < value.len; at--)
-        more[at] = more[at - 1];
-    s->count++;
-    more[at] = mcp_copy(value);
-    if (more[at])
-        return true;
-    memmove(more + at, more + at + 1, (--s->count - at) * sizeof *more);
-    return no_memory(m->err);
+    more[s->count] = mcp_copy(value);
+    return more[s->count++] || no_memory(m->err);
 }
 
 /* Of "${name}" in text, every value. */
@@ -98,25 +86,22 @@ static bool add_secrets_of(const struct making *m, struct view text)
     return true;
 }
 
-bool mcp_way_blot(const struct mcp_way *way, struct view text, struct buf *out, struct err *err)
+static bool make_mask(struct mcp_way *way, struct err *err)
 {
-    while (text.len) {
-        size_t first = text.len, len = 0;
+    struct view *secrets = calloc(way->secrets.count + 1, sizeof *secrets);
+    bool good = secrets || no_memory(err);
 
-        for (size_t i = 0; i < way->secrets.count; i++) {
-            struct view secret = view_str(way->secrets.at[i]);
-            const uint8_t *hit = memmem(text.at, text.len, secret.at, secret.len);
+    for (size_t i = 0; good && i < way->secrets.count; i++)
+        secrets[i] = view_str(way->secrets.at[i]);
+    good = good && (mask_new(secrets, way->secrets.count, &way->mask, NULL) || no_memory(err));
+    free(secrets);
+    return good;
+}
 
-            if (hit && (size_t)(hit - text.at) < first) {
-                first = (size_t)(hit - text.at);
-                len = secret.len;
-            }
-        }
-        if (!buf_append(out, view_first(text, first), err) || (len && !buf_append(out, blot, err)))
-            return false;
-        text = view_skip(text, first + len);
-    }
-    return true;
+bool mcp_way_mask(const struct mcp_way *way, struct buf *text, bool json, struct err *err)
+{
+    return mask_text(way->mask, text, json, json ? MASK_VALUE_BYTES_MIN : MASK_ERROR_BYTES_MIN,
+                     err);
 }
 
 /* --- values ----------------------------------------------------------------------------------------- */
@@ -371,7 +356,7 @@ bool mcp_way_new(const struct tool_provider *provider, const struct keyring *key
             err, ERR_CONFIG,
             "Missing MCP configuration: Unknown MCP transport: '%s' (expected 'stdio' or 'http')",
             transport);
-    if (good && take_print(way, provider->name, way->fingerprint, err)) {
+    if (good && make_mask(way, err) && take_print(way, provider->name, way->fingerprint, err)) {
         *out = way;
         return true;
     }
