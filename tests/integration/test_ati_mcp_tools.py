@@ -76,7 +76,7 @@ def test_errors_of_servers_are_masked_before_they_are_cut(tmp_path, stack):
     with Proxy(Folder(tmp_path, credentials={"my_key": KEY})) as proxy:
         prefix = len("MCP transport error: [web] HTTP 400: ")
         for kept in (1, 8, len(KEY) - 1, len(KEY), prefix + 1, prefix + 8, prefix + len(KEY) - 1):
-            said.append(b"-" * (64 * 1024 - kept) + KEY.encode() + b"and more")
+            said.append(b"-" * (64 * 1024 - kept) + KEY.encode() + b"-" * 200)
             status, answer = proxy.call("web:t")
             error = answer["error"].partition("HTTP 400: ")[2].strip("-")
             assert status == 502 and any(error == "[redacted]"[:n] for n in range(11)), error

@@ -191,7 +191,7 @@ static bool next_stage(struct execution *e, struct err *err)
 /* A piece of the work. */
 static bool work(struct execution *e, struct err *err)
 {
-    bool error = e->stage == STAGE_ERROR, more;
+    bool error = e->stage == STAGE_ERROR, more = false;
 
     if (e->secret_lost || (!e->mask && !mask_new(e->secrets, e->secret_count, &e->mask, err)))
         return false;
@@ -312,13 +312,13 @@ const char *exec_shown(const struct execution *e, struct view said, size_t most,
                        size_t size)
 {
     bool cut = said.len > SHOWN_FROM_BYTES;
-    struct mask *mask;
+    struct mask *mask = NULL;
     struct buf text;
     size_t edge = 0;
 
     *out = '\0';
     buf_init(&text, (size_t)2 * SHOWN_FROM_BYTES, "an answer");
-    if (!e->secret_lost && mask_new(e->secrets, e->secret_count, &mask, NULL)) {
+    if (!e->secret_lost && mask_new(e->secrets, e->secret_count, &mask, NULL) && mask) {
         if (buf_append(&text, view_first(said, SHOWN_FROM_BYTES), NULL) &&
             mask_text(mask, &text, false, MASK_ERROR_BYTES_MIN, NULL)) {
             edge = cut ? mask_edge(mask) : 0;

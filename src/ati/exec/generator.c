@@ -261,11 +261,11 @@ static void remove_script(struct generation *g)
 /* err, and what the child said: without its secrets, or a part of one where its text was cut. */
 static bool tell_error(struct generation *g, const struct err *err, struct buf *out)
 {
-    struct mask *mask;
+    struct mask *mask = NULL;
     size_t edge;
     bool good;
 
-    if (!mask_new(g->secrets, g->secret_count, &mask, NULL))
+    if (!mask_new(g->secrets, g->secret_count, &mask, NULL) || !mask)
         return false;
     good = mask_text(mask, &g->error, false, MASK_ERROR_BYTES_MIN, NULL);
     edge = g->error_cut ? mask_edge(mask) : 0;

@@ -266,9 +266,15 @@ static bool look_outside(struct mask *m, struct err *err)
 
 /* --- a pass ----------------------------------------------------------------------------------------- */
 
+/* As buf_view, in a form that analysers follow: without memory there are no bytes. */
+static struct view bytes_of(const struct buf *b)
+{
+    return b->area ? buf_view(b) : VIEW("");
+}
+
 static void begin(struct mask *m, bool escapes)
 {
-    m->in = buf_view(m->text);
+    m->in = bytes_of(m->text);
     m->escapes = escapes;
     m->again = !m->json && !escapes;
     m->copied = 0;
@@ -324,6 +330,7 @@ static bool go_on(struct mask *m, struct err *err)
 
 bool mask_step(struct mask *m, bool *more, struct err *err)
 {
+    struct view now;
     size_t budget = STEP_BYTES / (m->count + 1) + WINDOW_BYTES, from = m->read;
 
     *more = m->count && m->in.len;
@@ -335,7 +342,8 @@ bool mask_step(struct mask *m, bool *more, struct err *err)
     }
     if (!finish(m, err))
         goto failed;
-    *more = *more && m->again && view_find(buf_view(m->text), '\\') < buf_len(m->text);
+    now = bytes_of(m->text);
+    *more = *more && m->again && now.at && view_find(now, '\\') < now.len;
     if (*more)
         begin(m, true);
     return true;
@@ -405,12 +413,12 @@ size_t mask_edge(const struct mask *m)
 bool mask_secrets(struct buf *text, bool json, size_t least, const struct view *secrets,
                   size_t count, struct err *err)
 {
-    struct mask *m;
+    struct mask *m = NULL;
     bool good;
 
     if (!buf_len(text))
         return true;
-    if (!mask_new(secrets, count, &m, err))
+    if (!mask_new(secrets, count, &m, err) || !m)
         return false;
     good = mask_text(m, text, json, least, err);
     mask_free(m);

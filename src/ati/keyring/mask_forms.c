@@ -23,6 +23,8 @@ static bool add(struct mask *m, struct view text, size_t secret, struct err *err
 {
     struct mask_form *more, *f;
 
+    if (!text.len || !text.at)
+        return true;
     for (size_t i = 0; i < m->count; i++)
         if (view_eq(view_from(m->forms[i].at, m->forms[i].len), text))
             return true;
@@ -55,6 +57,8 @@ static bool add_json(struct mask *m, struct view secret, struct buf *form, struc
     if (!json_end(&w, NULL))
         return true; /* it is no text */
     quoted = buf_view(form);
+    if (!quoted.at)
+        return true;
     quoted = view_from(quoted.at + 1, quoted.len - 2);
     if (!add(m, quoted, secret.len, err))
         return false;

@@ -61,7 +61,7 @@ static void last_lines(const struct mcp_connection *c, struct view error,
     v = view_skip(v, v.len > ERROR_LINES_BYTES ? v.len - ERROR_LINES_BYTES : 0);
     while (v.len && v.at && strchr(" \t\r\n", v.at[v.len - 1]))
         v.len--;
-    for (n = 0; n < v.len; n++)
+    for (n = 0; v.at && n < v.len; n++)
         out[n] = (char)(v.at[n] < ' ' ? ' ' : v.at[n]);
     out[n] = '\0';
     keyring_wipe(&text);

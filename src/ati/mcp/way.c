@@ -89,11 +89,13 @@ static bool add_secrets_of(const struct making *m, struct view text)
 static bool make_mask(struct mcp_way *way, struct err *err)
 {
     struct view *secrets = calloc(way->secrets.count + 1, sizeof *secrets);
-    bool good = secrets || no_memory(err);
+    bool good;
 
-    for (size_t i = 0; good && i < way->secrets.count; i++)
+    if (!secrets)
+        return no_memory(err);
+    for (size_t i = 0; i < way->secrets.count; i++)
         secrets[i] = view_str(way->secrets.at[i]);
-    good = good && (mask_new(secrets, way->secrets.count, &way->mask, NULL) || no_memory(err));
+    good = mask_new(secrets, way->secrets.count, &way->mask, NULL) || no_memory(err);
     free(secrets);
     return good;
 }
