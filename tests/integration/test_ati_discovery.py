@@ -169,3 +169,23 @@ def test_the_second_signal_while_it_looks(tmp_path):
     done = folder.run("proxy", "--port", "0", timeout=PATIENCE * 3)
     assert done.returncode == 0, done.stderr
     assert "second signal" in done.stderr and "Sanitizer" not in done.stderr, done.stderr
+
+
+def test_a_server_says_that_its_tools_have_changed(tmp_path):
+    """It is asked again without a reload, and the tools of others stay."""
+    folder = place(tmp_path)
+    server(folder, "one", "alpha grow")
+    server(folder, "two", "gamma")
+    (tmp_path / "server.py").write_text(SERVER.replace("""        result = {"content":""", """        if message["params"]["name"] == "grow":
+            open(tools, "w").write("grow omega")
+            for _ in range(50):
+                print('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}', flush=True)
+        result = {"content":"""))
+    with Proxy(folder) as proxy:
+        assert names(proxy) == ["one:alpha", "one:grow", "two:gamma"]
+        for _ in range(2):
+            assert proxy.call("one:grow")[0] == 200
+        eventually(lambda: names(proxy) == ["one:grow", "one:omega", "two:gamma"], "the tools of now")
+        assert proxy.call("one:omega")[0] == 200 and proxy.call("one:alpha")[0] == 404
+    found = [json.loads(line)["provider"] for line in proxy.seen if '"message":"discovered MCP tools"' in line]
+    assert found.count("two") == 1 and 2 <= found.count("one") < 20  # of a hundred times

@@ -19,6 +19,7 @@ struct known {
     char *provider;
     struct tool *tools;
     size_t count;
+    bool changed; /* it said that there is more to say */
 };
 
 struct discovery {
@@ -26,6 +27,8 @@ struct discovery {
     struct asked asked[DISCOVERY_AT_ONCE];
     struct snapshot *snapshot; /* whose servers are asked; NULL: nobody is */
     size_t next;               /* provider to look at */
+    bool changed_only;         /* of them those that have changed */
+    struct timer again;        /* to ask those */
     struct known *known;
     size_t known_count;
     void (*done)(struct gateway *g);
@@ -33,6 +36,7 @@ struct discovery {
 
 static void go_on(struct discovery *d);
 static void timed_out(struct loop *loop, struct timer *timer);
+static void ask_again(struct loop *loop, struct timer *timer);
 
 bool discovery_new(struct gateway *g, struct discovery **out, struct err *err)
 {
@@ -41,6 +45,7 @@ bool discovery_new(struct gateway *g, struct discovery **out, struct err *err)
     if (!d)
         return err_set(err, ERR_MEMORY, "no memory for discovery");
     d->gateway = g;
+    timer_init(&d->again, ask_again);
     for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++) {
         d->asked[i].discovery = d;
         timer_init(&d->asked[i].timer, timed_out);
@@ -71,6 +76,7 @@ void discovery_free(struct discovery *d)
 {
     if (!d)
         return;
+    timer_cancel(&d->again);
     stop(d);
     for (size_t i = 0; i < d->known_count; i++) {
         tools_free(d->known[i].tools, d->known[i].count);
@@ -262,6 +268,17 @@ static bool ask(struct discovery *d, struct asked *a, const struct tool_provider
     return true;
 }
 
+/* Is it to be asked? */
+static bool wanted(struct discovery *d, const struct tool_provider *p)
+{
+    struct known *k = p->handler == HANDLER_MCP ? find(d, p->name) : NULL;
+    bool changed = k && k->changed;
+
+    if (k)
+        k->changed = false;
+    return p->handler == HANDLER_MCP && (changed || !d->changed_only);
+}
+
 /* Gives every free place a server; when there are neither servers nor asked ones any more, it is done. */
 static void go_on(struct discovery *d)
 {
@@ -274,7 +291,7 @@ static void go_on(struct discovery *d)
         while (!a->listing && d->next < count) {
             const struct tool_provider *p = catalog_provider_at(d->snapshot->catalog, d->next++);
 
-            if (p->handler == HANDLER_MCP)
+            if (wanted(d, p))
                 (void)!ask(d, a, p);
         }
         busy += a->listing != NULL;
@@ -288,12 +305,47 @@ static void go_on(struct discovery *d)
         done(d->gateway);
 }
 
+static void begin(struct discovery *d)
+{
+    d->snapshot = snapshot_ref(d->gateway->snapshot);
+    d->next = 0;
+    go_on(d);
+}
+
 void discovery_start(struct discovery *d, void (*done)(struct gateway *g))
 {
     stop(d);
     if (done)
         d->done = done;
-    d->snapshot = snapshot_ref(d->gateway->snapshot);
-    d->next = 0;
-    go_on(d);
+    d->changed_only = false;
+    begin(d);
+}
+
+static void wait_a_while(struct discovery *d)
+{
+    timer_set(d->gateway->loop, &d->again, loop_now_ms(d->gateway->loop) + DISCOVERY_AGAIN_MS);
+}
+
+static void ask_again(struct loop *loop, struct timer *timer)
+{
+    struct discovery *d = CONTAINER(timer, struct discovery, again);
+
+    (void)loop;
+    if (d->snapshot) { /* it may have been asked before it changed */
+        wait_a_while(d);
+        return;
+    }
+    d->changed_only = true;
+    begin(d);
+}
+
+void discovery_changed(struct discovery *d, const char *provider)
+{
+    struct known *k = find(d, provider);
+
+    if (!k)
+        return;
+    k->changed = true;
+    if (!timer_armed(&d->again))
+        wait_a_while(d);
 }

@@ -41,6 +41,15 @@ static bool open_loop(struct gateway *g, struct err *err)
            signals_watch(g->loop, signos, sizeof signos / sizeof *signos, signal_came, g, err);
 }
 
+/* By an MCP server. */
+static void tools_changed(void *context, const char *provider)
+{
+    struct gateway *g = context;
+
+    if (g->discovery && !g->stopping)
+        discovery_changed(g->discovery, provider);
+}
+
 /* What the main thread speaks with others by: MCP servers, collectors. */
 static bool open_main(struct gateway *g, struct err *err)
 {
@@ -53,7 +62,9 @@ static bool open_main(struct gateway *g, struct err *err)
     const struct mcp_hub_options hub = {.environment = g->config->environment,
                                         .reach = exec_reach_from(g->config->environment),
                                         .version = POSTERN_VERSION,
-                                        .log = g->log};
+                                        .log = g->log,
+                                        .changed = tools_changed,
+                                        .changed_context = g};
 
     return resolver_new(g->loop, &resolve, &g->resolver, err) &&
            client_new(g->loop, g->resolver, &client, &g->client, err) &&

@@ -23,6 +23,8 @@ enum {
     GATEWAY_BACKLOG = 4096,
     DISCOVERY_AT_ONCE = 10,
     DISCOVERY_MS = 30 * 1000,
+    DISCOVERY_AGAIN_MS =
+        2000, /* at the least between two questions to a server that says its tools have changed */
     HELP_TIMEOUT_MS = 60 * 1000,
     HELP_ANSWER_BYTES_MAX = 4 * 1024 * 1024,
     ANSWER_BYTES_MAX = 64 * 1024 * 1024, /* of a listing; the value of a call has its own ceiling */
@@ -166,6 +168,8 @@ MUST_USE bool discovery_known(struct discovery *d, struct catalog *c, struct cat
 /* Asks every MCP server of the newest snapshot for its tools; each answer is published. done: once, when all have answered or
  * failed; may be NULL. One that runs already begins anew. */
 void discovery_start(struct discovery *d, void (*done)(struct gateway *g));
+/* This provider's tools are not what they were: it is asked again, soon, and once for all that it says until then. */
+void discovery_changed(struct discovery *d, const char *provider);
 
 /* metrics.c */
 MUST_USE bool metrics_open(struct gateway *g, struct err *err);

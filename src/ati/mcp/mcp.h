@@ -55,6 +55,10 @@ struct mcp_hub_options {
     enum client_reach reach;
     const char *version; /* of clientInfo */
     struct log *log;
+    /* A server said that its tools are others now (notifications/tools/list_changed): on the hub's loop, from inside. NULL: nobody wants to
+     * know. */
+    void (*changed)(void *context, const char *provider);
+    void *changed_context;
     uint64_t call_ms, start_ms, idle_ms; /* 0: MCP_CALL_MS, MCP_START_MS, MCP_IDLE_MS */
 };
 MUST_USE bool mcp_hub_new(struct loop *loop, struct client *client,

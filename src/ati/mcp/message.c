@@ -58,9 +58,13 @@ static void answered(struct mcp_request *r, const struct json_doc *doc, const st
 /* A notification. */
 static void told(struct mcp_connection *c, const struct json_doc *doc, const struct jsonrpc *m)
 {
+    const struct mcp_hub_options *o = &c->hub->options;
     uint32_t token;
     struct mcp_ask *ask;
 
+    if (strcmp(m->method, "notifications/tools/list_changed") == 0 && o->changed &&
+        c->state == MCP_READY && !c->old)
+        o->changed(o->changed_context, c->provider->name);
     if (strcmp(m->method, "notifications/progress") != 0 || !m->params)
         return;
     token = json_member(doc, m->params, "progressToken");
