@@ -9,12 +9,14 @@ import re
 import resource
 import secrets
 import signal
+import sys
 import urllib.parse
 
 import pytest
 
 from harness.ati import Folder, Proxy, Upstream
 from harness.base import SANITIZER
+from harness.mcp import SCRIPT as SERVER
 
 PROVIDER = """
 [provider]
@@ -55,6 +57,17 @@ handler = "cli"
 cli_command = "{script}"
 {more}
 """
+MCP = """
+[provider]
+name = "mcp"
+description = "a server"
+handler = "mcp"
+mcp_command = "{python}"
+mcp_args = ["{server}", "good"]
+[provider.mcp_env]
+SECRET = "${{mcp_key}}"
+"""
+GENERATED = 'auth_type = "bearer"\n[provider.auth_generator]\ntype = "command"\ncommand = "printf"\nargs = ["made-of-${generator_key}"]\n'
 # Writes its environment and what its file holds to a place of the test's own, and says both, too.
 SCRIPT = """#!/bin/sh
 tr '\\0' '\\n' < /proc/self/environ > "$1.environ"
@@ -90,7 +103,7 @@ class World:
 
     def __init__(self, path, stack, echoes=True):
         self.upstream = stack.enter_context(Upstream(answer if echoes else modest))
-        self.keys = {f"{name}_key": canary(name) for name in ("bearer", "header", "query", "env", "file", "unused")}
+        self.keys = {f"{name}_key": canary(name) for name in ("bearer", "header", "query", "env", "file", "mcp", "generator", "unused")}
         self.keys["basic_key"] = f"{canary('user')}:{canary('pass')}"
         self.keys["sandbox_signing_shared_secret"] = canary("signing")
         self.jwt_secret = secrets.token_hex(32)
@@ -100,6 +113,9 @@ class World:
         script.chmod(0o755)
         manifests = {name: PROVIDER.format(name=name, url=self.upstream.url, auth=auth) for name, auth in AUTHS.items()}
         manifests |= {f"gone_{name}": PROVIDER.format(name=f"gone_{name}", url="http://127.0.0.1:9", auth=auth) for name, auth in AUTHS.items()}
+        manifests["generated"] = PROVIDER.format(name="generated", url=self.upstream.url, auth=GENERATED)
+        if echoes:
+            manifests["mcp"] = MCP.format(python=sys.executable, server=SERVER)
         manifests["env"] = CLI.format(name="env", script=script, more='cli_env = { SECRET = "${env_key}", BOTH = "x-${env_key}-y" }')
         manifests["file"] = CLI.format(name="file", script=script, more='cli_env = { KEY_PATH = "@{file_key}" }')
         manifests["plain"] = CLI.format(name="plain", script=script, more="")
@@ -143,6 +159,9 @@ class World:
                 message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": f"{name}:{tool}", "arguments": {"a": 1}}}
                 self.ask("POST", "/mcp", message, self.token, {"Accept": "application/json, text/event-stream"})
         assert self.call("bearer:cut")[0] == 429
+        for size in (1 << 20, 17 << 20):  # long enough to be cut in errors, and not to be looked through at a glance
+            assert self.call("header:fail", {"q": "x" * size})[0] == 502
+        assert self.call("generated:echo")[0] == 200 and self.call("generated:fail")[0] == 502
         for name in ("env", "file", "plain"):
             assert self.call(name, raw_args=[str(self.out / name)])[0] == 200
             assert self.call(name, raw_args=[str(self.out / name), "3"])[0] == 502
@@ -166,6 +185,11 @@ def seen_in(text, planted, but=()):
 
 def test_nothing_that_is_said_holds_a_secret(world):
     world.use_everything()
+    status, said = world.call("mcp:environ")
+    assert status == 200 and b'"SECRET":"[redacted]"' in said
+    key = "".join(f"\\u{ord(c):04x}" for c in world.keys["mcp_key"])
+    status, said = world.call("mcp:text", {"text": f'{{"k": "{key}"}}'})
+    assert (status, said) == (200, b'{"result":{"k":"[redacted]"}}')
     world.proxy.reload()
     world.proxy.log("SIGHUP received — reloading keyring and sig-verify secret")
     (world.folder.path / "credentials").write_text(json.dumps(world.keys)[:-3])
@@ -174,7 +198,7 @@ def test_nothing_that_is_said_holds_a_secret(world):
     planted = world.planted()
     # what is planted is what is used
     shown = json.dumps([[request["path"], dict(request["headers"].items())] for request in world.upstream.asked])
-    assert {"bearer_key", "header_key", "query_key", "basic"} <= set(seen_in(shown.encode(), planted))
+    assert {"bearer_key", "header_key", "query_key", "generator_key", "basic"} <= set(seen_in(shown.encode(), planted))
     for said in world.said:
         assert not seen_in(said, planted), said[:2000]
     world.proxy.close()

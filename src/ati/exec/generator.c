@@ -55,7 +55,7 @@ static bool keep_secret(struct generation *g, struct view secret, struct err *er
     return true;
 }
 
-/* What stands for ${name}. same: for the key of what is kept: what differs from call to call is left out. */
+/* What stands for ${name}. same: for the key of what is kept: the time is left out, or nothing would ever be. */
 static bool meaning(struct generation *g, struct view name, bool same, struct view *out,
                     struct err *err)
 {
@@ -71,12 +71,12 @@ static bool meaning(struct generation *g, struct view name, bool same, struct vi
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (view_eq(name, known[i].name)) {
-            *out = same ? VIEW("") : view_str(known[i].value);
+            *out = same && known[i].value == g->timestamp ? VIEW("") : view_str(known[i].value);
             return true;
         }
     }
     if (view_eq(name, VIEW("TOOL_NAME"))) {
-        *out = same ? VIEW("") : g->tool;
+        *out = g->tool;
         return true;
     }
     if (!keyring_find(g->keyring, name, out))

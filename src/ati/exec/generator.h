@@ -3,8 +3,8 @@
  *   ${JWT_SUB} ${JWT_SCOPE} ${TOOL_NAME} ${TIMESTAMP} ${keyring entry} ─► arguments, environment ─► standard output ─► value, headers, variables
  *
  * The child sees PATH, HOME and TMPDIR of ours and the generator's own environment. A script lies in a file of mode 0600 that is
- * gone when the child is. With cache_ttl_s the output is kept for provider and subject, as long as neither the generator nor the
- * entries it uses have changed; who asks meanwhile waits for the one that runs.
+ * gone when the child is. With cache_ttl_s the output is kept for provider and subject, and for all else that the generator is told
+ * (scope, tool, entries; not the time), as long as it has not changed; who asks meanwhile waits for the one that runs.
  *
  * Secrets  outputs are wiped; errors show the child's standard error without the entries that were given to it. */
 #pragma once

@@ -48,7 +48,8 @@ static void set_field(struct http_call *h, struct view name, struct view value, 
     h->fields[i] = (struct client_field){.name = name, .value = value, .secret = secret};
 }
 
-/* The operator's own fields; ${entry} is one of the keyring, and what is not there stays as it is written. */
+/* The operator's own fields; ${entry} is one of the keyring, and what is not there stays as it is written. They may be credentials even
+ * without one: not for another origin. */
 static bool set_extra(struct http_call *h, const struct text_pair *pair, struct err *err)
 {
     const struct keyring *keyring = h->e->request.snapshot->keyring;
@@ -56,9 +57,9 @@ static bool set_extra(struct http_call *h, const struct text_pair *pair, struct 
     struct view value = view_str(pair->value), expanded;
     char missing[128];
     struct buf text;
-    bool good, secret = view_find_text(value, VIEW("${"));
+    bool good;
 
-    if (secret) {
+    if (view_find_text(value, VIEW("${"))) {
         buf_init(&text, HTTP_HEAD_BYTES_MAX, "extra header");
         good = keyring_expand(keyring, value, false, &text, missing, err);
         expanded = buf_view(&text);
@@ -74,7 +75,7 @@ static bool set_extra(struct http_call *h, const struct text_pair *pair, struct 
     if (view_eq_nocase(view_str(pair->name), VIEW("Host")))
         h->host = value;
     else
-        set_field(h, view_str(pair->name), value, secret);
+        set_field(h, view_str(pair->name), value, true);
     return true;
 }
 

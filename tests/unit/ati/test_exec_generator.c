@@ -191,6 +191,7 @@ static void each_subject_has_its_own(void **state)
     struct exec_world *w = *state;
     const struct caller_claims claims = {.subject = VIEW("agent-7"),
                                          .scope = VIEW("tool:a tool:b")};
+    const struct caller_claims less = {.subject = VIEW("agent-7"), .scope = VIEW("tool:a")};
     struct told t;
     int fd;
 
@@ -201,6 +202,12 @@ static void each_subject_has_its_own(void **state)
     w->caller = NULL;
     assert_true(caller_new(&claims, &w->caller, NULL));
     assert_non_null(strstr(ask(w, &fd, &t), "Bearer agent-7/tool:a tool:b\r\n"));
+    end(w, fd, &t);
+    /* the same subject with less */
+    caller_unref(w->caller);
+    w->caller = NULL;
+    assert_true(caller_new(&less, &w->caller, NULL));
+    assert_non_null(strstr(ask(w, &fd, &t), "Bearer agent-7/tool:a\r\n"));
     end(w, fd, &t);
 }
 

@@ -223,11 +223,13 @@ static void redirects_are_followed_without_the_credential(void **state)
     char text[256];
     struct told t;
 
-    use_provider(w, HEAD "auth_type=\"header\"\nauth_key_name=\"long\"\n" GET);
+    use_provider(w, HEAD "auth_type=\"header\"\nauth_key_name=\"long\"\n"
+                         "[provider.extra_headers]\nX-Own=\"written there\"\n" GET);
     begin(w, "t", "{}", &t);
     fd = serve(w);
     request = heard(w, fd, "\r\n\r\n");
     assert_string_equal(field(request, "X-Api-Key"), LONG_KEY);
+    assert_string_equal(field(request, "X-Own"), "written there");
     (void)snprintf(text, sizeof text,
                    "HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:%u/y\r\nContent-Length: "
                    "0\r\nConnection: close\r\n\r\n",
@@ -238,6 +240,7 @@ static void redirects_are_followed_without_the_credential(void **state)
     request = heard(w, fd, "\r\n\r\n");
     assert_int_equal(strncmp(request, "GET /y HTTP/1.1\r\n", 17), 0);
     assert_null(strstr(request, LONG_KEY));
+    assert_null(field(request, "X-Own"));
     answer(w, fd, 200, "\"there\"");
     check_value(w, &t, "\"there\"");
     close(other);
