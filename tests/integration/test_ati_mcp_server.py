@@ -82,13 +82,17 @@ def gateway(stack, shop, tmp_path):
     return proxy
 
 
+def node_with_sdk():
+    if not (SDK / "node_modules").exists():
+        pytest.skip("npm ci was not run in tests/mcp")
+    return need("node")
+
+
 class Client:
     """tests/mcp/client.mjs, step by step."""
 
     def __init__(self, url, token):
-        node = need("node")
-        if not (SDK / "node_modules").exists():
-            pytest.skip("npm ci was not run in tests/mcp")
+        node = node_with_sdk()
         self.process = subprocess.Popen([node, "client.mjs", f"{url}/mcp", token], cwd=SDK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.hello = self.answer()
 
@@ -142,7 +146,7 @@ def test_the_sdk_sees_errors_as_errors_and_failures_as_results(gateway, shop):
 
 
 def test_the_sdk_is_refused_without_a_token(gateway):
-    node = need("node")
+    node = node_with_sdk()
     done = subprocess.run([node, "client.mjs", f"{gateway.url}/mcp"], cwd=SDK, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
     assert done.returncode == 1 and "401" in json.loads(done.stdout)["error"] + str(json.loads(done.stdout)["code"])
 
