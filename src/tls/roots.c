@@ -28,19 +28,41 @@ static X509 *decode(const struct tls_root *root)
     return d2i_X509(NULL, &at, (long)root->len);
 }
 
-/* Each root of that name goes into the store. Another thread may have been before us: then the store keeps its own copy. */
+/* x goes into the store, unless it is there. Under the store's lock. */
+static bool add(STACK_OF(X509_OBJECT) * objects, X509 *x)
+{
+    X509_OBJECT *object = X509_OBJECT_new();
+
+    if (!object || X509_OBJECT_set1_X509(object, x) != 1) {
+        X509_OBJECT_free(object);
+        return false;
+    }
+    if (X509_OBJECT_retrieve_match(objects, object)) {
+        X509_OBJECT_free(object);
+        return true;
+    }
+    if (sk_X509_OBJECT_push(objects, object) > 0)
+        return true;
+    X509_OBJECT_free(object);
+    return false;
+}
+
+/* All roots of that name go into the store, or none is seen there: another thread that finds one of two looks no further. */
 static bool add_all(X509_STORE *store, const X509_NAME *name, uint32_t subject)
 {
     bool any = false;
 
+    if (X509_STORE_lock(store) != 1)
+        return false;
     for (size_t i = first_with(subject);
          i < tls_roots.count && tls_roots.entries[i].subject == subject; i++) {
         X509 *x = decode(&tls_roots.entries[i]);
 
         if (x && X509_NAME_cmp(X509_get_subject_name(x), name) == 0)
-            any = X509_STORE_add_cert(store, x) == 1 || any;
+            any = add(X509_STORE_get0_objects(store), x) || any;
         X509_free(x);
     }
+    (void)X509_STORE_unlock(store);
     return any;
 }
 

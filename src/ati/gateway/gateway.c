@@ -210,7 +210,7 @@ void gateway_publish(struct gateway *g, struct snapshot *s)
     pthread_mutex_unlock(&g->lock);
     snapshot_unref(old);
     g->snapshot_ms = clock_monotonic_ms(&clock_system);
-    for (unsigned i = 0; i < g->worker_count; i++)
+    for (unsigned i = 0; i < g->worker_count && !g->stopping; i++) /* they are being joined then */
         worker_refresh(&g->workers[i]);
     mcp_hub_keep(g->hub, s->catalog);
 }
