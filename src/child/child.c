@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "child/child_priv.h"
 #include "net/owner.h"
 
@@ -163,6 +164,7 @@ static bool read_piece(struct child *c, struct io *io)
         keep_error(c, view_from(piece, (size_t)n));
     else if (c->receiver.output)
         c->receiver.output(c->context, view_from(piece, (size_t)n));
+    secret_wipe(piece, (size_t)n); /* a program may print a key, and the thread outlives it */
     return true;
 }
 
@@ -243,6 +245,8 @@ static void release(struct child *c)
     close_give(c);
     spawn_image_free(c->image);
     c->image = NULL;
+    if (c->error_end.area)
+        secret_wipe(c->error_end.area, c->error_end.size);
     buf_done(&c->error_end);
 }
 

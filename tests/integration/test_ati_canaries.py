@@ -67,7 +67,7 @@ mcp_args = ["{server}", "good"]
 [provider.mcp_env]
 SECRET = "${{mcp_key}}"
 """
-GENERATED = 'auth_type = "bearer"\n[provider.auth_generator]\ntype = "command"\ncommand = "printf"\nargs = ["made-of-${generator_key}"]\n'
+GENERATED = 'auth_type = "bearer"\n[provider.auth_generator]\ntype = "command"\ncommand = "sh"\nargs = ["-c", "printf %s \\"$1\\" | tee /dev/stderr", "sh", "made-of-${generator_key}"]\n'
 # Writes its environment and what its file holds to a place of the test's own, and says both, too.
 SCRIPT = """#!/bin/sh
 tr '\\0' '\\n' < /proc/self/environ > "$1.environ"
