@@ -78,6 +78,8 @@ static void put(struct mask *m, const uint8_t *at, size_t n)
 {
     memcpy(m->window + m->len, at, n);
     m->len += n;
+    if (m->len > m->used)
+        m->used = m->len;
 }
 
 /* Until it is full, or the text or its string has ended. */
@@ -103,6 +105,7 @@ static void fill(struct mask *m)
         } else if (m->room - m->len >= sizeof one) {
             m->read += unescape(view_skip(m->in, m->read), one, &meant);
             put(m, one, meant);
+            m->bent = true;
         }
     }
     if (m->read == m->in.len)
@@ -121,7 +124,7 @@ static void seek(const struct mask *m, struct place *p, size_t to, bool up)
         uint8_t one[4];
         size_t n = 1, used = 1;
 
-        if (!m->escapes) {
+        if (!m->bent) {
             n = used = to - p->window;
         } else if (m->in.at[p->text] == '\\') {
             used = unescape(view_skip(m->in, p->text), one, &n);
@@ -189,12 +192,29 @@ static bool put_out(struct mask *m, size_t from, size_t to, struct view word, st
     return true;
 }
 
+/* A string that is too short for any form, as most are, needs no window. */
+static bool skip_short(struct mask *m)
+{
+    size_t at = m->read;
+
+    while (at < m->in.len && at - m->read < m->shortest - 1 && m->in.at[at] != '"' &&
+           m->in.at[at] != '\\')
+        at++;
+    if (at == m->in.len || m->in.at[at] != '"')
+        return false;
+    m->read = m->at = at;
+    m->ended = true;
+    return true;
+}
+
 /* What the window holds, but for what may be the beginning of a form. */
 static bool look(struct mask *m, struct err *err)
 {
     struct place p = {0, m->at};
     size_t first, end, from = 0, keep;
 
+    if (m->inside && !m->len && skip_short(m))
+        return true;
     fill(m);
     for (size_t i = 0; i < m->count; i++)
         if (m->forms[i].secret >= m->least)
@@ -225,7 +245,31 @@ static void open_window(struct mask *m, size_t at, bool inside)
     m->at = m->read = at;
     m->len = 0;
     m->inside = inside;
-    m->ended = false;
+    m->ended = m->bent = false;
+}
+
+static void drop_window(struct mask *m)
+{
+    if (m->window)
+        secret_wipe(m->window, m->used);
+    free(m->window);
+    m->window = NULL;
+    m->room = m->used = 0;
+}
+
+/* Room for the pass: a short text needs little. */
+static bool have_window(struct mask *m, struct err *err)
+{
+    size_t room = 2 * m->longest + (m->in.len < WINDOW_BYTES ? m->in.len : WINDOW_BYTES);
+
+    if (m->room >= room)
+        return true;
+    drop_window(m);
+    m->window = malloc(room);
+    if (!m->window)
+        return err_set(err, ERR_MEMORY, "no memory to look for credentials");
+    m->room = room;
+    return true;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------- */
@@ -250,7 +294,7 @@ static bool look_outside(struct mask *m, struct err *err)
     for (; at < m->in.len && m->in.at[at] != '"' && at - from < WINDOW_BYTES; at++) {
         size_t end = at;
 
-        while (end < m->in.len && m->in.at[end] && strchr("0123456789+-.eE", m->in.at[end]))
+        while (end < m->in.len && mask_digit(m->in.at[end]))
             end++;
         if (end - at >= m->least && !look_at_number(m, at, end, err))
             return false;
@@ -287,6 +331,10 @@ void mask_begin(struct mask *m, struct buf *text, bool json, size_t least)
     m->text = text;
     m->json = json;
     m->least = least;
+    m->shortest = SIZE_MAX;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->forms[i].secret >= least && m->forms[i].len < m->shortest)
+            m->shortest = m->forms[i].len;
     begin(m, json);
 }
 
@@ -334,6 +382,8 @@ bool mask_step(struct mask *m, bool *more, struct err *err)
     size_t budget = STEP_BYTES / (m->count + 1) + WINDOW_BYTES, from = m->read;
 
     *more = m->count && m->in.len;
+    if (*more && !have_window(m, err))
+        goto failed;
     while (*more && !over(m)) {
         if (m->read - from >= budget)
             return true;
@@ -379,12 +429,6 @@ bool mask_new(const struct view *secrets, size_t count, struct mask **out, struc
             return false;
         }
     }
-    m->room = 2 * m->longest + WINDOW_BYTES;
-    m->window = malloc(m->room);
-    if (!m->window) {
-        mask_free(m);
-        return err_set(err, ERR_MEMORY, "no memory to look for credentials");
-    }
     *out = m;
     return true;
 }
@@ -399,9 +443,7 @@ void mask_free(struct mask *m)
         free(m->forms[i].at);
     }
     free(m->forms);
-    if (m->window)
-        secret_wipe(m->window, m->room);
-    free(m->window);
+    drop_window(m);
     free(m);
 }
 

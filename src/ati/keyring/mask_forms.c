@@ -11,10 +11,15 @@
 /* No form is longer than that many times the secret, and that much. */
 enum { FORM_TIMES = 18, FORM_MORE = 64, ESCAPE_MORE = 5 };
 
+static bool alphanumeric(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
+}
+
 static bool is_number(struct view v)
 {
     for (size_t i = 0; i < v.len; i++)
-        if (!strchr("0123456789+-.eE", v.at[i]) || !v.at[i])
+        if (!mask_digit(v.at[i]))
             return false;
     return true;
 }
@@ -109,8 +114,7 @@ static bool add_url(struct mask *m, struct view secret, struct buf *form, struct
         for (size_t i = 0; i < secret.len; i++) {
             uint8_t c = secret.at[i];
             uint8_t escape[3] = {'%', (uint8_t)hex[c >> 4], (uint8_t)hex[c & 15]};
-            bool same = (c >= '0' && c <= '9') ||
-                        (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || (c && strchr(bare, c));
+            bool same = alphanumeric(c) || (c && strchr(bare, c));
 
             if (!buf_append(form,
                             same                    ? view_from(&c, 1)
@@ -125,6 +129,15 @@ static bool add_url(struct mask *m, struct view secret, struct buf *form, struct
     return true;
 }
 
+/* JSON and URLs write it as it is, whoever writes them; most keys are so. */
+static bool is_same_everywhere(struct view secret)
+{
+    for (size_t i = 0; i < secret.len; i++)
+        if (!alphanumeric(secret.at[i]) && !(secret.at[i] && strchr("-_.", secret.at[i])))
+            return false;
+    return true;
+}
+
 bool mask_add(struct mask *m, struct view secret, struct err *err)
 {
     struct buf form;
@@ -134,13 +147,13 @@ bool mask_add(struct mask *m, struct view secret, struct err *err)
 
     /* In a string that others wrote, each character but these may be an escape of six. */
     for (size_t i = 0; i < secret.len; i++)
-        if (!(secret.at[i] >= '0' && secret.at[i] <= '9') &&
-            !(ascii_lower(secret.at[i]) >= 'a' && ascii_lower(secret.at[i]) <= 'z'))
+        if (!alphanumeric(secret.at[i]))
             edge += ESCAPE_MORE;
     buf_init(&form, FORM_TIMES * secret.len + FORM_MORE, "a credential's form");
     good = buf_room(&form, form.max, &room, err) && /* at once: growing would leave copies behind */
-           add(m, secret, secret.len, err) && add_json(m, secret, &form, err) &&
-           add_base64(m, secret, &form, err) && add_url(m, secret, &form, err);
+           add(m, secret, secret.len, err) && add_base64(m, secret, &form, err) &&
+           (is_same_everywhere(secret) ||
+            (add_json(m, secret, &form, err) && add_url(m, secret, &form, err)));
     keyring_wipe(&form);
     buf_done(&form);
     if (edge > m->edge)
