@@ -54,6 +54,16 @@ static bool put_json_character(struct log_line *line, struct view v, size_t n, u
     return put(line, (const char *)v.at, n);
 }
 
+/* Bytes at the start of v that JSON writes as they are. */
+static size_t plain_ascii(struct view v)
+{
+    size_t n = 0;
+
+    while (n < v.len && v.at[n] >= ' ' && v.at[n] < 0x7F && v.at[n] != '"' && v.at[n] != '\\')
+        n++;
+    return n;
+}
+
 static bool put_json_text(struct log_line *line, struct view v)
 {
     bool good = puts_(line, "\"");
@@ -61,11 +71,17 @@ static bool put_json_text(struct log_line *line, struct view v)
 
     while (good && v.len) {
         uint32_t code = 0;
-        size_t n = utf8_first(v, &code), used = n ? n : 1;
+        size_t n = plain_ascii(view_first(v, left)), used = n;
 
-        if (used > left)
-            break;
-        good = put_json_character(line, v, n, code);
+        if (n) {
+            good = put(line, (const char *)v.at, n);
+        } else {
+            n = utf8_first(v, &code);
+            used = n ? n : 1;
+            if (used > left)
+                break;
+            good = put_json_character(line, v, n, code);
+        }
         left -= used;
         v = view_skip(v, used);
     }
@@ -164,8 +180,9 @@ void log_render_flat(struct log_line *line, int64_t wall_us, enum log_level leve
                      size_t count)
 {
     char time[CLOCK_RFC3339_US_BYTES];
-    struct log_line last = {.len = 0}; /* rendered first, so that there is room for it */
+    struct log_line last; /* rendered first, so that there is room for it */
 
+    last.len = last.kept = 0;
     if (target[0])
         (void)(puts_(&last, ",\"target\":") && put_json_text(&last, view_str(target)));
     line->len = 0;

@@ -376,12 +376,28 @@ static bool go_on(struct mask *m, struct err *err)
     return true;
 }
 
+/* Seen at a glance, as of most answers: it is short, means what is written, and none is. */
+static bool is_clean(const struct mask *m)
+{
+    if (m->in.len > WINDOW_BYTES || memchr(m->in.at, '\\', m->in.len))
+        return false;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->forms[i].secret >= m->least &&
+            memmem(m->in.at, m->in.len, m->forms[i].at, m->forms[i].len))
+            return false;
+    return true;
+}
+
 bool mask_step(struct mask *m, bool *more, struct err *err)
 {
     struct view now;
     size_t budget = STEP_BYTES / (m->count + 1) + WINDOW_BYTES, from = m->read;
 
     *more = m->count && m->in.len;
+    if (*more && !m->read && is_clean(m)) {
+        *more = false;
+        return true;
+    }
     if (*more && !have_window(m, err))
         goto failed;
     while (*more && !over(m)) {
