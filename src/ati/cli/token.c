@@ -114,7 +114,7 @@ static bool hex_read(const char *hex, const char *what, struct locked *secret, s
            err_set(err, ERR_USAGE, "%s: digits are 0-9 and a-f", what);
 }
 
-/* --key, --secret, then the environment, where a public key says that it is ES256. */
+/* --key, --secret, then the environment, where a public key says that it is ES256: a private key beside a secret alone is nobody's. */
 static bool signing_find(const struct cli *cli, const struct cli_words *words, struct signing *s,
                          struct err *err)
 {
@@ -125,7 +125,7 @@ static bool signing_find(const struct cli *cli, const struct cli_words *words, s
         return pem_read(key, &s->pem, err);
     if (secret)
         return hex_read(secret, "Invalid hex secret", &s->secret, err);
-    if (config.private_key_file)
+    if (config.private_key_file && (config.public_key_file || !config.secret_hex))
         return pem_read(config.private_key_file, &s->pem, err);
     if (config.secret_hex && !config.public_key_file)
         return hex_read(config.secret_hex, "ATI_JWT_SECRET is not valid hex", &s->secret, err);

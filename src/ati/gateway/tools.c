@@ -102,18 +102,48 @@ static bool passes(const struct filter *f, const struct tool *tool)
            (f->search_len <= FILTER_BYTES && found(tool, view_from(f->search, f->search_len)));
 }
 
+static bool is_twice(struct view query, struct view name)
+{
+    struct view pair;
+    uint8_t nothing;
+    size_t len, count = 0;
+
+    while (view_next(&query, '&', &pair))
+        count += http_query_first(pair, name, &nothing, 0, &len);
+    return count > 1;
+}
+
+/* Which of two would be meant? False: it was answered. */
+static bool filter_read(struct request *r, struct filter *f)
+{
+    static const char *const names[] = {"provider", "search"};
+    struct view query = r->exchange->request.query;
+    char text[96];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_twice(query, view_str(names[i]))) {
+            (void)snprintf(text, sizeof text,
+                           "Failed to deserialize query string: duplicate field `%s`", names[i]);
+            request_text(r, 400, view_str(text));
+            return false;
+        }
+    f->by_provider = http_query_first(query, VIEW("provider"), f->provider, sizeof f->provider,
+                                      &f->provider_len);
+    f->by_search =
+        http_query_first(query, VIEW("search"), f->search, sizeof f->search, &f->search_len);
+    return true;
+}
+
 void tools_answer(struct request *r)
 {
     const struct catalog *c = r->snapshot->catalog;
-    struct view query = r->exchange->request.query;
     int64_t now_s = request_now_s();
     struct json_writer w;
     struct filter f;
     struct buf body;
 
-    f.by_provider =
-        http_query_first(query, VIEW("provider"), f.provider, sizeof f.provider, &f.provider_len);
-    f.by_search = http_query_first(query, VIEW("search"), f.search, sizeof f.search, &f.search_len);
+    if (!filter_read(r, &f))
+        return;
     buf_init(&body, ANSWER_BYTES_MAX, "answer");
     json_begin(&w, &body);
     json_array(&w);
