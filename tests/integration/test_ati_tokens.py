@@ -4,13 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import re
 import subprocess
 import time
 
 import pytest
 
-from harness.ati import SECRET, Folder
+from harness.ati import ATI, SECRET, Folder, environment
 from harness.base import BROWSER, PATIENCE
 
 CLAIMS = {"sub": "agent-7", "aud": "ati-proxy", "scope": "tool:a:b tool:c* help"}
@@ -90,6 +91,70 @@ def test_keygen_takes_the_algorithm_as_word_and_as_flag(folder):
         assert done.stdout.index("BEGIN PRIVATE KEY") < done.stdout.index("BEGIN PUBLIC KEY")
     done = folder.run("token", "keygen", "rs256")
     assert done.returncode == 1 and "Unsupported algorithm: rs256. Use ES256 or HS256." in done.stderr
+
+
+def test_keys_go_to_standard_output_and_what_they_are_to_the_other(folder):
+    done = folder.run("token", "keygen")
+    assert [line for line in done.stdout.splitlines() if line.startswith("-----")] == [
+        f"-----{word} {kind} KEY-----" for kind in ("PRIVATE", "PUBLIC") for word in ("BEGIN", "END")]
+    labels = [line for line in done.stderr.splitlines() if line.startswith("===")]
+    assert len(labels) == 2 and "Private Key" in labels[0] and "Public Key" in labels[1] and "KEY-----" not in done.stderr
+    done = folder.run("token", "keygen", "HS256")
+    assert len(done.stdout.splitlines()) == 1 and done.stderr and done.stdout.strip() not in done.stderr
+
+
+def test_what_is_not_said_has_its_default(folder):
+    """Half an hour, for ati-proxy, from nobody in particular, without rates; and each token has an id of its own."""
+    ids = set()
+    for _ in range(2):
+        claims = json.loads(decode(folder.token("").split(".")[1]))
+        assert list(claims) == ["sub", "aud", "iat", "exp", "jti", "scope", "ati"]
+        assert claims["exp"] - claims["iat"] == 1800
+        assert (claims["sub"], claims["aud"], claims["scope"], claims["ati"]) == ("agent-7", "ati-proxy", "", {"v": 1})
+        ids.add(claims["jti"])
+    assert len(ids) == 2
+    for missing in (["--sub", "a"], ["--scope", "x"]):
+        done = folder.run("token", "issue", "--secret", SECRET, *missing)
+        assert done.returncode == 2 and done.stdout == ""
+
+
+def test_the_nearest_key_signs(folder, pair):
+    """--key before --secret before the environment; there a private key belongs to its public one."""
+    private, public = pair
+    algorithms = []
+    both, secret = {"ATI_JWT_PRIVATE_KEY": str(private), "ATI_JWT_PUBLIC_KEY": str(public)}, {"ATI_JWT_SECRET": SECRET}
+    for words, environ in ((["--key", private, "--secret", SECRET], {}), (["--secret", SECRET], both), (["--key", private], secret), ([], {**both, **secret}),
+                           ([], {"ATI_JWT_PRIVATE_KEY": str(private), **secret}), ([], {"ATI_JWT_PRIVATE_KEY": str(private)})):
+        done = folder.run("token", "issue", "--sub", "a", "--scope", "x", *words, **environ)
+        assert done.returncode == 0, done.stderr
+        algorithms.append(json.loads(decode(done.stdout.split(".")[0]))["alg"])
+    assert algorithms == ["ES256", "HS256", "ES256", "ES256", "HS256", "ES256"]
+    # With the public key alone nothing is signed, not even by the secret beside it: nobody would accept that.
+    done = folder.run("token", "issue", "--sub", "a", "--scope", "x", ATI_JWT_PUBLIC_KEY=str(public), **secret)
+    assert done.returncode != 0 and "No signing key available. " in done.stderr and done.stdout == ""
+
+
+def test_a_verdict_names_whose_it_is_and_until_when(folder):
+    token = folder.token("tool:a tool:b", "--iss", "me")
+    exp = json.loads(decode(token.split(".")[1]))["exp"]
+    good, said = judged(folder, token, "--secret", SECRET)
+    assert good and f'VALID sub=agent-7 scope="tool:a tool:b" exp={exp}' in said
+    # Whom a proxy with these variables would refuse is refused here.
+    assert judged(folder, token, "--secret", SECRET, ATI_JWT_ISSUER="me", ATI_JWT_AUDIENCE="ati-proxy")[0]
+    assert not judged(folder, token, "--secret", SECRET, ATI_JWT_ISSUER="you")[0]
+    assert not judged(folder, token, "--secret", SECRET, ATI_JWT_AUDIENCE="other")[0]
+
+
+def test_a_terminal_is_told_what_to_do_with_a_token(folder):
+    master, slave = os.openpty()
+    try:
+        done = subprocess.run([ATI, "token", "issue", "--sub", "a", "--scope", "x", "--secret", SECRET], env=environment(folder.path), stdout=subprocess.PIPE,
+                              stderr=slave, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+        hint = os.read(master, 4096).decode()
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert len(done.stdout.splitlines()) == 1 and "ATI_SESSION_TOKEN" in hint and done.stdout.decode().strip() not in hint
 
 
 def test_jose_accepts_what_is_issued(folder, pair):
@@ -227,6 +292,16 @@ def test_the_environment_says_who_signs(folder, pair):
     assert done.returncode == 1 and "ATI_JWT_SECRET is not valid hex: " in done.stderr
 
 
+def test_a_rate_has_a_count_and_one_of_these_units(folder):
+    rates = {f"tool:{unit}:{count}": f"{count}/{unit}" for unit in ("s", "sec", "second", "m", "min", "minute", "h", "hr", "hour", "d", "day")
+             for count in ("0", "18446744073709551615")}
+    token = folder.token("x", *(f"--rate={pattern}={spec}" for pattern, spec in rates.items()))
+    assert judged(folder, token, "--secret", SECRET)[0] and json.loads(decode(token.split(".")[1]))["ati"] == {"v": 1, "rate": rates}
+    for bad in ("10", "10/", "/hour", "10/week", "10/Hour", "10/hours", "ten/hour", "-1/hour", "1.5/hour", "10/hour/x", "18446744073709551616/s", " 1/s", 10, None, ["1/s"]):
+        good, said = judged(folder, hs256({**CLAIMS, **times(), "ati": {"v": 1, "rate": {"tool:y": "1/s", "tool:x": bad}}}), "--secret", SECRET)
+        assert not good and "ati.rate" in said, bad
+
+
 def test_a_rate_that_is_none_makes_no_token(folder):
     for rate in ("bad", "=1/s", "tool:x=1/week", "tool:x=", "tool:x=ten/s", "tool x=1/s"):
         done = folder.run("token", "issue", "--sub", "a", "--scope", "x", "--secret", SECRET, "--rate", rate)
@@ -292,6 +367,16 @@ def test_auth_status_of_what_is_over_or_never_is(folder):
     assert done.returncode == 2 and "Cannot decode ATI_SESSION_TOKEN: " in done.stderr and done.stdout == ""
 
 
+@pytest.mark.parametrize("scope, tools, skills, help_enabled", [
+    ("", 0, 0, False), ("*", 0, 0, True), ("help", 0, 0, True), ("tool:* skill:a skill:b\tHELP", 1, 2, False), (" tool:a\n tool:b category:c skills:x tools:y ", 2, 0, False)])
+def test_auth_status_counts_scopes(folder, scope, tools, skills, help_enabled):
+    token = hs256({**CLAIMS, **times(), "scope": scope})
+    shown = json.loads(folder.run("auth", "status", ATI_SESSION_TOKEN=token).stdout)
+    assert (shown["tool_scopes"], shown["skill_scopes"], shown["help_enabled"], shown["scopes"]) == (tools, skills, help_enabled, scope.split())
+    text = folder.run("--output", "text", "auth", "status", ATI_SESSION_TOKEN=token).stdout
+    assert f"Scopes:   {tools} tools, {skills} skills, help {'enabled' if help_enabled else 'disabled'}\n" in text
+
+
 def test_the_token_file_is_read_each_time(folder):
     file = folder.path / "session"
 
@@ -331,6 +416,32 @@ def test_tools_of_this_machine_ask_for_the_token(folder):
             assert done.returncode == 3 and "Access denied: 'say' is not in your scopes" in done.stderr
 
 
+def test_a_token_in_its_leeway_calls_nothing_on_this_machine(folder):
+    folder.manifest("say", SAY)
+    over = {**CLAIMS, **times(-20), "scope": "*"}
+    done = folder.run("run", "say", "hello", ATI_JWT_SECRET=SECRET, ATI_SESSION_TOKEN=hs256(over))
+    assert done.returncode == 3 and done.stdout == ""
+    assert json.loads(done.stderr.splitlines()[-1])["error"] == {
+        "code": "auth.scope_denied", "exit_code": 3, "message": f"Scopes have expired (expired at {over['exp']})"}
+
+
+@pytest.mark.parametrize("environ, told", [({"ATI_JWT_SECRET": "nothex"}, "ATI_JWT_SECRET is not valid hex: "), ({"ATI_JWT_SECRET": "abc"}, "ATI_JWT_SECRET is not valid hex: "),
+                                           ({"ATI_JWT_PUBLIC_KEY": "/nowhere.pem"}, "/nowhere.pem")])
+def test_a_broken_configuration_opens_no_tool_of_this_machine(folder, environ, told):
+    folder.manifest("say", SAY)
+    for words in (["run", "say", "hello"], ["tool", "list"], ["tool", "info", "say"], ["tool", "search", "say"]):
+        done = folder.run(*words, **environ)
+        assert done.returncode != 0 and done.stdout == "" and told in done.stderr, (words, done)
+
+
+def test_without_a_configuration_a_token_restricts_nothing(folder):
+    """And whoever calls is called dev."""
+    folder.manifest("say", SAY)
+    assert folder.run("run", "say", "hello", ATI_SESSION_TOKEN=folder.token("tool:other")).returncode == 0
+    (line,) = [json.loads(text) for text in (folder.path / "audit.jsonl").read_text().splitlines()]
+    assert (line["tool"], line["status"], line["agent_sub"]) == ("say", "ok", "dev")
+
+
 def test_a_rate_holds_from_one_process_to_the_next(folder):
     folder.manifest("say", SAY)
     token = folder.token("*", "--rate", "tool:say=2/day", sub="limited")
@@ -345,6 +456,37 @@ def test_a_rate_holds_from_one_process_to_the_next(folder):
     assert {key: len(value) for key, value in json.loads(state.read_text())["calls"].items()} == {"tool:say limited": 2, "tool:say another": 1}
     state.write_text("{nonsense")
     assert folder.run("run", "say", "x", ATI_SESSION_TOKEN=token, **environ).returncode == 0
+
+
+def test_a_window_slides_over_the_file(folder):
+    folder.manifest("say", SAY)
+    environ = {"ATI_JWT_SECRET": SECRET, "ATI_SESSION_TOKEN": folder.token("*", "--rate", "tool:say=2/hour", "--rate", "tool:*=100/day")}
+    state = folder.path / "rate-state.json"
+
+    def ran(*ages):
+        now = int(time.time())
+        state.write_text(json.dumps({"calls": {"tool:say agent-7": [now - age for age in ages]}}))
+        return folder.run("run", "say", "x", **environ)
+
+    assert ran(3500, 3400).returncode == 5
+    assert ran(3700, 3400).returncode == 0 and ran(7200, 3601).returncode == 0
+    calls = json.loads(state.read_text())["calls"]
+    assert len(calls["tool:* agent-7"]) == 1 and abs(calls["tool:say agent-7"][-1] - time.time()) < PATIENCE
+    assert sorted(path.name for path in folder.path.glob("rate-state*")) == ["rate-state.json"]
+    assert "Rate limit exceeded for 'tool:say': 2/hour (limit: 2/hour)" in ran(30, 20).stderr
+
+
+def test_processes_at_once_share_a_rate(folder):
+    folder.manifest("say", SAY)
+    environ = environment_of(folder, "*", "--rate", "tool:say=3/day")
+    running = [subprocess.Popen([ATI, "run", "say", "x"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) for _ in range(8)]
+    for one in running:
+        one.communicate(timeout=PATIENCE * 2)
+    assert sorted(one.returncode for one in running) == [0] * 3 + [5] * 5
+
+
+def environment_of(folder, *words):
+    return environment(folder.path, {"ATI_JWT_SECRET": SECRET, "ATI_SESSION_TOKEN": folder.token(*words)})
 
 
 def test_init_makes_keys_that_work(folder):
