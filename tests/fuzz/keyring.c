@@ -57,7 +57,7 @@ static void check_entry(const struct keyring *k, struct view name, struct view v
     buf_init(&out, 2 * INPUT_BYTES_MAX, "out");
     CHECK(buf_append_str(&text, "${", NULL) && buf_append(&text, name, NULL) &&
           buf_append_str(&text, "}", NULL));
-    CHECK(keyring_expand(k, buf_view(&text), true, &out, missing, NULL));
+    CHECK(keyring_expand(k, buf_view(&text), KEYRING_MISSING_FAILS, &out, missing, NULL));
     CHECK(view_eq(buf_view(&out), value));
     buf_done(&text);
     keyring_wipe(&out);

@@ -69,7 +69,7 @@ static bool set_text(struct cli_call *c, struct view name, struct view value, st
     bool good;
 
     buf_init(&text, KEYRING_BYTES_MAX, "environment");
-    good = keyring_expand(keyring, value, true, &text, missing, err);
+    good = keyring_expand(keyring, value, KEYRING_MISSING_FAILS, &text, missing, err);
     if (!good && err->code == ERR_NOT_FOUND)
         (void)err_set(err, ERR_NOT_FOUND, "Missing keyring key: %s", missing);
     good = good && child_environment_set(&c->environment, name, buf_view(&text), err);

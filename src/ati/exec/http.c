@@ -61,7 +61,7 @@ static bool set_extra(struct http_call *h, const struct text_pair *pair, struct 
 
     if (view_find_text(value, VIEW("${"))) {
         buf_init(&text, HTTP_HEAD_BYTES_MAX, "extra header");
-        good = keyring_expand(keyring, value, false, &text, missing, err);
+        good = keyring_expand(keyring, value, KEYRING_MISSING_STAYS, &text, missing, err);
         expanded = buf_view(&text);
         good = good && secret_text_join(copy, &expanded, 1, err);
         keyring_wipe(&text);

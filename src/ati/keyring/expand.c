@@ -62,8 +62,8 @@ static bool next(struct view *rest, struct view *before, struct view *name)
     return false;
 }
 
-bool keyring_expand(const struct keyring *k, struct view text, bool strict, struct buf *out,
-                    char missing[static MISSING_BYTES], struct err *err)
+bool keyring_expand(const struct keyring *k, struct view text, enum keyring_missing how,
+                    struct buf *out, char missing[static MISSING_BYTES], struct err *err)
 {
     struct view rest = text, before, name, value;
 
@@ -71,10 +71,12 @@ bool keyring_expand(const struct keyring *k, struct view text, bool strict, stru
         if (!keyring_append(out, before, err))
             return false;
         if (!keyring_find(k, name, &value)) {
-            if (strict) {
+            if (how == KEYRING_MISSING_FAILS) {
                 (void)text_escape(name, MISSING_BYTES, missing, MISSING_BYTES);
                 return err_set(err, ERR_NOT_FOUND, "%s", missing);
             }
+            if (how == KEYRING_MISSING_ENDS)
+                return keyring_append(out, view_skip(text, (size_t)(name.at - 2 - text.at)), err);
             value = view_from(name.at - 2, name.len + 3);
         }
         if (!keyring_append(out, value, err))

@@ -62,9 +62,14 @@ size_t keyring_count(const struct keyring *k);
 /* For scans that look for secrets where they must not be, and for redaction. */
 void keyring_at(const struct keyring *k, size_t index, struct view *name, struct view *value);
 
-/* Replaces every "${name}" of text once (values are not looked through again), appended to out, which holds secrets then: wipe it.
- * A name that is not there: strict: ERR_NOT_FOUND with the name in missing; else it stays as it is. */
-MUST_USE bool keyring_expand(const struct keyring *k, struct view text, bool strict,
+/* Of a "${name}" that is not there. */
+enum keyring_missing {
+    KEYRING_MISSING_FAILS, /* ERR_NOT_FOUND, with the name in missing */
+    KEYRING_MISSING_STAYS, /* as it is written; the others are replaced */
+    KEYRING_MISSING_ENDS,  /* all behind it stays as well */
+};
+/* Replaces every "${name}" of text once (values are not looked through again), appended to out, which holds secrets then: wipe it. */
+MUST_USE bool keyring_expand(const struct keyring *k, struct view text, enum keyring_missing how,
                              struct buf *out, char missing[static 128], struct err *err);
 /* As buf_append; when the area has to move, what it leaves behind is wiped. */
 MUST_USE bool keyring_append(struct buf *b, struct view bytes, struct err *err);

@@ -9,7 +9,8 @@
 #include "base/poison.h"
 
 enum { FIRST_ENTRIES = 32, FIRST_PAGES_BYTES = 4000 };
-#define FILE_MARK "@file:"
+#define FILE_MARK      "@file:"
+#define NOT_OF_STRINGS "Invalid keyring format — expected JSON object"
 
 static bool pages_room(struct ring *r, size_t n, uint8_t **out, struct err *err);
 static bool entry_add(struct ring *r, const struct keyring_entry *entry, struct err *err);
@@ -26,10 +27,9 @@ bool ring_read(struct ring *r, struct view text, bool files, struct err *err)
     uint32_t key = json_first(0);
 
     if (!json_load_loose(text, 2 * KEYRING_ENTRIES_MAX + 1, &tree, err))
-        return err_in(err, "Invalid keyring format — expected JSON object");
+        return err_in(err, NOT_OF_STRINGS);
     if (tree.doc.tokens[0].kind != JSON_OBJECT)
-        good =
-            err_set(err, ERR_SYNTAX, "Invalid keyring format — expected JSON object: it is none");
+        good = err_set(err, ERR_SYNTAX, NOT_OF_STRINGS ": it is none");
     for (uint32_t i = 0; good && i < tree.doc.tokens[0].count; i++) {
         good = member_read(r, &tree.doc, key, files, err);
         key = tree.doc.tokens[tree.doc.tokens[key].next].next;
@@ -43,14 +43,16 @@ static bool member_read(struct ring *r, const struct json_doc *doc, uint32_t key
 {
     struct keyring_entry entry = {0};
     char shown[96];
+    bool strings = string_read(r, doc, key, &entry.name, &entry.name_len, err) &&
+                   string_read(r, doc, doc->tokens[key].next, &entry.value, &entry.value_len, err);
 
-    if (string_read(r, doc, key, &entry.name, &entry.name_len, err) &&
-        string_read(r, doc, doc->tokens[key].next, &entry.value, &entry.value_len, err)) {
-        if (!files || file_follow(r, &entry, err))
-            return entry_add(r, &entry, err);
-    }
+    if (strings && (!files || file_follow(r, &entry, err)))
+        return entry_add(r, &entry, err);
     (void)text_escape(json_span(doc, key), 64, shown, sizeof shown);
-    return err_in(err, "\"%s\"", shown);
+    (void)err_in(err, "\"%s\"", shown);
+    if (!strings && err && err->code == ERR_SYNTAX)
+        (void)err_in(err, NOT_OF_STRINGS);
+    return false;
 }
 
 static bool string_read(struct ring *r, const struct json_doc *doc, uint32_t token, uint32_t *at,
@@ -60,14 +62,11 @@ static bool string_read(struct ring *r, const struct json_doc *doc, uint32_t tok
     uint8_t *out = NULL;
 
     if (doc->tokens[token].kind != JSON_STRING)
-        return err_set(err, ERR_SYNTAX,
-                       "Invalid keyring format — expected JSON object: its values are strings");
+        return err_set(err, ERR_SYNTAX, "values are strings");
     if (!pages_room(r, room, &out, err) || !out)
         return false;
     if (!json_string(doc, token, (char *)out, room))
-        return err_set(err, ERR_SYNTAX,
-                       "Invalid keyring format — expected JSON object: a string with a NUL or a "
-                       "lone surrogate");
+        return err_set(err, ERR_SYNTAX, "a string with a NUL or a lone surrogate");
     *at = (uint32_t)r->used;
     *len = (uint32_t)strlen((char *)out);
     r->used += *len + 1;

@@ -109,12 +109,13 @@ bool mcp_way_mask(const struct mcp_way *way, struct buf *text, bool json, struct
 /* --- values ----------------------------------------------------------------------------------------- */
 
 /* "${name}" in their places. out is wiped by the caller. */
-static bool expand(const struct making *m, const char *text, struct buf *out)
+static bool expand(const struct making *m, const char *text, enum keyring_missing how,
+                   struct buf *out)
 {
     char missing[128];
 
     return add_secrets_of(m, view_str(text)) &&
-           keyring_expand(m->keyring, view_str(text), false, out, missing, m->err);
+           keyring_expand(m->keyring, view_str(text), how, out, missing, m->err);
 }
 
 static bool add_variable(const struct making *m, const struct text_pair *p)
@@ -123,7 +124,7 @@ static bool add_variable(const struct making *m, const struct text_pair *p)
     bool good;
 
     buf_init(&value, VALUE_BYTES_MAX, "a variable of mcp_env");
-    good = expand(m, p->value, &value) &&
+    good = expand(m, p->value, KEYRING_MISSING_ENDS, &value) &&
            child_environment_set(&m->way->environment, view_str(p->name), buf_view(&value), m->err);
     keyring_wipe(&value);
     buf_done(&value);
@@ -164,7 +165,8 @@ static bool add_extra_field(const struct making *m, const struct text_pair *p)
     if (is_ours(p->name))
         return true;
     buf_init(&value, VALUE_BYTES_MAX, "a header of extra_headers");
-    good = expand(m, p->value, &value) && add_field(m, p->name, buf_view(&value));
+    good = expand(m, p->value, KEYRING_MISSING_STAYS, &value) &&
+           add_field(m, p->name, buf_view(&value));
     keyring_wipe(&value);
     buf_done(&value);
     return good;
@@ -234,7 +236,7 @@ static bool add_generated(const struct making *m)
                                                                           : "";
     char name[256];
 
-    if (!add_prefixed(m, prefix, c->token))
+    if (c->token.len && !add_prefixed(m, prefix, c->token)) /* none: all of it goes elsewhere */
         return false;
     for (size_t i = 0; i < c->field_count; i++) {
         if (c->fields[i].name.len >= sizeof name)
@@ -274,8 +276,9 @@ static bool make_stdio(const struct making *m, char **ours)
             return false;
     if (!c)
         return true;
-    if (!add_secret(m, c->token) ||
-        !child_environment_set(&way->environment, VIEW("ATI_AUTH_TOKEN"), c->token, m->err))
+    if (c->token.len &&
+        (!add_secret(m, c->token) ||
+         !child_environment_set(&way->environment, VIEW("ATI_AUTH_TOKEN"), c->token, m->err)))
         return false;
     for (size_t i = 0; i < c->field_count; i++)
         if (!add_secret(m, c->fields[i].value) ||
@@ -296,7 +299,7 @@ static bool make_http(const struct making *m, enum client_reach reach)
                        "Missing MCP configuration: mcp_url required for HTTP transport");
     m->way->reach = p->private_network ? CLIENT_ANYWHERE : reach;
     buf_init(&url, CLIENT_URL_BYTES_MAX, "mcp_url");
-    good = expand(m, p->mcp_url, &url);
+    good = expand(m, p->mcp_url, KEYRING_MISSING_ENDS, &url);
     if (good) {
         m->way->url = mcp_copy(buf_view(&url));
         good = m->way->url || no_memory(m->err);

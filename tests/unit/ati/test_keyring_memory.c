@@ -139,8 +139,8 @@ static void an_expanded_text_is_gone_when_it_is_wiped(void **state)
     assert_true(keyring_load(&source, &k, &report, NULL));
     buf_init(&out, 64 * 1024, "text");
     for (unsigned i = 0; i < 200; i++) /* it moves several times */
-        assert_true(
-            keyring_expand(k, VIEW("Bearer ${planted} and more; "), true, &out, missing, NULL));
+        assert_true(keyring_expand(k, VIEW("Bearer ${planted} and more; "), KEYRING_MISSING_FAILS,
+                                   &out, missing, NULL));
     found = scan_for(masked);
     assert_int_equal(found.hits, 201); /* where it stands, and nowhere else */
     keyring_wipe(&out);
