@@ -4,12 +4,10 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-
-import pytest
 
 from harness.ati import ATI, SECRET, Folder, Proxy, environment
-from harness.base import PATIENCE, eventually
+from harness.base import PATIENCE, eventually, free_port
+from harness.clock import Clock
 
 # An MCP server on its standard streams: two tools, or those in a file; it may be told to be slow, or to say nothing.
 SERVER = """
@@ -20,6 +18,7 @@ for line in sys.stdin:
     if "id" not in message:
         continue
     if mood == "silent":
+        open(tools, "w").write("asked")
         continue
     if message["method"] == "initialize":
         result = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
@@ -103,21 +102,24 @@ def test_a_reload_keeps_what_was_found_and_looks_again(tmp_path):
         assert names(proxy) == ["two:gamma"]
 
 
-@pytest.mark.patient
 def test_a_server_that_says_nothing_holds_up_nobody_for_ever(tmp_path):
-    """The other servers' tools are there when it has had its time; until then clients wait in the queue of the port."""
-    folder = place(tmp_path)
+    """The other servers' tools are there when it has had its half a minute."""
+    folder, clock, page = place(tmp_path / "ati"), Clock(tmp_path / "clock"), free_port()
     server(folder, "one", "alpha")
     server(folder, "mute", "x", "silent")
-    answers = []
-    with Proxy(folder) as started:
-        threads = [threading.Thread(target=lambda: answers.append(started.call("one:alpha")[0])) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
-        assert answers == [200] * 3
-        assert any("timed out" in line and '"provider":"mute"' in line for line in started.seen)
+
+    def wait_out(proxy):
+        eventually(lambda: any('"message":"discovered MCP tools"' in line for line in proxy.seen), "the tools of the one")
+        eventually(lambda: (folder.path / "mute.tools").read_text() == "asked", "the question to the other")
+        for seconds in (20, 11):
+            assert not any("starting" in line or "timed out" in line for line in proxy.seen)
+            clock.skip(seconds)
+            for _ in range(2):  # it sees what time it is when it is asked
+                assert proxy.ask("GET", "/metrics", port=page)[0] == 200
+
+    with Proxy(folder, "--metrics-listen", f"127.0.0.1:{page}", begun=wait_out, **clock.environ) as proxy:
+        assert proxy.call("one:alpha")[0] == 200 and names(proxy) == ["one:alpha"]
+    assert [json.loads(line)["provider"] for line in proxy.seen if '"message":"MCP tool discovery timed out (30s)"' in line] == ["mute"]
 
 
 def test_it_may_be_ended_while_it_looks(tmp_path):

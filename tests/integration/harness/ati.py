@@ -54,19 +54,21 @@ class Folder:
 
 
 class Proxy:
-    """`ati proxy` of a folder; its log is read line by line."""
+    """`ati proxy` of a folder; its log is read line by line. begun: called with it before its start-up line is waited for."""
 
-    def __init__(self, folder, *words, **environ):
+    def __init__(self, folder, *words, begun=None, **environ):
         self.folder, self.lines, self.seen = folder, queue.Queue(), []
         self.process = subprocess.Popen([ATI, "proxy", "--port", "0", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, env=environment(folder.path, {**folder.environ, **environ}))
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         try:
+            if begun:
+                begun(self)
             self.start = self.log("ATI proxy server starting")
         except Late as late:
             self.kill()
-            raise AssertionError("ati proxy did not start:\n" + "\n".join(self.seen)) from late
+            raise AssertionError(f"ati proxy did not start: {late}\n" + "\n".join(self.seen)) from late
         self.port = int(self.start["addr"].rsplit(":", 1)[1])
         self.url = f"http://127.0.0.1:{self.port}"
 

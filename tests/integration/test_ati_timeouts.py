@@ -1,0 +1,175 @@
+"""How long the gateway waits for others. The clock is put forward: no test waits."""
+
+import concurrent.futures
+import contextlib
+import json
+import queue
+import socket
+import threading
+
+import pytest
+
+from harness.ati import Folder, Proxy
+from harness.base import PATIENCE, eventually
+from harness.clock import Clock
+from harness.mcp import Server, manifest
+
+HTTP = '[provider]\nname = "up"\ndescription = "d"\nbase_url = "{url}"\n[[tools]]\nname = "up:get"\ndescription = "d"\nendpoint = "/"\n'
+LLM = """
+[provider]
+name = "llm"
+description = "a model"
+base_url = "{url}"
+auth_type = "bearer"
+auth_key_name = "key"
+internal = true
+
+[[tools]]
+name = "_chat_completion"
+description = "asks the model"
+endpoint = "/"
+method = "POST"
+"""
+CLI = '[provider]\nname = "sleeps"\ndescription = "d"\nhandler = "cli"\ncli_command = "sh"\ncli_default_args = ["-c", "echo >{note}; sleep 1000"]\n'
+GENERATOR = """
+[provider.auth_generator]
+type = "script"
+interpreter = "sh"
+script = "echo >{note}; sleep 1000"
+"""
+OAUTH = """
+[provider]
+name = "grants"
+description = "d"
+base_url = "http://127.0.0.1:1"
+auth_type = "oauth2"
+auth_key_name = "key"
+auth_secret_name = "key"
+oauth2_token_url = "{url}/token"
+
+[[tools]]
+name = "grants:get"
+description = "d"
+"""
+
+
+class Silent:
+    """Takes connections and says nothing; asked: an item for each request that has begun."""
+
+    def __init__(self):
+        self.listener, self.asked, self.kept = socket.create_server(("127.0.0.1", 0)), queue.Queue(), []
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.kept.append(self.listener.accept()[0])
+                self.asked.put(self.kept[-1].recv(65536))
+
+    def until_asked(self):
+        return self.asked.get(timeout=PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for sock in [self.listener, *self.kept]:
+            sock.close()
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory):
+    return Clock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture
+def silent(stack):
+    return stack.enter_context(Silent())
+
+
+@pytest.fixture
+def gateway(stack, tmp_path, clock):
+    """gateway({name: manifest}) starts a proxy that goes by the clock."""
+    def start(manifests, *words, **environ):
+        folder = Folder(tmp_path / "ati", manifests, {"key": "k-1"})
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        proxy = stack.enter_context(Proxy(folder, "--workers", "1", "--metrics-listen", f"127.0.0.1:{port}", *words, **clock.environ, **environ))
+        proxy.page = port
+        return proxy
+    return start
+
+
+def looked(proxy):
+    """Both of its threads have seen what time it is."""
+    for _ in range(2):
+        assert proxy.ask("GET", "/health")[0] == 200 and proxy.ask("GET", "/readyz", port=proxy.page)[0] == 200
+
+
+def waited(proxy, clock, seconds, begun, ask):
+    """The answer, which is not there ten seconds before that time, and is there one second behind it."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask)
+        begun()
+        clock.skip(seconds - 10)
+        looked(proxy)
+        assert not asked.done()
+        clock.skip(11)
+        looked(proxy)
+        return asked.result(PATIENCE)
+
+
+def noted(note):
+    return lambda: eventually(note.exists, "the start of the program")
+
+
+def test_apis_have_a_minute(gateway, silent, clock):
+    proxy = gateway({"up": HTTP.format(url=f"http://{silent.address}")})
+    status, told = waited(proxy, clock, 60, silent.until_asked, lambda: proxy.call("up:get"))
+    assert (status, told["result"]) == (502, None) and told["error"].startswith("Upstream API error: HTTP request failed: "), told
+
+
+def test_a_model_has_a_minute(gateway, silent, clock):
+    proxy = gateway({"_llm": LLM.format(url=f"http://{silent.address}")})
+    status, _, body = waited(proxy, clock, 60, silent.until_asked, lambda: proxy.ask("POST", "/help", {"query": "x"}))
+    assert status == 502 and json.loads(body)["error"].startswith("LLM request failed: "), body
+
+
+def test_downloads_have_two_minutes_or_what_is_said(gateway, silent, clock):
+    proxy = gateway({})
+    for seconds, more in ((120, {}), (30, {"timeout": 30})):
+        arguments = {"url": f"http://{silent.address}/file", **more}
+        status, told = waited(proxy, clock, seconds, silent.until_asked, lambda: proxy.call("file_manager:download", arguments))
+        assert status == 502 and told["result"] is None, told
+
+
+def test_programs_have_two_minutes(gateway, tmp_path, clock):
+    proxy = gateway({"sleeps": CLI.format(note=tmp_path / "note")})
+    told = waited(proxy, clock, 120, noted(tmp_path / "note"), lambda: proxy.call("sleeps"))
+    assert told == (502, {"result": None, "error": "CLI error: CLI timed out after 120s"})
+
+
+def test_generators_have_half_a_minute(gateway, silent, tmp_path, clock):
+    up = HTTP.format(url=f"http://{silent.address}").replace("[[tools]]", 'auth_type = "bearer"\n' + GENERATOR.format(note=tmp_path / "note") + "[[tools]]")
+    proxy = gateway({"up": up})
+    status, told = waited(proxy, clock, 30, noted(tmp_path / "note"), lambda: proxy.call("up:get"))
+    assert status == 502 and "Generator timed out after 30s" in told["error"]
+
+
+def test_token_servers_have_a_quarter_of_a_minute(gateway, silent, clock):
+    proxy = gateway({"grants": OAUTH.format(url=f"https://{silent.address}")})
+    status, told = waited(proxy, clock, 15, silent.until_asked, lambda: proxy.call("grants:get"))
+    assert status == 502 and told["error"].startswith("Upstream API error: OAuth2 token exchange failed: "), told
+
+
+def test_mcp_servers_have_five_minutes(gateway, stack, tmp_path, clock):
+    let_go = threading.Event()
+    stack.callback(let_go.set)
+    server = stack.enter_context(Server(lambda exchange, message: let_go.wait(PATIENCE * 3) and (200, {}, b"")))
+    manifest(tmp_path / "ati", "web", mcp_transport="http", mcp_url=server.url)
+    proxy = gateway({})
+    status, told = waited(proxy, clock, 300, lambda: server.until(lambda asked: asked["message"] and asked["message"]["method"] == "tools/call"),
+                          lambda: proxy.call("web:t"))
+    assert status == 502 and told["result"] is None and told["error"].startswith("MCP error: "), told
