@@ -155,7 +155,7 @@ $(B)/libatls.a: $(filter $(B)/src/libatls/%,$(SRCS:%.c=$(B)/%.o)) $(B)/libposter
 # which it is built, so that anybody gets the same bytes.
 WASM := build/wasm
 WASM_SRCS := $(sort $(wildcard src/attest/*.c src/atls/*.c src/http/*.c src/wasm/*.c) $(addprefix src/tls/,roots.c session.c tls_error.c) \
-  $(addprefix src/base/,buf.c clock.c codec.c err.c json_grammar.c json_read.c json_write.c p256.c secret.c text.c))
+  $(addprefix src/base/,budget.c buf.c clock.c codec.c err.c json_grammar.c json_read.c json_write.c p256.c secret.c text.c))
 WASM_OBJECTS := $(WASM_SRCS:%.c=$(WASM)/%.o)
 WASM_OPENSSL = $(shell readlink -f $(WASM)/openssl)
 WASM_FLAGS := --target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi -std=gnu17 -D_GNU_SOURCE -Oz -mbulk-memory \

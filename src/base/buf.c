@@ -15,10 +15,27 @@ void buf_init(struct buf *b, size_t max, const char *what)
     *b = (struct buf){.max = max, .what = what};
 }
 
+void buf_init_like(struct buf *b, const struct buf *other)
+{
+    *b = (struct buf){.max = other->max, .what = other->what, .budget = other->budget};
+}
+
+void buf_count(struct buf *b, struct budget *budget)
+{
+    CHECK(!b->area);
+    b->budget = budget;
+}
+
+static size_t counted(size_t size)
+{
+    return size > BUF_COUNTED_BYTES ? size : 0;
+}
+
 void buf_done(struct buf *b)
 {
     free(b->area);
-    *b = (struct buf){.max = b->max, .what = b->what};
+    budget_give(b->budget, counted(b->size));
+    buf_init_like(b, b);
 }
 
 void buf_reset(struct buf *b)
@@ -26,10 +43,28 @@ void buf_reset(struct buf *b)
     b->head = b->tail = 0;
 }
 
+static bool grow(struct buf *b, size_t size, struct err *err)
+{
+    size_t more = counted(size) - counted(b->size);
+    uint8_t *area;
+
+    if (!budget_take(b->budget, more))
+        return err_set(err, ERR_BUSY,
+                       "%s: no memory left for its %zu bytes; try again when others have ended",
+                       b->what, size);
+    area = realloc(b->area, size);
+    if (!area) {
+        budget_give(b->budget, more);
+        return err_set(err, ERR_MEMORY, "%s: out of memory at %zu bytes", b->what, size);
+    }
+    b->area = area;
+    b->size = size;
+    return true;
+}
+
 bool buf_room(struct buf *b, size_t n, uint8_t **out, struct err *err)
 {
     size_t len = b->tail - b->head, size;
-    uint8_t *area;
 
     if (n > b->max || len > b->max - n)
         return err_set(err, ERR_LIMIT, "%s: more than %zu bytes", b->what, b->max);
@@ -48,11 +83,8 @@ bool buf_room(struct buf *b, size_t n, uint8_t **out, struct err *err)
             size = len + n;
         if (size < FIRST_BYTES && b->max >= FIRST_BYTES)
             size = FIRST_BYTES;
-        area = realloc(b->area, size);
-        if (!area)
-            return err_set(err, ERR_MEMORY, "%s: out of memory at %zu bytes", b->what, size);
-        b->area = area;
-        b->size = size;
+        if (!grow(b, size, err))
+            return false;
     }
     *out = b->area + b->tail;
     return true;

@@ -5,9 +5,10 @@
  *    └ consumed        └ next to read    └ room
  *
  * An empty buf that was never written owns no area at all. Growing past max is an ERR_LIMIT error
- * that names the buffer, and leaves the content as it was. */
+ * that names the buffer, and leaves the content as it was; so is ERR_BUSY, growing past what a budget has left. */
 #pragma once
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "base/view.h"
 
@@ -15,10 +16,16 @@ struct buf {
     uint8_t *area;
     size_t head, tail, size, max;
     const char *what; /* names the buffer in errors: "request body" */
+    struct budget *budget;
 };
+enum { BUF_COUNTED_BYTES = 64 * 1024 }; /* smaller areas are not worth counting */
 
 /* what: a literal that outlives the buf. */
 void buf_init(struct buf *b, size_t max, const char *what);
+/* Empty, and otherwise like another one: its ceiling, name and budget. For what takes its place. */
+void buf_init_like(struct buf *b, const struct buf *other);
+/* Its area counts against a budget from now on, also when the buf is moved; b owns none yet. NULL: it does not. */
+void buf_count(struct buf *b, struct budget *budget);
 void buf_done(struct buf *b);  /* frees the area; the buf may be used again, empty */
 void buf_reset(struct buf *b); /* empty, keeps the area */
 

@@ -26,7 +26,8 @@
     X(REFUSED, "connection_refused", 69, 502) \
     X(TIMEOUT, "timed_out", 75, 504)          \
     X(TLS, "tls", 76, 502)                    \
-    X(NOT_FOUND, "not_found", 66, 404)
+    X(NOT_FOUND, "not_found", 66, 404)        \
+    X(BUSY, "busy", 75, 503)
 
 enum err_code {
 #define X(name, text, exit_status, http_status) ERR_##name,

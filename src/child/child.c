@@ -32,7 +32,8 @@ struct child {
     bool stopping, killed;
     struct timer timer; /* the next try, or the end of the grace */
     struct buf error_end;
-    struct err why; /* it could not be started after all */
+    struct budget *places; /* that it has one of */
+    struct err why;        /* it could not be started after all */
     struct retired retired;
 };
 
@@ -248,6 +249,8 @@ static void release(struct child *c)
     if (c->error_end.area)
         secret_wipe(c->error_end.area, c->error_end.size);
     buf_done(&c->error_end);
+    budget_give(c->places, 1);
+    c->places = NULL;
 }
 
 /* Kills what is left of the group and takes the status. The process is a zombie, or was killed: it does not take long. */
@@ -419,6 +422,13 @@ bool child_start(struct loop *loop, const struct child_command *command, bool ta
 
     if (!c)
         return err_set(err, ERR_MEMORY, "%.200s: no memory for a process", command->program);
+    if (!budget_take(command->places, 1)) {
+        free(c);
+        return err_set(err, ERR_BUSY,
+                       "%.200s: as many programs run as may; try again when others have ended",
+                       command->program);
+    }
+    c->places = command->places;
     pthread_once(&once, set_signals);
     c->loop = loop;
     c->receiver = *receiver;
@@ -430,6 +440,7 @@ bool child_start(struct loop *loop, const struct child_command *command, bool ta
     c->out = (struct io){.ready = out_ready, .fd = -1};
     c->error = (struct io){.ready = error_ready, .fd = -1};
     buf_init(&c->waiting, CHILD_INPUT_MAX, "a child's input");
+    buf_count(&c->waiting, command->memory);
     buf_init(&c->error_end, CHILD_ERROR_BYTES, "a child's standard error");
     timer_init(&c->timer, timed);
     c->retired.free = retire;

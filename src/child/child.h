@@ -49,6 +49,9 @@ struct child_command {
     const char *const *arguments; /* without argv[0]; NULL-terminated */
     char *const *environment;     /* NULL-terminated */
     const char *folder;           /* NULL: ours */
+    /* Of many children together; NULL: without bound. ERR_BUSY when it is used up. */
+    struct budget *places; /* one for each, until it is reaped; lent until then */
+    struct budget *memory; /* of what waits for its input, and of what child_run collects */
 };
 
 struct child;
@@ -62,7 +65,7 @@ struct child_receiver {
      * have waited. NULL: ended is called with the status of "exit 127" and why as error. */
     void (*failed)(void *context, const struct err *err);
 };
-/* ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT or ERR_IO, with "{program}: {why}", when it cannot be started. ETXTBSY is tried again
+/* ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_BUSY or ERR_IO, with "{program}: {why}", when it cannot be started. ETXTBSY is tried again
  * CHILD_BUSY_TRIES times, CHILD_BUSY_MS apart. The command is lent for the call. */
 MUST_USE bool child_open(struct loop *loop, const struct child_command *command,
                          const struct child_receiver *receiver, void *context, struct child **out,
@@ -92,6 +95,7 @@ struct child_output {
     struct buf text; /* standard output; the receiver may take it */
     struct view error;
     const struct err *failed; /* it never ran (ETXTBSY); NULL: it did */
+    bool starved;             /* too_large, because there was no memory for more */
 };
 struct child_job;
 typedef void child_done(void *context, struct child_output *output); /* lent for the call */

@@ -16,10 +16,12 @@ struct child_job {
 static void collect(void *context, struct view piece)
 {
     struct child_job *job = context;
+    struct err err = {0};
 
-    if (job->output.too_large || buf_append(&job->output.text, piece, NULL))
+    if (job->output.too_large || buf_append(&job->output.text, piece, &err))
         return;
     job->output.too_large = true;
+    job->output.starved = err.code != ERR_LIMIT;
     buf_done(&job->output.text);
     child_stop(job->child);
 }
@@ -73,6 +75,7 @@ bool child_run(struct loop *loop, const struct child_command *command, size_t ou
     job->done = done;
     job->context = context;
     buf_init(&job->output.text, output_max, "a program's output");
+    buf_count(&job->output.text, command->memory);
     timer_init(&job->timer, timed_out);
     if (!child_start(loop, command, false, &receiver, job, &job->child, err)) {
         free(job);

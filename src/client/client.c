@@ -57,6 +57,7 @@ bool client_new(struct loop *loop, struct resolver *resolver, const struct clien
     c->idle_ms = options->idle_ms ? options->idle_ms : IDLE_MS;
     c->connect_ms = options->connect_ms ? options->connect_ms : CONNECT_MS;
     c->log = options->log;
+    c->memory = options->memory;
     random_bytes(&c->seed, sizeof c->seed);
     buf_init(&c->roots, ROOTS_BYTES_MAX, "additional CA certificates");
     buf_init(&c->head, CLIENT_HEAD_BYTES_MAX, "request");

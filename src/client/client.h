@@ -52,6 +52,8 @@ struct client_options {
     uint64_t idle_ms;        /* 0: 60 s */
     uint64_t connect_ms;     /* names, TCP and TLS together; 0: 10 s */
     struct log *log;         /* for CLIENT_WARN; may be NULL */
+    struct budget
+        *memory; /* of answers that are collected; used up: CLIENT_MEMORY. NULL: without bound */
 };
 MUST_USE bool client_new(struct loop *loop, struct resolver *resolver,
                          const struct client_options *options, struct client **out,
@@ -94,7 +96,7 @@ enum client_outcome {
     CLIENT_BROKEN,  /* sent, then broken off, or an answer that is no HTTP */
     CLIENT_TOO_MANY_REDIRECTS,
     CLIENT_TOO_LARGE, /* client_collect alone */
-    CLIENT_MEMORY,
+    CLIENT_MEMORY,    /* err: ERR_MEMORY, or ERR_BUSY of the budget */
 };
 const char *
 client_outcome_name(enum client_outcome o); /* "ok", "denied", "timeout", … for metrics */

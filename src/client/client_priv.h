@@ -148,6 +148,7 @@ struct client {
     struct client_proxies proxies;
     uint64_t idle_ms, connect_ms;
     struct log *log;
+    struct budget *memory;
     struct client_call *calls, *spare;
     unsigned spare_count;
     unsigned users; /* the client itself, and what the loop will give back */

@@ -73,10 +73,12 @@ struct client_call *client_collect(struct client *c, const struct client_request
     call->bytes_max = bytes_max;
     call->answer.status = 0;
     buf_reset(&call->answer.head);
-    if (call->answer.body.area)
+    if (call->answer.body.area) {
         call->answer.body.max = bytes_max;
-    else
+    } else {
         buf_init(&call->answer.body, bytes_max, "answer");
+        buf_count(&call->answer.body, c->memory);
+    }
     return call;
 }
 

@@ -33,6 +33,8 @@ uint64_t descriptors_raise(void);
 unsigned cpus_usable(void);
 /* The bound in the text of a cpu.max file ("150000 100000" is 2), or 0 when it sets none. */
 unsigned cpus_quota(struct view text);
+/* Bytes we may use: what the kernel calls available, bounded by the cgroup's memory.max; 0: nobody knows. */
+uint64_t memory_usable(void);
 /* Pins the calling thread to the index-th CPU of the affinity mask. */
 MUST_USE bool cpu_pin(unsigned index, struct err *err);
 struct user {

@@ -17,11 +17,13 @@
 /* Room for 8192 CPUs: the kernel refuses a mask that is smaller than its own. */
 enum { CPU_SETS = 8, CPU_COUNT_MAX = CPU_SETS * CPU_SETSIZE };
 
-enum { PATH_BYTES = 512, NAME_BYTES = 64, CAPABILITIES_MAX = 63 };
+enum { PATH_BYTES = 512, MEMINFO_BYTES = 4096, NAME_BYTES = 64, CAPABILITIES_MAX = 63 };
 
 static void bounding_drop(void);
 static unsigned affinity_read(cpu_set_t sets[static CPU_SETS]);
-static unsigned cgroup_bound(void);
+static uint64_t cgroup_least(const char *file, uint64_t (*bound)(struct view text));
+static uint64_t cpus_bound(struct view text);
+static uint64_t bytes_bound(struct view text);
 static size_t file_read(const char *path, char *out, size_t size);
 static bool user_part(struct view text, struct user *out, bool *gid_known, struct err *err);
 static bool group_part(struct view text, gid_t *out, struct err *err);
@@ -43,11 +45,28 @@ uint64_t descriptors_raise(void)
 unsigned cpus_usable(void)
 {
     cpu_set_t sets[CPU_SETS];
-    unsigned cpus = affinity_read(sets), bound = cgroup_bound();
+    unsigned cpus = affinity_read(sets);
+    uint64_t bound = cgroup_least("cpu.max", cpus_bound);
 
     if (bound > 0 && bound < cpus)
-        cpus = bound;
+        cpus = (unsigned)bound;
     return cpus > 0 ? cpus : 1;
+}
+
+uint64_t memory_usable(void)
+{
+    char text[MEMINFO_BYTES];
+    struct view rest = view_from(text, file_read("/proc/meminfo", text, sizeof text)), line, word;
+    uint64_t kib = 0, bound = cgroup_least("memory.max", bytes_bound);
+
+    while (view_next(&rest, '\n', &line)) {
+        if (!view_starts(line, VIEW("MemAvailable:")))
+            continue;
+        word = text_trim(view_skip(line, strlen("MemAvailable:")));
+        if (!text_u64(view_first(word, view_find(word, ' ')), UINT64_MAX / 1024, false, &kib))
+            kib = 0;
+    }
+    return bound && (!kib || bound < kib * 1024) ? bound : kib * 1024;
 }
 
 unsigned cpus_quota(struct view text)
@@ -149,20 +168,33 @@ static unsigned affinity_read(cpu_set_t sets[static CPU_SETS])
     return (unsigned)CPU_COUNT_S(size, sets);
 }
 
-/* The least cpu.max from our cgroup up to the root (cgroup v2); 0: none. */
-static unsigned cgroup_bound(void)
+static uint64_t cpus_bound(struct view text)
 {
-    char lines[PATH_BYTES], path[PATH_BYTES + 32], quota[NAME_BYTES];
+    return cpus_quota(text);
+}
+
+/* "max" is no number. */
+static uint64_t bytes_bound(struct view text)
+{
+    uint64_t bytes;
+
+    return text_u64(text_trim(text), UINT64_MAX, false, &bytes) ? bytes : 0;
+}
+
+/* The least bound in such a file from our cgroup up to the root (cgroup v2); 0: none. */
+static uint64_t cgroup_least(const char *file, uint64_t (*bound_of)(struct view text))
+{
+    char lines[PATH_BYTES], path[PATH_BYTES + 32], text[NAME_BYTES];
     struct view rest, line, group = VIEW("/");
-    unsigned least = 0, bound;
+    uint64_t least = 0, bound;
 
     rest = view_from(lines, file_read("/proc/self/cgroup", lines, sizeof lines));
     while (view_next(&rest, '\n', &line))
         if (view_starts(line, VIEW("0::/")))
             group = view_skip(line, 3);
     for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/cpu.max", VIEW_ARG(group));
-        bound = cpus_quota(view_from(quota, file_read(path, quota, sizeof quota)));
+        snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/%s", VIEW_ARG(group), file);
+        bound = bound_of(view_from(text, file_read(path, text, sizeof text)));
         if (bound > 0 && (least == 0 || bound < least))
             least = bound;
         if (group.len == 0)

@@ -188,7 +188,7 @@ void serve_reply(struct serve_exchange *shown, const struct serve_reply *reply)
         c->before = reply->before;
         c->behind = reply->behind;
         c->content = *reply->body;
-        buf_init(reply->body, c->content.max, c->content.what);
+        buf_init_like(reply->body, &c->content);
     } else if (reply->body) {
         buf_done(reply->body);
     }

@@ -35,6 +35,7 @@ void connection_start(struct server *s, int fd, const struct addr *peer)
     http_parser_init(&c->parser);
     buf_init(&c->in, HTTP_HEAD_BYTES_MAX + SERVE_READ_BYTES, "request");
     buf_init(&c->out, SIZE_MAX, "answer"); /* who writes asks how much waits */
+    buf_count(&c->out, s->options.memory);
     if (!loop_watch(s->loop, &c->io, NULL)) {
         close(fd);
         free(c);

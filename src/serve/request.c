@@ -137,6 +137,7 @@ static enum step begin_body(struct connection *c)
     }
     c->aside = true;
     buf_init(&c->body, max, "request body");
+    buf_count(&c->body, c->server->options.memory);
     c->in.tail -= came; /* the bytes stay where they are for now */
     if (c->plan.kind == HTTP_BODY_CHUNKED)
         return feed_chunks(c, in);

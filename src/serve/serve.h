@@ -127,6 +127,8 @@ struct serve_options {
     serve_taker *unrouted; /* whatever else has no route; otherwise is not asked then */
     void *context;         /* of these three */
     size_t extra_bytes;    /* with each exchange, for takers */
+    struct budget *
+        memory; /* of bodies that are read and of streams that wait; used up: 503. NULL: without bound */
 };
 enum { SERVE_BODY_STEP_BYTES = 64 * 1024 };
 

@@ -145,8 +145,9 @@ bool server_area_take(struct server *s, struct buf *b)
     }
     if (!area)
         return false;
-    *b = (struct buf){
-        .area = (uint8_t *)area, .size = SERVE_READ_BYTES, .max = b->max, .what = b->what};
+    buf_init_like(b, b);
+    b->area = (uint8_t *)area;
+    b->size = SERVE_READ_BYTES;
     return true;
 }
 
@@ -158,7 +159,7 @@ void server_area_give(struct server *s, struct buf *b)
         buf_done(b);
         return;
     }
-    *b = (struct buf){.max = b->max, .what = b->what};
+    buf_init_like(b, b);
     area->next = s->areas;
     s->areas = area;
     s->area_count++;

@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     all = view_skip(all, schema.len + 1);
     tool.endpoint = copy(endpoint);
     tool.schema = copy(schema);
-    if (place_arguments(&tool, all, &p, &err)) {
+    if (place_arguments(&tool, all, NULL, &p, &err)) {
         check_url(view_from(p.url.area + p.url.head, p.url.tail - p.url.head), tool.endpoint);
         check_fields(&provider, &p);
         CHECK(p.has_body || p.body.head == p.body.tail);

@@ -37,6 +37,14 @@ static const struct cli_option options[] = {
      .value = "N",
      .help = "clients at once; more are answered 503",
      .fallback = "16384"},
+    {.name = "max-call-memory",
+     .value = "SIZE",
+     .help = "what calls may hold together, beyond: 503; 0: half of what is free. Also "
+             "ATI_MAX_CALL_MEMORY"},
+    {.name = "max-children",
+     .value = "N",
+     .help = "programs and MCP servers that run at once, beyond: 503; 0: one for each 32 MiB free. "
+             "Also ATI_MAX_CHILDREN"},
     {.name = "drain-seconds",
      .value = "SECONDS",
      .help = "what is under way may take so long after SIGTERM",
@@ -58,7 +66,8 @@ enum { OPTIONS = sizeof options / sizeof *options };
 static bool configure(const struct cli *cli, const struct cli_words *words,
                       struct gateway_config *out, struct err *err)
 {
-    gateway_config_init(out, cli->environment);
+    if (!gateway_config_init(out, cli->environment, err))
+        return false;
     out->folder = cli->folder;
     for (size_t i = 0; i < OPTIONS; i++) {
         const char *value = cli_value(words, options[i].name);

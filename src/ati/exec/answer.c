@@ -17,7 +17,7 @@ bool answer_value(struct buf *body, struct err *err)
         body->tail = body->head + len;
         return true;
     }
-    buf_init(&text, body->max, body->what);
+    buf_init_like(&text, body);
     json_begin(&w, &text);
     json_text(&w, v);
     if (!json_end(&w, err)) {

@@ -13,7 +13,7 @@
 
 #include "base/poison.h"
 
-enum { HTTP_BAD_GATEWAY = 502, WRAPPED_MAX = 4096 };
+enum { HTTP_BAD_GATEWAY = 502, HTTP_BUSY = 503, WRAPPED_MAX = 4096 };
 
 struct cli_call {
     struct execution *e;
@@ -37,7 +37,7 @@ static const struct tool_provider *provider_of(const struct cli_call *c)
 
 static void fail(struct cli_call *c, const struct err *err)
 {
-    exec_fail(c->e, EXEC_CLI, HTTP_BAD_GATEWAY, "%s", err->text);
+    exec_fail_err(c->e, EXEC_CLI, "", err);
 }
 
 /* --- the environment -------------------------------------------------------------------------- */
@@ -176,6 +176,7 @@ static void take_captures(struct cli_call *c, struct view printed)
     struct err err;
 
     buf_init(&c->value, CAPTURE_RESULT_BYTES_MAX, "result");
+    buf_count(&c->value, c->e->executor->shared->memory);
     if (buf_append_str(&c->value, "{\"stdout\":", &err)) {
         json_begin(&w, &c->value);
         json_text(&w, printed);
@@ -218,11 +219,14 @@ static void ended(void *context, struct child_output *output)
     e->result.upstream_us = clock_monotonic_us() - c->started_us;
     creds_done(&c->creds);
     if (output->failed) {
-        exec_fail(e, EXEC_CLI, HTTP_BAD_GATEWAY, "Failed to spawn CLI process: %s",
-                  output->failed->text);
+        exec_fail_err(e, EXEC_CLI, "Failed to spawn CLI process: ", output->failed);
     } else if (output->timed_out) {
         exec_fail(e, EXEC_CLI, HTTP_BAD_GATEWAY, "CLI timed out after %llus",
                   (unsigned long long)provider_of(c)->cli_timeout_s);
+    } else if (output->starved) {
+        e->result.busy = true;
+        exec_fail(e, EXEC_CLI, HTTP_BUSY,
+                  "no memory left for what the program prints; try again when others have ended");
     } else if (output->too_large) {
         exec_fail(e, EXEC_CLI, HTTP_BAD_GATEWAY, "CLI printed more than %d bytes",
                   EXEC_RESULT_BYTES_MAX);
@@ -241,7 +245,9 @@ static void ended(void *context, struct child_output *output)
 static bool launch(struct cli_call *c, struct err *err)
 {
     const struct tool_provider *p = provider_of(c);
-    struct child_command command = {.program = p->cli_command};
+    struct child_command command = {.program = p->cli_command,
+                                    .places = c->e->executor->shared->children,
+                                    .memory = c->e->executor->shared->memory};
 
     if (!make_environment(c, err) || !make_arguments(c, err))
         return false;

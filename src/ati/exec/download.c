@@ -459,5 +459,6 @@ bool download_start(struct execution *e, struct err *err)
     d->max = d->max < FILES_BYTES_MAX ? d->max : FILES_BYTES_MAX;
     buf_init(&d->json, BASE64_LEN((size_t)d->max) + (size_t)2 * TAIL_BYTES + 6 * strlen(d->url),
              "result");
+    buf_count(&d->json, e->executor->shared->memory);
     return ask(d, timeout_s, files_bool(&d->files, "follow_redirects", true), err);
 }

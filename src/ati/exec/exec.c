@@ -11,7 +11,13 @@
 
 #include "base/poison.h"
 
-enum { HTTP_BAD_GATEWAY = 502, HTTP_INTERNAL = 500, HTTP_OK = 200, SHOWN_FROM_BYTES = 64 * 1024 };
+enum {
+    HTTP_BAD_GATEWAY = 502,
+    HTTP_BUSY = 503,
+    HTTP_INTERNAL = 500,
+    HTTP_OK = 200,
+    SHOWN_FROM_BYTES = 64 * 1024
+};
 
 const char *exec_variable(char **environment, const char *name)
 {
@@ -44,6 +50,8 @@ bool exec_shared_new(const struct exec_shared_options *options, struct exec_shar
     s->mcp = options->mcp;
     s->environment = options->environment;
     s->reach = options->reach;
+    s->memory = options->memory;
+    s->children = options->children;
     s->folder = options->folder ? strdup(options->folder) : NULL;
     if (options->folder && !s->folder)
         return err_set(err, ERR_MEMORY, "no memory for what executors share");
@@ -119,6 +127,7 @@ static bool extract(struct execution *e, struct err *err)
     bool good;
 
     buf_init(&found, e->result.value.max, "extracted response");
+    buf_count(&found, e->executor->shared->memory);
     good = jsonpath_extract(buf_view(&e->result.value), view_str(e->request.tool->extract), &found,
                             err);
     if (good) {
@@ -131,15 +140,16 @@ static bool extract(struct execution *e, struct err *err)
 }
 
 /* Rather nothing than what may hold a secret. */
-static void tell_nothing(struct execution *e)
+static void tell_nothing(struct execution *e, const struct err *err)
 {
     struct exec_result *r = &e->result;
 
-    buf_reset(&r->value);
-    buf_reset(&r->error);
+    buf_done(&r->value);
+    buf_done(&r->error);
     r->outcome = e->handler->failure;
-    r->status = HTTP_BAD_GATEWAY;
-    (void)!buf_append_str(&r->error, "no memory for the answer", NULL);
+    r->busy = err->code == ERR_BUSY;
+    r->status = r->busy ? HTTP_BUSY : HTTP_BAD_GATEWAY;
+    (void)!buf_append_str(&r->error, r->busy ? err->text : "no memory for the answer", NULL);
     e->stage = STAGE_DONE;
 }
 
@@ -156,7 +166,7 @@ static bool complete_error(struct execution *e, struct err *err)
         buf_eat(error, edge < len ? edge : len);
     if (!e->prefix[0])
         return true;
-    buf_init(&whole, error->max, error->what);
+    buf_init_like(&whole, error);
     if (!buf_append_str(&whole, e->prefix, err) || !buf_append(&whole, buf_view(error), err)) {
         buf_done(&whole);
         return false;
@@ -193,7 +203,9 @@ static bool work(struct execution *e, struct err *err)
 {
     bool error = e->stage == STAGE_ERROR, more = false;
 
-    if (e->secret_lost || (!e->mask && !mask_new(e->secrets, e->secret_count, &e->mask, err)))
+    if (e->secret_lost)
+        return err_set(err, ERR_MEMORY, "no memory for a credential");
+    if (!e->mask && !mask_new(e->secrets, e->secret_count, &e->mask, err))
         return false;
     if (!e->masking)
         mask_begin(e->mask, error ? &e->result.error : &e->result.value, !error,
@@ -208,11 +220,11 @@ static void finished(struct loop *loop, struct task *task)
 {
     struct execution *e =
         (struct execution *)(void *)((char *)task - offsetof(struct execution, finish));
-    struct err err;
+    struct err err = {0};
 
     while (e->stage != STAGE_DONE) {
         if (!work(e, &err))
-            tell_nothing(e);
+            tell_nothing(e, &err);
         if (e->masking && e->stage != STAGE_DONE) {
             task_queue_long(loop, task);
             return;
@@ -223,7 +235,7 @@ static void finished(struct loop *loop, struct task *task)
 
 void executor_free(struct executor *x)
 {
-    struct err err;
+    struct err err = {0};
 
     if (!x)
         return;
@@ -234,7 +246,7 @@ void executor_free(struct executor *x)
             exec_fail(e, EXEC_CANCELLED, HTTP_INTERNAL, "the gateway is ending");
         while (e->stage != STAGE_DONE)
             if (!work(e, &err))
-                tell_nothing(e);
+                tell_nothing(e, &err);
         deliver(e);
     }
     free(x);
@@ -255,7 +267,7 @@ void exec_finish(struct execution *e, enum exec_outcome outcome, struct buf *jso
 {
     buf_done(&e->result.value);
     e->result.value = *json;
-    buf_init(json, json->max, json->what);
+    buf_init_like(json, &e->result.value);
     end(e, outcome, HTTP_OK);
 }
 
@@ -267,6 +279,14 @@ void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, 
     /* What does not fit into memory is left out: the outcome tells enough. */
     (void)!buf_append(&e->result.error, view_first(text, EXEC_ERROR_BYTES_MAX), NULL);
     end(e, outcome, status);
+}
+
+void exec_fail_err(struct execution *e, enum exec_outcome outcome, const char *prefix,
+                   const struct err *err)
+{
+    e->result.busy = err->code == ERR_BUSY;
+    exec_fail_text(e, outcome, e->result.busy ? HTTP_BUSY : HTTP_BAD_GATEWAY, prefix,
+                   view_str(err->text));
 }
 
 void exec_fail_child(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
@@ -368,6 +388,7 @@ bool exec_start(struct executor *x, const struct exec_request *request, exec_don
     e->result.exit_code = -1;
     buf_init(&e->result.value, EXEC_RESULT_BYTES_MAX, "result");
     buf_init(&e->result.error, 2 * (size_t)EXEC_ERROR_BYTES_MAX, "error");
+    buf_count(&e->result.error, x->shared->memory);
     task_init(&e->finish, finished);
     e->next = x->executions;
     e->link = &x->executions;
@@ -375,7 +396,7 @@ bool exec_start(struct executor *x, const struct exec_request *request, exec_don
         e->next->link = &e->next;
     x->executions = e;
     if (!e->handler->start(e, &why) && !e->finished)
-        exec_fail(e, e->handler->failure, HTTP_BAD_GATEWAY, "%s", why.text);
+        exec_fail_err(e, e->handler->failure, "", &why);
     *out = e;
     return true;
 }

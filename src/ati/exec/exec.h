@@ -7,7 +7,8 @@
  * A call that is cancelled (the client left) ends its request or kills its children.
  *
  * Memory   a call lends its request until done; the result is the receiver's to take. Results are bounded: EXEC_RESULT_BYTES_MAX; with files that a
- *          program wrote, by ATI_CLI_MAX_OUTPUT_BYTES for each and 1 GiB for all.
+ *          program wrote, by ATI_CLI_MAX_OUTPUT_BYTES for each and 1 GiB for all. What all calls hold together, and how many programs they run, by
+ *          the budgets of exec_shared: a call that gets nothing of them fails, and says that it is busy.
  * Secrets  taken from the snapshot's keyring when they are needed, never in errors; buffers that held one are wiped. What an answer
  *          echoes of those that its call used is masked (ati/keyring/mask.h), a piece at a time, before anything is extracted or cut.
  *
@@ -31,6 +32,8 @@ struct exec_shared_options {
     const char *folder;      /* the ATI directory: .creds */
     char **environment;      /* of this process: what children may see of it; ATI_* limits */
     enum client_reach reach; /* ATI_SSRF_PROTECTION */
+    struct budget *memory;   /* of what calls hold; NULL: without bound, as: */
+    struct budget *children; /* of programs that run */
 };
 /* Removes what gateways that were killed have left in TMPDIR. */
 MUST_USE bool exec_shared_new(const struct exec_shared_options *options, struct exec_shared **out,
@@ -77,6 +80,7 @@ struct exec_result {
     int upstream_status; /* 0: there was none */
     int exit_code;       /* of a cli tool that ran; -1: none */
     bool tool_failed;    /* an MCP server said isError */
+    bool busy;           /* a budget was used up: later it may go well */
     struct buf value;    /* JSON text; the receiver may take it */
     struct buf
         error; /* a sentence, without the prefix of its outcome; may be long (an upstream's body) */

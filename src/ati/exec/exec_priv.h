@@ -12,6 +12,7 @@ struct exec_shared {
     char *folder; /* NULL: there is none */
     char **environment;
     enum client_reach reach;
+    struct budget *memory, *children;
     struct flights *tokens;  /* of OAuth2 */
     struct flights *outputs; /* of generators */
 };
@@ -59,6 +60,9 @@ struct execution {
 void exec_finish(struct execution *e, enum exec_outcome outcome, struct buf *json);
 void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const char *fmt, ...)
     PRINTF(4, 5);
+/* The same with err's text. status: 502, or 503 when a budget was used up. */
+void exec_fail_err(struct execution *e, enum exec_outcome outcome, const char *prefix,
+                   const struct err *err);
 /* The same with a text of any length, copied; longer ones are cut at EXEC_ERROR_BYTES_MAX. prefix: ours, for the call. */
 enum { EXEC_ERROR_BYTES_MAX = 1024 * 1024 };
 void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,

@@ -38,7 +38,9 @@ const struct exec_handler exec_files = {start, cancel, EXEC_FILES};
 
 bool files_memory(struct files_call *f)
 {
-    exec_fail(f->e, EXEC_FILES, HTTP_UNAVAILABLE, "no memory for the file");
+    f->e->result.busy = true;
+    exec_fail(f->e, EXEC_FILES, HTTP_UNAVAILABLE,
+              "no memory left for the file; try again when others have ended");
     return false;
 }
 

@@ -49,7 +49,7 @@ struct upload {
     struct view text; /* base64 */
     char *text_copy;  /* when it had escapes */
     uint8_t *bytes;
-    size_t text_at, size;
+    size_t text_at, size, held; /* held: of the budget */
     struct task slice;
     void *sink; /* of gcs.c or fal.c */
     void (*sink_free)(void *sink);

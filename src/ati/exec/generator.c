@@ -434,7 +434,9 @@ static bool run_with(struct generation *g, const struct argument_list *arguments
     const struct generator *gen = g->provider->generator;
     const struct child_command command = {.program = gen->script ? gen->interpreter : gen->command,
                                           .arguments = arguments->list,
-                                          .environment = environment->list};
+                                          .environment = environment->list,
+                                          .places = g->shared->children,
+                                          .memory = g->shared->memory};
 
     return child_run(g->loop, &command, OUTPUT_BYTES_MAX, gen->timeout_s * 1000, ended, g, &g->job,
                      err) ||

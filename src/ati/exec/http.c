@@ -160,7 +160,7 @@ static void take_value(struct http_call *h, struct buf *body)
     if (answer_value(body, &err))
         exec_finish(h->e, EXEC_OK, body);
     else
-        exec_fail(h->e, EXEC_HTTP, HTTP_BAD_GATEWAY, "HTTP request failed: %s", err.text);
+        exec_fail_err(h->e, EXEC_HTTP, "HTTP request failed: ", &err);
 }
 
 /* The rules refused the provider's address, or that of a redirect. */
@@ -185,12 +185,13 @@ static void answered(void *context, struct client_answer *a)
     h->e->result.upstream_status = a->status;
     if (a->end.outcome == CLIENT_TIMEOUT)
         h->e->result.unreached = "timeout";
-    else if (a->end.outcome != CLIENT_OK && a->end.outcome != CLIENT_DENIED)
+    else if (a->end.outcome != CLIENT_OK && a->end.outcome != CLIENT_DENIED &&
+             a->end.outcome != CLIENT_MEMORY)
         h->e->result.unreached = a->end.outcome == CLIENT_CONNECT ? "connect" : "send";
     if (a->end.outcome == CLIENT_DENIED)
         denied(h, &a->end);
     else if (a->end.outcome != CLIENT_OK)
-        exec_fail(h->e, EXEC_HTTP, HTTP_BAD_GATEWAY, "HTTP request failed: %s", a->end.err.text);
+        exec_fail_err(h->e, EXEC_HTTP, "HTTP request failed: ", &a->end.err);
     else if (a->status >= 200 && a->status <= 299)
         take_value(h, &a->body);
     else if (a->status == HTTP_NOT_FOUND && answer_no_records(buf_view(&a->body)))
@@ -233,7 +234,7 @@ static void credential_ready(void *context, const char *error)
     if (error)
         exec_fail_text(h->e, EXEC_HTTP, HTTP_BAD_GATEWAY, "", view_str(error));
     else if (!send_request(h, &err))
-        exec_fail(h->e, EXEC_HTTP, HTTP_BAD_GATEWAY, "%s", err.text);
+        exec_fail_err(h->e, EXEC_HTTP, "", &err);
 }
 
 static bool start(struct execution *e, struct err *err)
@@ -245,7 +246,8 @@ static bool start(struct execution *e, struct err *err)
         return err_set(err, ERR_MEMORY, "no memory for a request");
     h->e = e;
     e->state = h;
-    return place_arguments(e->request.tool, e->request.arguments, &h->placement, err) &&
+    return place_arguments(e->request.tool, e->request.arguments, e->executor->shared->memory,
+                           &h->placement, err) &&
            credential_start(e, credential_ready, h, &h->credential, &ready, err) &&
            (!ready || send_request(h, err));
 }

@@ -41,8 +41,9 @@ static void answered(void *context, struct mcp_answer *answer)
 
     c->ask = NULL;
     e->result.tool_failed = answer->tool_failed;
+    e->result.busy = answer->busy;
     if (answer->failed)
-        exec_fail_text(e, EXEC_MCP, 502, "", buf_view(&answer->error));
+        exec_fail_text(e, EXEC_MCP, answer->busy ? 503 : 502, "", buf_view(&answer->error));
     else
         exec_finish(e, EXEC_OK, &answer->value);
 }
@@ -82,7 +83,7 @@ static void generated(void *context, const char *error)
         exec_fail_text(c->e, EXEC_MCP, 502,
                        "Missing MCP configuration: auth_generator failed: ", view_str(error));
     else if (!ask(c, &err))
-        exec_fail_text(c->e, EXEC_MCP, 502, "MCP transport error: ", view_str(err.text));
+        exec_fail_err(c->e, EXEC_MCP, "MCP transport error: ", &err);
 }
 
 static bool start(struct execution *e, struct err *err)

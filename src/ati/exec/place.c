@@ -602,8 +602,8 @@ static bool put_arguments(struct placing *p)
            (!buf_len(&p->cookie) || add_field(p, VIEW("Cookie"), bytes_of(&p->cookie)));
 }
 
-bool place_arguments(const struct tool *tool, struct view arguments, struct placement *out,
-                     struct err *err)
+bool place_arguments(const struct tool *tool, struct view arguments, struct budget *memory,
+                     struct placement *out, struct err *err)
 {
     struct placing p = {.tool = tool, .out = out, .err = err};
     bool good;
@@ -611,6 +611,7 @@ bool place_arguments(const struct tool *tool, struct view arguments, struct plac
     *out = (struct placement){.has_query = false};
     buf_init(&out->url, PLACE_URL_BYTES_MAX, "URL");
     buf_init(&out->body, PLACE_BODY_BYTES_MAX, "request body");
+    buf_count(&out->body, memory);
     buf_init(&p.query_text, PLACE_URL_BYTES_MAX, "query");
     buf_init(&p.cookie, HTTP_LINE_BYTES_MAX, "cookies");
     p.query = (struct place_pairs){.out = &p.query_text, .between = "&"};

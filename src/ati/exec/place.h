@@ -32,9 +32,9 @@ struct placement {
     struct buf body;
     char *content_type; /* with a body */
 };
-/* arguments: JSON text of an object; anything else: none. placement_done always. */
-MUST_USE bool place_arguments(const struct tool *tool, struct view arguments, struct placement *out,
-                              struct err *err);
+/* arguments: JSON text of an object; anything else: none. memory: of the body; may be NULL. placement_done always. */
+MUST_USE bool place_arguments(const struct tool *tool, struct view arguments, struct budget *memory,
+                              struct placement *out, struct err *err);
 void placement_done(struct placement *p);
 
 /* A name that no caller may set: framing, credentials, forwarding; or the provider's own credential. */

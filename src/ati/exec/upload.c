@@ -27,6 +27,7 @@ static void upload_free(struct files_call *f)
     if (u->sink)
         u->sink_free(u->sink);
     free(u->bytes);
+    budget_give(f->e->executor->shared->memory, u->held);
     free(u->text_copy);
     free(u->filename);
     free(u->content_type);
@@ -190,7 +191,10 @@ static bool take_content(struct upload *u)
                   FILES_BYTES_MAX);
         return false;
     }
-    u->bytes = malloc(u->text.len / 4 * 3 + 1);
+    if (!budget_take(u->files.e->executor->shared->memory, u->text.len / 4 * 3 + 1))
+        return files_memory(&u->files);
+    u->held = u->text.len / 4 * 3 + 1;
+    u->bytes = malloc(u->held);
     return u->bytes || files_memory(&u->files);
 }
 

@@ -43,8 +43,8 @@ void call_refuse(struct request *r, int status, const char *prefix, struct view 
     struct json_writer w;
     struct buf body, whole;
 
-    buf_init(&whole, ERROR_BYTES_MAX, "error");
-    buf_init(&body, ERROR_BYTES_MAX, "answer");
+    request_buf(r, &whole, ERROR_BYTES_MAX, "error");
+    request_buf(r, &body, ERROR_BYTES_MAX, "answer");
     json_begin(&w, &body);
     json_object(&w);
     json_key(&w, "result");
@@ -157,6 +157,8 @@ static bool take_words(struct work *k, uint32_t args, uint32_t raw)
 
     if (k->invocation.tool->provider->handler != HANDLER_CLI || (!raw && kind == JSON_OBJECT))
         return true;
+    if (!request_hold(k->invocation.request, k->tree.doc.text.len)) /* they are copies */
+        return false;
     if (raw)
         good = words_of_array(k, raw);
     else if (kind == JSON_ARRAY)
@@ -208,7 +210,7 @@ static void answer_raw(struct request *r, struct exec_result *result)
     struct json_writer w;
     struct buf text;
 
-    buf_init(&text, ERROR_BYTES_MAX, "error");
+    request_buf(r, &text, ERROR_BYTES_MAX, "error");
     json_begin(&w, &result->value);
     if (buf_append_str(&text, error_prefix(EXEC_EXTRACT), &w.err) &&
         buf_append(&text, buf_view(&result->error), &w.err) &&
@@ -243,6 +245,8 @@ static void done(void *context, struct exec_result *result)
     case EXEC_CANCELLED:
         break;
     }
+    if (result->busy)
+        request_retry_after(r, BUSY_RETRY_S);
     call_refuse(r, result->status >= 400 ? result->status : 502, error_prefix(result->outcome),
                 buf_view(&result->error));
 }
@@ -260,7 +264,6 @@ static void start(struct request *r)
 {
     struct work *k = r->work;
     uint64_t retry_after_s = 1;
-    char seconds[24];
     struct err err;
 
     r->left = left;
@@ -271,8 +274,7 @@ static void start(struct request *r)
         call_refuse(r, 403, "", view_str(err.text));
         return;
     case INVOKE_LIMITED:
-        (void)snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)retry_after_s);
-        request_extra(r, "Retry-After", seconds);
+        request_retry_after(r, retry_after_s);
         call_refuse(r, 429, "", view_str(err.text));
         return;
     case INVOKE_FAILED:
@@ -308,6 +310,10 @@ void call_answer(struct request *r)
         return;
     }
     doc = &k->tree.doc;
+    if (!request_hold(r, doc->count * sizeof *doc->tokens)) {
+        request_busy(r, REQUEST_BUSY);
+        return;
+    }
     name = json_member(doc, 0, "tool_name");
     args = json_member(doc, 0, "args");
     raw = json_member(doc, 0, "raw_args");
@@ -332,5 +338,5 @@ void call_answer(struct request *r)
     if (take_words(k, args, raw))
         start(r);
     else
-        request_no_memory(r);
+        request_busy(r, REQUEST_BUSY);
 }

@@ -12,7 +12,8 @@ enum {
     DRAIN_S_MAX = 24 * 3600,
     DRIFT_S_MAX = 24 * 3600,
     KEEP_MAX = 1000,
-    CONNECTIONS_MAX = 1000000
+    CONNECTIONS_MAX = 1000000,
+    CHILDREN_MAX = 1000000
 };
 
 static const char *variable(char **environment, const char *name)
@@ -25,8 +26,12 @@ static const char *variable(char **environment, const char *name)
     return NULL;
 }
 
-void gateway_config_init(struct gateway_config *c, char **environment)
+bool gateway_config_init(struct gateway_config *c, char **environment, struct err *err)
 {
+    static const struct {
+        const char *variable, *flag;
+    } flags[] = {{"ATI_MAX_CALL_MEMORY", "max-call-memory"}, {"ATI_MAX_CHILDREN", "max-children"}};
+
     *c = (struct gateway_config){
         .port = GATEWAY_PORT,
         .signature_drift_s = GATEWAY_DRIFT_S,
@@ -37,6 +42,13 @@ void gateway_config_init(struct gateway_config *c, char **environment)
         .audit_keep = 5,
         .environment = environment,
     };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const char *value = variable(environment, flags[i].variable);
+
+        if (value && !gateway_config_set(c, flags[i].flag, value, err))
+            return err_in(err, "%s", flags[i].variable);
+    }
+    return true;
 }
 
 static bool number(const char *flag, const char *value, uint64_t most, uint64_t *out,
@@ -72,10 +84,10 @@ static bool set_bind(const char *value, const char **out, struct err *err)
     return true;
 }
 
-static bool set_audit_rotate(const char *value, uint64_t *out, struct err *err)
+static bool set_size(const char *flag, const char *value, uint64_t *out, struct err *err)
 {
     return text_size(view_str(value), out) ||
-           err_set(err, ERR_USAGE, "--audit-rotate: \"%.64s\" is no size; write for example 100MiB",
+           err_set(err, ERR_USAGE, "--%s: \"%.64s\" is no size; write for example 100MiB", flag,
                    value);
 }
 
@@ -124,6 +136,7 @@ static bool set_number(struct gateway_config *c, const char *name, const char *v
                    {"workers", GATEWAY_WORKERS_MAX},
                    {"drain-seconds", DRAIN_S_MAX},
                    {"max-connections", CONNECTIONS_MAX},
+                   {"max-children", CHILDREN_MAX},
                    {"audit-keep", KEEP_MAX}};
     size_t i = 0;
     uint64_t n;
@@ -151,6 +164,9 @@ static bool set_number(struct gateway_config *c, const char *name, const char *v
     case 4:
         c->connections_max = n ? (unsigned)n : GATEWAY_CONNECTIONS;
         break;
+    case 5:
+        c->children_max = (unsigned)n;
+        break;
     default:
         c->audit_keep = (unsigned)n;
         break;
@@ -170,7 +186,9 @@ bool gateway_config_set(struct gateway_config *c, const char *name, const char *
     if (strcmp(name, "sig-verify-mode") == 0)
         return set_mode(value, &c->signature_mode, err);
     if (strcmp(name, "audit-rotate") == 0)
-        return set_audit_rotate(value, &c->audit_rotate_bytes, err);
+        return set_size(name, value, &c->audit_rotate_bytes, err);
+    if (strcmp(name, "max-call-memory") == 0)
+        return set_size(name, value, &c->call_memory_max, err);
     if (!set_number(c, name, value, &known, err))
         return false;
     return known || err_set(err, ERR_USAGE, "--%s: there is no such flag", name);

@@ -57,9 +57,13 @@ static bool open_main(struct gateway *g, struct err *err)
                                             .negative_ms = 2000,
                                             .stale_ms = 300ull * 1000,
                                             .timeout_ms = RESOLVE_QUERY_MS};
-    const struct client_options client = {
-        .user_agent = "ati/" POSTERN_VERSION, .environment = g->config->environment, .log = g->log};
+    const struct client_options client = {.user_agent = "ati/" POSTERN_VERSION,
+                                          .environment = g->config->environment,
+                                          .log = g->log,
+                                          .memory = &g->memory};
     const struct mcp_hub_options hub = {.environment = g->config->environment,
+                                        .memory = &g->memory,
+                                        .children = &g->children,
                                         .reach = exec_reach_from(g->config->environment),
                                         .version = POSTERN_VERSION,
                                         .log = g->log,
@@ -78,7 +82,9 @@ static bool open_shared(struct gateway *g, struct err *err)
     const struct exec_shared_options shared = {.mcp = g->hub,
                                                .folder = g->config->folder,
                                                .environment = g->config->environment,
-                                               .reach = exec_reach_from(g->config->environment)};
+                                               .reach = exec_reach_from(g->config->environment),
+                                               .memory = &g->memory,
+                                               .children = &g->children};
 
     return exec_shared_new(&shared, &g->shared, err) &&
            executor_new(g->loop, g->client, g->shared, g->log, &g->executor, err) &&
@@ -170,6 +176,23 @@ static bool possible(const struct gateway_config *c, struct err *err)
     return true;
 }
 
+static uint64_t between(uint64_t least, uint64_t n, uint64_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
+static void open_budgets(struct gateway *g)
+{
+    const struct gateway_config *c = g->config;
+    uint64_t usable = memory_usable();
+
+    budget_init(&g->memory, c->call_memory_max ? c->call_memory_max
+                                               : between(CALL_MEMORY_LEAST, usable / 2, SIZE_MAX));
+    budget_init(&g->children, c->children_max
+                                  ? c->children_max
+                                  : between(CHILDREN_LEAST, usable / CHILD_MEMORY, CHILDREN_MOST));
+}
+
 bool gateway_new(const struct gateway_config *config, struct log_sink *sink, struct log *log,
                  struct gateway **out, struct err *err)
 {
@@ -185,6 +208,7 @@ bool gateway_new(const struct gateway_config *config, struct log_sink *sink, str
     g->sink = sink;
     g->log = log;
     g->start_ms = clock_monotonic_ms(&clock_system);
+    open_budgets(g);
     random_bytes(id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)
         (void)snprintf(g->id_prefix + 2 * i, 3, "%02x", id[i]);

@@ -15,6 +15,10 @@
  *             Calls under way finish with what they started with.
  * Safety      a broken token configuration stops the start. Without any, everybody may call everything: that is refused on an
  *             address that others can reach, unless allow_open says that it is meant.
+ * Bounds      each request by itself, and all together by two budgets (base/budget.h): bytes that calls hold (bodies of requests and the JSON
+ *             read from them, answers of upstreams, messages of MCP, what programs print, results until they have left; small ones are not
+ *             counted) and programs that run. With three quarters of the bytes in use nothing new begins on routes that call tools: 503 with
+ *             Retry-After, before the body is read; the last quarter is for what runs. A call that finds nothing left ends the same way, alone.
  * Metrics     on a listener of their own (metrics_listen), never on the port that agents reach.
  *
  * Limits   bodies: CALL_BODY_BYTES_MAX for /call of who may upload, CALL_ARGUMENT_BYTES_MAX of others, ROUTE_BODY_BYTES_MAX elsewhere; GATEWAY_BATCH_MAX.
@@ -32,7 +36,12 @@ enum {
     GATEWAY_DRIFT_S = 60,
     CALL_BODY_BYTES_MAX = 1431663957,           /* 1 GiB × 4/3 and 8 KiB: an upload in base64 */
     CALL_ARGUMENT_BYTES_MAX = 64 * 1024 * 1024, /* of /call, for callers that may not upload */
-    ROUTE_BODY_BYTES_MAX = 4 * 1024 * 1024
+    ROUTE_BODY_BYTES_MAX = 4 * 1024 * 1024,
+    CALL_MEMORY_LEAST = 64 * 1024 * 1024,
+    CHILDREN_LEAST = 16,
+    CHILDREN_MOST = 1024,
+    CHILD_MEMORY = 32 * 1024 * 1024, /* a guess: what there is allows one for each of these */
+    BUSY_RETRY_S = 1
 };
 
 enum signature_mode { SIGNATURE_LOG, SIGNATURE_WARN, SIGNATURE_ENFORCE };
@@ -49,7 +58,10 @@ struct gateway_config {
     const char *signature_exempt;
     unsigned workers; /* 0: one a CPU */
     uint64_t drain_ms;
-    unsigned connections_max;   /* 0: GATEWAY_CONNECTIONS */
+    unsigned connections_max; /* 0: GATEWAY_CONNECTIONS */
+    uint64_t
+        call_memory_max; /* bytes; 0: a half of what is there at the start, CALL_MEMORY_LEAST at the least */
+    unsigned children_max;      /* 0: by that memory, from CHILDREN_LEAST to CHILDREN_MOST */
     const char *metrics_listen; /* "127.0.0.1:9464"; NULL: none */
     const char *origins;        /* whose pages may speak to /mcp, beside our own host; NULL: none */
     const char *audit_file;     /* NULL: audit.jsonl in the folder */
@@ -61,8 +73,8 @@ struct gateway_config {
 /* config.c: what a flag says; pure. name: without dashes; value NULL: a switch that was given. ERR_USAGE: a sentence that names the flag. */
 MUST_USE bool gateway_config_set(struct gateway_config *c, const char *name, const char *value,
                                  struct err *err);
-/* The defaults, and what the environment says. */
-void gateway_config_init(struct gateway_config *c, char **environment);
+/* The defaults, and what the environment says. ERR_USAGE: a sentence that names the variable. */
+MUST_USE bool gateway_config_init(struct gateway_config *c, char **environment, struct err *err);
 
 struct gateway;
 /* Loads everything and opens the listeners. ERR_CONFIG: what the operator wrote cannot be used. */

@@ -128,7 +128,8 @@ struct gateway {
     unsigned worker_count;
     struct server *metrics;
     struct serve_route metrics_routes[2];
-    char id_prefix[17]; /* of request ids */
+    struct budget memory, children; /* of all workers and the main thread */
+    char id_prefix[17];             /* of request ids */
     uint64_t start_ms, snapshot_ms;
     uint64_t reloads, reload_failures;
     bool serving, stopping;
@@ -174,6 +175,9 @@ void discovery_changed(struct discovery *d, const char *provider);
 /* metrics.c */
 MUST_USE bool metrics_open(struct gateway *g, struct err *err);
 
+#define REQUEST_BUSY \
+    "the gateway holds as much as it may for calls that run; try again when some have ended"
+
 /* --- a request --------------------------------------------------------------------------------- */
 
 /* One call of one tool: who may, how often, the call, and the line in the audit. */
@@ -217,6 +221,7 @@ struct request {
     enum route_id route;
     bool head_only;
     uint64_t start_us, upstream_us;
+    uint64_t held;                   /* of the budget of bytes */
     const struct tool *tool;         /* of the snapshot; for labels */
     struct trace *trace;             /* NULL: telemetry is off */
     void (*left)(struct request *r); /* the client has; stops what goes on for it */
@@ -257,6 +262,13 @@ void request_json_around(struct request *r, int status, struct view before, stru
 /* {"error":text} */
 void request_json_error(struct request *r, int status, const char *text);
 void request_no_memory(struct request *r);
+/* Nothing is left of a budget: 503 with Retry-After, in the shape of the route. why: a sentence. */
+void request_busy(struct request *r, const char *why);
+void request_retry_after(struct request *r, uint64_t seconds); /* a field of the answer */
+/* These bytes are held until its end. False: nothing is left of the budget. */
+MUST_USE bool request_hold(struct request *r, size_t bytes);
+/* A buffer for its answer, counted. */
+void request_buf(const struct request *r, struct buf *b, size_t max, const char *what);
 /* An answer that comes in pieces: its status and fields now; then pieces, and its end. */
 void request_stream(struct request *r, const char *content_type);
 MUST_USE bool request_stream_write(struct request *r,
@@ -277,6 +289,8 @@ void call_answer(struct request *r);
 /* call.c: {"result":null,"error":"{prefix}{text}"} */
 void call_refuse(struct request *r, int status, const char *prefix, struct view text);
 void mcp_answer_post(struct request *r);
+/* mcp_route.c: an error of JSON-RPC that belongs to no request of it */
+void mcp_refuse(struct request *r, int status, const char *why);
 void mcp_answer_delete(struct request *r);
 void help_answer(struct request *r);
 void tools_answer(struct request *r);

@@ -326,14 +326,12 @@ static struct help *help_new(struct request *r, struct view key)
 static bool within_rate(struct request *r, int64_t now_s)
 {
     uint64_t retry_after_s = 1;
-    char seconds[24];
     struct err err = {0};
 
     if (quota_take(r->worker->gateway->quota, r->caller, LLM_TOOL, now_s, &retry_after_s, &err))
         return true;
     metric_add(&r->worker->stats.limited, 1);
-    (void)snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)retry_after_s);
-    request_extra(r, "Retry-After", seconds);
+    request_retry_after(r, retry_after_s);
     fail(r, 429, err.text);
     return false;
 }

@@ -120,7 +120,7 @@ static void stream_answers(struct mcp_work *k)
     struct buf events;
     bool good = !k->failed;
 
-    buf_init(&events, SIZE_MAX, "answer");
+    request_buf(r, &events, SIZE_MAX, "answer");
     for (size_t i = 0; good && i < k->answer_count; i++) {
         size_t end = i + 1 < k->answer_count ? k->starts[i + 1] - strlen(",") : out.len;
 
@@ -157,13 +157,25 @@ static void answer(struct mcp_work *k)
     r->work = NULL;
     work_free(k);
     if (failed)
-        request_no_memory(r);
+        request_busy(r, REQUEST_BUSY);
     else if (!any)
         request_empty(r, 202);
     else
         request_json_around(r, 200, batch ? VIEW("[") : VIEW(""), &out,
                             batch ? VIEW("]") : VIEW(""));
     buf_done(&out);
+}
+
+void mcp_refuse(struct request *r, int status, const char *why)
+{
+    struct buf body;
+
+    buf_init(&body, ANSWER_BYTES_MAX, "answer");
+    if (mcp_server_refusal(VIEW("null"), JSONRPC_INTERNAL_ERROR, view_str(why), &body, NULL))
+        request_json(r, status, &body);
+    else
+        request_no_memory(r);
+    buf_done(&body);
 }
 
 /* Before each answer in a batch. */
@@ -221,7 +233,7 @@ static void done(void *context, struct exec_result *result)
         result->tool_failed || (result->outcome != EXEC_OK && result->outcome != EXEC_NO_RECORDS);
     struct buf error;
 
-    buf_init(&error, EXEC_RESULT_BYTES_MAX, "error");
+    request_buf(k->request, &error, EXEC_RESULT_BYTES_MAX, "error");
     if (!separate(k) || (failed && !whole_error(result, &error)) ||
         !mcp_server_result(c->message.id, failed, buf_view(&result->value), buf_view(&error),
                            &k->out, NULL))
@@ -408,7 +420,7 @@ static bool start_work(struct request *r, struct json_tree *tree, struct view se
     k->batch = first->kind == JSON_ARRAY;
     k->takes_stream = takes_stream(r->exchange->request.head);
     timer_init(&k->comment, comment_due);
-    buf_init(&k->out, SIZE_MAX, "answer"); /* each of its results has a ceiling */
+    request_buf(r, &k->out, SIZE_MAX, "answer"); /* each of its results has a ceiling */
     *out = k;
     return true;
 }

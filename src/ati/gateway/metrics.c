@@ -104,6 +104,9 @@ static void calls(const struct gateway *g, struct metrics_page *page)
                 sum(g, offsetof(struct stats, limited)));
     metrics_u64(page, "ati_refusals_total", "reason=\"unknown_tool\"",
                 sum(g, offsetof(struct stats, unknown)));
+    metrics_u64(page, "ati_refusals_total", "reason=\"memory\"", atomic_load(&g->memory.refused));
+    metrics_u64(page, "ati_refusals_total", "reason=\"children\"",
+                atomic_load(&g->children.refused));
 }
 
 static bool write_page(const struct gateway *g, struct buf *out, struct err *err)
@@ -119,6 +122,12 @@ static bool write_page(const struct gateway *g, struct buf *out, struct err *err
             sum(g, offsetof(struct stats, underway)));
     counter(&page, "ati_calls_underway", "gauge", "Tool calls that go on.",
             sum(g, offsetof(struct stats, calls_underway)));
+    counter(&page, "ati_call_memory_bytes", "gauge", "What calls hold, without what is small.",
+            atomic_load(&g->memory.used));
+    counter(&page, "ati_call_memory_max_bytes", "gauge", "What they may hold.", g->memory.max);
+    counter(&page, "ati_children", "gauge", "Programs and servers that run.",
+            atomic_load(&g->children.used));
+    counter(&page, "ati_children_max", "gauge", "How many may.", g->children.max);
     counter(&page, "ati_tools", "gauge", "Public tools.", catalog_tool_count(g->snapshot->catalog));
     counter(&page, "ati_providers", "gauge", "Providers.",
             catalog_provider_count(g->snapshot->catalog));

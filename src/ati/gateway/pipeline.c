@@ -66,13 +66,27 @@ static bool page_layer(struct request *r)
     return true;
 }
 
-/* A gigabyte is for uploads: nobody else makes the gateway hold one. */
+/* A gigabyte is for uploads: nobody else makes the gateway hold one. What would never fit is refused for good. */
 static bool size_layer(struct request *r)
 {
     if (r->route == ROUTE_CALL && r->caller &&
         !caller_may(r->caller, "tool:file_manager:upload", request_now_s()))
         r->exchange->body_bytes_max = CALL_ARGUMENT_BYTES_MAX;
+    else if (r->route == ROUTE_CALL && r->worker->gateway->memory.max < CALL_BODY_BYTES_MAX)
+        r->exchange->body_bytes_max = (size_t)r->worker->gateway->memory.max;
     return true;
+}
+
+/* Nothing new begins while what runs may need what is left. */
+static bool room_layer(struct request *r)
+{
+    static const bool holds[ROUTE_COUNT] = {
+        [ROUTE_CALL] = true, [ROUTE_MCP] = true, [ROUTE_HELP] = true};
+
+    if (!holds[r->route] || budget_room(&r->worker->gateway->memory))
+        return true;
+    request_busy(r, REQUEST_BUSY);
+    return false;
 }
 
 bool pipeline_admit(void *context, struct serve_exchange *x)
@@ -80,7 +94,7 @@ bool pipeline_admit(void *context, struct serve_exchange *x)
     struct request *r = x->extra;
 
     telemetry_layer(r, context, x);
-    return auth_layer(r) && page_layer(r) && size_layer(r);
+    return auth_layer(r) && page_layer(r) && size_layer(r) && room_layer(r);
 }
 
 /* 4. the route. */
@@ -112,6 +126,10 @@ bool pipeline_unreadable(void *context, struct serve_exchange *x, int status, co
     char text[ERR_TEXT_BYTES + 64];
 
     (void)context;
+    if (status == 503) {
+        request_busy(r, REQUEST_BUSY);
+        return true;
+    }
     if (r->route != ROUTE_CALL || status == 408 || status == 417) {
         (void)snprintf(text, sizeof text, "%s", why);
         request_text(r, status, view_str(text));

@@ -161,6 +161,7 @@ static void end(struct request *r, int status)
               F_U64("duration_us", us), F_STR("request_id", r->id));
     caller_unref(r->caller);
     snapshot_unref(r->snapshot);
+    budget_give(&r->worker->gateway->memory, r->held);
 }
 
 static void left(void *context)
@@ -219,6 +220,41 @@ void request_json(struct request *r, int status, struct buf *body)
 void request_no_memory(struct request *r)
 {
     request_empty(r, 503);
+}
+
+void request_retry_after(struct request *r, uint64_t seconds)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%" PRIu64, seconds);
+    request_extra(r, "Retry-After", text);
+}
+
+void request_busy(struct request *r, const char *why)
+{
+    request_retry_after(r, BUSY_RETRY_S);
+    if (r->route == ROUTE_CALL)
+        call_refuse(r, HTTP_UNAVAILABLE, "", view_str(why));
+    else if (r->route == ROUTE_MCP)
+        mcp_refuse(r, HTTP_UNAVAILABLE, why);
+    else
+        request_json_error(r, HTTP_UNAVAILABLE, why);
+}
+
+bool request_hold(struct request *r, size_t bytes)
+{
+    if (bytes <= BUF_COUNTED_BYTES)
+        return true;
+    if (!budget_take(&r->worker->gateway->memory, bytes))
+        return false;
+    r->held += bytes;
+    return true;
+}
+
+void request_buf(const struct request *r, struct buf *b, size_t max, const char *what)
+{
+    buf_init(b, max, what);
+    buf_count(b, &r->worker->gateway->memory);
 }
 
 void request_stream(struct request *r, const char *content_type)
@@ -292,8 +328,13 @@ bool request_body_json(struct request *r, struct json_tree *out)
         request_text(r, 415, VIEW("Expected request with `Content-Type: application/json`"));
         return false;
     }
-    if (json_load_loose(q->body, BODY_VALUES_MAX, out, &err))
-        return true;
+    if (json_load_loose(q->body, BODY_VALUES_MAX, out, &err)) {
+        if (request_hold(r, out->doc.count * sizeof *out->tokens))
+            return true;
+        json_unload(out);
+        request_busy(r, REQUEST_BUSY);
+        return false;
+    }
     (void)snprintf(text, sizeof text, "Failed to parse the request body as JSON: %s", err.text);
     request_text(r, 400, view_str(text));
     return false;

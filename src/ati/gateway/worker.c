@@ -23,8 +23,10 @@ static bool open_client(struct worker *w, struct err *err)
                                             .negative_ms = 2000,
                                             .stale_ms = 300ull * 1000,
                                             .timeout_ms = RESOLVE_QUERY_MS};
-    const struct client_options client = {
-        .user_agent = "ati/" POSTERN_VERSION, .environment = g->config->environment, .log = w->log};
+    const struct client_options client = {.user_agent = "ati/" POSTERN_VERSION,
+                                          .environment = g->config->environment,
+                                          .log = w->log,
+                                          .memory = &g->memory};
 
     return resolver_new(w->loop, &resolve, &w->resolver, err) &&
            client_new(w->loop, w->resolver, &client, &w->client, err) &&
@@ -48,6 +50,7 @@ static bool open_server(struct worker *w, const struct listener *listener, struc
         .unrouted = pipeline_unrouted,
         .context = w,
         .extra_bytes = sizeof(struct request),
+        .memory = &w->gateway->memory,
     };
 
     for (size_t i = 0; i < gateway_route_count; i++) {

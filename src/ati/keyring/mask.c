@@ -183,7 +183,7 @@ static bool find(struct mask *m, size_t from, size_t *first, size_t *end)
 static bool put_out(struct mask *m, size_t from, size_t to, struct view word, struct err *err)
 {
     if (!m->hit)
-        buf_init(&m->out, m->text->max, m->text->what);
+        buf_init_like(&m->out, m->text);
     m->hit = true;
     if (!buf_append(&m->out, view_from(m->in.at + m->copied, from - m->copied), err) ||
         !buf_append(&m->out, word, err))

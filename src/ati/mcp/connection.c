@@ -94,6 +94,7 @@ bool mcp_connection_new(struct mcp_hub *hub, struct mcp_way *way, struct catalog
     c->asks_tail = &c->asks;
     timer_init(&c->timer, timed);
     buf_init(&c->line, MCP_MESSAGE_BYTES_MAX, "a message");
+    buf_count(&c->line, hub->options.memory);
     c->retired.free = retire;
     if (!c->transport->open(c, err)) {
         retire(hub->loop, &c->retired);
@@ -256,6 +257,7 @@ void mcp_connection_send(struct mcp_connection *c, struct mcp_ask *ask)
         if (mcp_ask_move(ask))
             return;
     }
+    ask->answer.busy = err.code == ERR_BUSY;
     mcp_request_failed(&ask->request, "MCP transport error: [%s] %s", c->provider->name, err.text);
 }
 
@@ -324,6 +326,7 @@ static void fail(struct mcp_connection *c, struct view text)
     c->old = true;
     for (ask = c->asks; ask; ask = next) {
         next = ask->next;
+        ask->answer.busy = c->starved;
         mcp_ask_failed(ask, text);
     }
     mcp_connection_close(c);
@@ -355,6 +358,18 @@ void mcp_request_failed(struct mcp_request *r, const char *fmt, ...)
     else
         mcp_ask_failed(ask_of(r), buf_view(&text));
     buf_done(&text);
+}
+
+void mcp_request_starved(struct mcp_request *r)
+{
+    struct mcp_connection *c = r->connection;
+    struct mcp_ask *ask = ask_of(r);
+
+    if (ask)
+        ask->answer.busy = true;
+    else
+        c->starved = true;
+    mcp_request_failed(r, "MCP transport error: [%s] " MCP_STARVED, c->provider->name);
 }
 
 bool mcp_request_forgotten(struct mcp_request *r)

@@ -58,6 +58,12 @@ static void retire(struct loop *loop, struct retired *retired)
     free(x);
 }
 
+static void begin_events(struct mcp_exchange *x)
+{
+    sse_init(&x->sse, MCP_MESSAGE_BYTES_MAX);
+    buf_count(&x->sse.data, x->c->hub->options.memory);
+}
+
 static void end(struct mcp_exchange *x)
 {
     struct mcp_connection *c = x->c;
@@ -180,7 +186,9 @@ static bool post(struct mcp_connection *c, enum kind kind, struct mcp_request *r
     x->notice = kind == POST_MESSAGE && !r;
     buf_init(&x->message, message.len, "a message");
     buf_init(&x->body, MCP_MESSAGE_BYTES_MAX, "an answer");
-    sse_init(&x->sse, MCP_MESSAGE_BYTES_MAX);
+    buf_count(&x->message, c->hub->options.memory);
+    buf_count(&x->body, c->hub->options.memory);
+    begin_events(x);
     timer_init(&x->timer, timed);
     x->retired.free = retire;
     if (r && r != &c->hello)
@@ -261,7 +269,9 @@ static void heard_events(struct mcp_exchange *x, struct view bytes)
         if (!sse_feed(&x->sse, &bytes, &e, &err)) {
             struct mcp_request *r = take_request(x);
 
-            if (r)
+            if (r && err.code == ERR_BUSY)
+                mcp_request_starved(r);
+            else if (r)
                 mcp_request_failed(r, "SSE parse error: %s", err.text);
             end(x);
             return;
@@ -275,6 +285,7 @@ static void piece(void *context, struct view bytes)
 {
     struct mcp_exchange *x = context;
     struct mcp_request *r;
+    struct err err = {0};
 
     if (x->stream) {
         heard_events(x, bytes);
@@ -283,10 +294,13 @@ static void piece(void *context, struct view bytes)
         bytes = view_first(bytes, MCP_ERROR_BYTES_MAX - buf_len(&x->body));
         if (!buf_append(&x->body, bytes, NULL))
             buf_reset(&x->body);
-    } else if (x->r && !buf_append(&x->body, bytes, NULL)) {
+    } else if (x->r && !buf_append(&x->body, bytes, &err)) {
         r = take_request(x);
-        mcp_request_failed(r, "MCP transport error: [%s] an answer of more than %d bytes",
-                           r->connection->provider->name, (int)MCP_MESSAGE_BYTES_MAX);
+        if (err.code == ERR_BUSY)
+            mcp_request_starved(r);
+        else
+            mcp_request_failed(r, "MCP transport error: [%s] an answer of more than %d bytes",
+                               r->connection->provider->name, (int)MCP_MESSAGE_BYTES_MAX);
         end(x);
     }
 }
@@ -340,7 +354,7 @@ static bool resume_later(struct mcp_exchange *x)
     if (!x->r || !x->event_id || x->resumes++ >= RESUMES_MAX)
         return false;
     sse_done(&x->sse);
-    sse_init(&x->sse, MCP_MESSAGE_BYTES_MAX);
+    begin_events(x);
     timer_set(x->c->hub->loop, &x->timer,
               loop_now_ms(x->c->hub->loop) + (wait < RETRY_MS_MAX ? wait : RETRY_MS_MAX));
     return true;

@@ -78,6 +78,7 @@ static bool copy_arguments(struct mcp_ask *ask, struct view arguments, struct er
     bool good;
 
     buf_init(&ask->arguments, SIZE_MAX / 2, "arguments");
+    buf_count(&ask->arguments, ask->hub->options.memory);
     if (!json_load_loose(arguments, MCP_VALUES_MAX, &tree, err))
         return err_in(err, "arguments");
     good = tree.doc.tokens[0].kind == JSON_OBJECT
@@ -149,6 +150,8 @@ static struct mcp_ask *ask_new(struct mcp_hub *hub, struct loop *asker, struct s
     timer_init(&ask->timer, ask_timed);
     buf_init(&ask->answer.value, SIZE_MAX / 2, "a result");
     buf_init(&ask->answer.error, SIZE_MAX / 2, "an error");
+    buf_count(&ask->answer.value, hub->options.memory);
+    buf_count(&ask->answer.error, hub->options.memory);
     return copy_credential(ask, credential, err) ? take(ask) : NULL;
 }
 
@@ -295,7 +298,8 @@ void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t re
     }
     if (!mcp_result_map(doc, result, &a->value, &a->tool_failed, &single, &a->error, &err) ||
         !mcp_way_mask(way, &a->value, true, &err) || !mcp_way_mask(way, &a->error, false, &err)) {
-        buf_reset(&a->value);
+        buf_done(&a->value);
+        a->busy = err.code == ERR_BUSY;
         mcp_ask_failed(ask, view_str(err.text));
         return;
     }
@@ -417,6 +421,7 @@ static void ask_place(struct mcp_ask *ask)
         mcp_way_free(way);
     } else {
         if (!mcp_connection_new(hub, way, ask->snapshot->catalog, ask->provider, &c, &err)) {
+            ask->answer.busy = err.code == ERR_BUSY;
             mcp_ask_failed(ask, view_str(err.text));
             return;
         }

@@ -59,6 +59,8 @@ struct mcp_hub_options {
      * know. */
     void (*changed)(void *context, const char *provider);
     void *changed_context;
+    struct budget *memory;               /* of messages; NULL: without bound, as: */
+    struct budget *children;             /* of servers that run here */
     uint64_t call_ms, start_ms, idle_ms; /* 0: MCP_CALL_MS, MCP_START_MS, MCP_IDLE_MS */
 };
 MUST_USE bool mcp_hub_new(struct loop *loop, struct client *client,
@@ -83,6 +85,7 @@ struct mcp_credential {
 
 struct mcp_answer {
     bool failed;      /* error says why: "MCP transport error: …" and the other texts */
+    bool busy;        /* failed, because a budget was used up */
     bool tool_failed; /* isError. Of a single item: failed as well, error is its text */
     struct buf value; /* of a call: the mapped result as JSON text; the receiver may take it */
     struct buf error;

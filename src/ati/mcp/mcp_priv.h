@@ -18,6 +18,8 @@
 #include "net/owner.h"
 #include "sse/sse.h"
 
+#define MCP_STARVED "no memory left for its answer; try again when others have ended"
+
 enum { MCP_ERROR_BYTES_MAX = 64 * 1024, MCP_VERSION_BYTES = 32 };
 
 /* --- way.c: how a server is reached, with secrets in their places. Wiped when released. */
@@ -86,6 +88,7 @@ struct mcp_connection {
     enum mcp_state state;
     bool old;                        /* nobody new may use it; closed with its last ask */
     bool gone;                       /* retired */
+    bool starved;                    /* failed, because the budget was used up */
     char version[MCP_VERSION_BYTES]; /* what we speak */
     size_t offered;                  /* of our versions */
     uint64_t last_id;
@@ -120,7 +123,8 @@ void mcp_connection_ready(struct mcp_connection *c);
 void mcp_connection_failed(struct mcp_connection *c, const char *fmt, ...) PRINTF(2, 3);
 void mcp_connection_gone(struct mcp_connection *c);
 void mcp_request_failed(struct mcp_request *r, const char *fmt, ...) PRINTF(2, 3);
-void mcp_request_over(struct mcp_request *r); /* it is answered */
+void mcp_request_starved(struct mcp_request *r); /* the same: nothing is left of the budget */
+void mcp_request_over(struct mcp_request *r);    /* it is answered */
 /* The server knows this session no more, and has not carried the request out. True: it goes to a new one. */
 MUST_USE bool mcp_request_forgotten(struct mcp_request *r);
 /* initialize was refused, so that another version may be what it wants: true, it is being tried. */

@@ -25,18 +25,28 @@ static void heard_line(struct mcp_connection *c, struct view line)
         (void)!mcp_message(c, NULL, false, line);
 }
 
+static void too_much(struct mcp_connection *c, const struct err *err)
+{
+    c->starved = err->code == ERR_BUSY;
+    if (c->starved)
+        mcp_connection_failed(c, "MCP transport error: [%s] " MCP_STARVED, c->provider->name);
+    else
+        mcp_connection_failed(c, "MCP transport error: [%s] a message of more than %d bytes",
+                              c->provider->name, (int)MCP_MESSAGE_BYTES_MAX);
+}
+
 static void heard(void *context, struct view piece)
 {
     struct mcp_connection *c = context;
+    struct err err = {0};
     size_t n;
 
     while (piece.len && c->state != MCP_LEAVING) {
         n = view_find(piece, '\n');
         if (n < piece.len && !buf_len(&c->line)) {
             heard_line(c, view_first(piece, n));
-        } else if (!buf_append(&c->line, view_first(piece, n), NULL)) {
-            mcp_connection_failed(c, "MCP transport error: [%s] a message of more than %d bytes",
-                                  c->provider->name, (int)MCP_MESSAGE_BYTES_MAX);
+        } else if (!buf_append(&c->line, view_first(piece, n), &err)) {
+            too_much(c, &err);
             return;
         } else if (n < piece.len) {
             heard_line(c, buf_view(&c->line));
@@ -120,6 +130,8 @@ static bool open_(struct mcp_connection *c, struct err *err)
         .program = c->way->command,
         .arguments = (const char *const *)c->way->arguments,
         .environment = c->way->environment.list,
+        .places = c->hub->options.children,
+        .memory = c->hub->options.memory,
     };
     struct err why = {0};
     size_t prefix;

@@ -16,17 +16,25 @@
 
 static void flags_become_a_configuration(void **state)
 {
-    char *environment[] = {(char[]){"X=1"}, (char[]){"ATI_AUDIT_FILE=/a/b"}, NULL};
+    char *environment[] = {(char[]){"X=1"}, (char[]){"ATI_AUDIT_FILE=/a/b"},
+                           (char[]){"ATI_MAX_CALL_MEMORY=2MiB"}, (char[]){"ATI_MAX_CHILDREN=5"},
+                           NULL};
     struct gateway_config c;
     struct err err;
 
     (void)state;
-    gateway_config_init(&c, environment);
+    assert_true(gateway_config_init(&c, environment, NULL));
     assert_int_equal(c.port, 8090);
     assert_null(c.bind);
     assert_string_equal(c.audit_file, "/a/b");
     assert_int_equal(c.signature_mode, SIGNATURE_LOG);
     assert_int_equal(c.drain_ms, 30000);
+    assert_int_equal(c.call_memory_max, 2 << 20);
+    assert_int_equal(c.children_max, 5);
+    assert_true(gateway_config_set(&c, "max-call-memory", "1GiB", &err));
+    assert_true(gateway_config_set(&c, "max-children", "6", &err));
+    assert_int_equal(c.call_memory_max, 1 << 30);
+    assert_int_equal(c.children_max, 6);
     assert_true(gateway_config_set(&c, "port", "0", &err));
     assert_true(gateway_config_set(&c, "bind", "[::1]", &err));
     assert_true(gateway_config_set(&c, "sig-verify-mode", "enforce", &err));
@@ -67,6 +75,8 @@ static void flags_that_cannot_be_meant_are_told(void **state)
         {"drain-seconds", "1s"},
         {"audit-rotate", "1 x"},
         {"audit-keep", "no"},
+        {"max-call-memory", "half"},
+        {"max-children", "1000001"},
         {"no-such", "x"},
     };
     struct gateway_config c;
@@ -74,7 +84,7 @@ static void flags_that_cannot_be_meant_are_told(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        gateway_config_init(&c, NULL);
+        assert_true(gateway_config_init(&c, NULL, NULL));
         if (gateway_config_set(&c, cases[i].name, cases[i].value, &err))
             fail_msg("--%s %s is taken", cases[i].name, cases[i].value);
         assert_int_equal(err.code, ERR_USAGE);

@@ -39,7 +39,7 @@ static bool place(const struct sample *s, struct tool_provider *provider)
                               .method = s->method,
                               .schema = (char *)(uintptr_t)s->schema};
 
-    return place_arguments(&tool, view_str(s->arguments), &placement, &err);
+    return place_arguments(&tool, view_str(s->arguments), NULL, &placement, &err);
 }
 
 static void check_fields(const char *want)

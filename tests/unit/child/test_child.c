@@ -114,7 +114,8 @@ static struct child_job *begin(struct world *w, struct outcome *o, const char *s
                                size_t output_max, uint64_t timeout_ms)
 {
     const char *arguments[] = {"-c", script, NULL};
-    struct child_command command = {"sh", arguments, usual, w->folder};
+    struct child_command command = {
+        .program = "sh", .arguments = arguments, .environment = usual, .folder = w->folder};
     struct child_job *job = NULL;
     struct err err = {0};
 
@@ -322,8 +323,10 @@ static void cannot_be_started(void **state)
     assert_int_equal(chmod(file, 0755), 0);
     snprintf(text, sizeof text, "%s: Exec format error", file);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct child_command command = {cases[i].program, arguments, cases[i].environment,
-                                        cases[i].folder};
+        struct child_command command = {.program = cases[i].program,
+                                        .arguments = arguments,
+                                        .environment = cases[i].environment,
+                                        .folder = cases[i].folder};
 
         err = (struct err){0};
         assert_false(child_run(w->loop, &command, 1, 1, taken, &o, &job, &err));
@@ -337,7 +340,8 @@ static void refuses_too_many_arguments(void **state)
 {
     struct world *w = *state;
     static const char *arguments[CHILD_ARGUMENTS_MAX + 2];
-    struct child_command command = {"true", arguments, usual, NULL};
+    struct child_command command = {
+        .program = "true", .arguments = arguments, .environment = usual};
     struct child_job *job = NULL;
     struct outcome o = {0};
     struct err err = {0};
@@ -359,7 +363,7 @@ static void a_busy_file_is_tried_again(void **state)
     struct world *w = *state;
     char file[128], text[256];
     const char *arguments[] = {NULL};
-    struct child_command command = {file, arguments, usual, NULL};
+    struct child_command command = {.program = file, .arguments = arguments, .environment = usual};
     struct child_job *job = NULL;
     struct outcome o = {0};
     struct err err = {0};
@@ -452,7 +456,8 @@ static void run_alone(struct world *w, struct outcome *o, const char *program, c
                       const char *second, const char *third)
 {
     const char *arguments[] = {first, second, third, NULL};
-    struct child_command command = {program, arguments, usual, w->folder};
+    struct child_command command = {
+        .program = program, .arguments = arguments, .environment = usual, .folder = w->folder};
     struct child_job *job;
 
     *o = (struct outcome){0};
@@ -556,7 +561,8 @@ static void open_talk(struct world *w, struct talk *t, const char *script)
 {
     static const struct child_receiver receiver = {.output = heard, .ended = talk_ended};
     const char *arguments[] = {"-c", script, NULL};
-    struct child_command command = {"sh", arguments, usual, w->folder};
+    struct child_command command = {
+        .program = "sh", .arguments = arguments, .environment = usual, .folder = w->folder};
     struct err err = {0};
 
     *t = (struct talk){0};
@@ -721,7 +727,8 @@ static void five_hundred_at_once(void **state)
     enum { MANY = 500 };
     static struct outcome o[MANY];
     const char *arguments[] = {NULL};
-    struct child_command command = {"pwd", arguments, usual, w->folder};
+    struct child_command command = {
+        .program = "pwd", .arguments = arguments, .environment = usual, .folder = w->folder};
     struct child_job *job;
 
     for (size_t i = 0; i < MANY; i++) {

@@ -206,6 +206,14 @@ static void reads_the_cpu_quota_of_a_cgroup(void **state)
         assert_int_equal(cpus_quota(view_str(cases[i].text)), cases[i].cpus);
 }
 
+static void knows_how_much_memory_there_is(void **state)
+{
+    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    (void)state;
+    assert_in_range(memory_usable(), 1, all);
+}
+
 static void pins_one(void)
 {
     cpu_set_t all, one;
@@ -308,6 +316,7 @@ int main(void)
         cmocka_unit_test(turns_signals_into_events),
         cmocka_unit_test(raises_the_descriptor_limit_to_the_hard_one),
         cmocka_unit_test(reads_the_cpu_quota_of_a_cgroup),
+        cmocka_unit_test(knows_how_much_memory_there_is),
         cmocka_unit_test(pins_a_thread_to_one_of_the_usable_cpus),
         cmocka_unit_test(finds_users_by_name_and_by_number),
         cmocka_unit_test(leaves_root_for_good),

@@ -1,0 +1,257 @@
+"""What all calls hold together: bytes, and programs that run."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import sys
+import threading
+
+import pytest
+
+from harness import metrics
+from harness.ati import Folder, Proxy, Upstream
+from harness.base import PATIENCE, eventually, free_port
+
+MIB = 1 << 20
+BUSY = "the gateway holds as much as it may for calls that run; try again when some have ended"
+MANY = "as many programs run as may; try again when others have ended"
+TOOLS = """
+[provider]
+name = "up"
+description = "d"
+base_url = "{url}"
+
+[[tools]]
+name = "up:wait"
+description = "answers with the length of what it was sent, when it is told to"
+endpoint = "/wait"
+method = "POST"
+
+[[tools]]
+name = "up:large"
+description = "answers with much"
+endpoint = "/large"
+"""
+PROGRAMS = """
+[provider]
+name = "{name}"
+description = "d"
+handler = "cli"
+cli_command = "{command}"
+cli_default_args = {words}
+"""
+SERVER = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("method") == "initialize":
+        result = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {}}
+    elif message.get("method") == "tools/list":
+        result = {"tools": [{"name": "say", "inputSchema": {}}]}
+    elif message.get("method") == "tools/call":
+        result = {"content": [{"type": "text", "text": "x" * message["params"]["arguments"]["bytes"]}]}
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"""
+
+
+class Place:
+    """A gateway with little room, and an upstream that holds answers back until it is let go."""
+
+    def __init__(self, path, stack, *words, **environ):
+        self.let_go = threading.Event()
+        self.up = stack.enter_context(Upstream(self.answer))
+        folder = Folder(path, {"up": TOOLS.format(url=self.up.url), "small": self.program("small", "echo", ["few"]),
+                               "much": self.program("much", sys.executable, ["-c", f"print('y' * {16 * MIB})"])})
+        (path / "server.py").write_text(SERVER)
+        folder.manifest("mcp", f'[provider]\nname = "mcp"\ndescription = "d"\nhandler = "mcp"\nmcp_command = "{sys.executable}"\n'
+                               f'mcp_args = ["{path}/server.py"]\n')
+        self.metrics_port = free_port()
+        self.proxy = stack.enter_context(Proxy(folder, "--metrics-listen", f"127.0.0.1:{self.metrics_port}", *words, **environ))
+        stack.callback(self.let_go.set)
+
+    @staticmethod
+    def program(name, command, words):
+        return PROGRAMS.format(name=name, command=command, words=json.dumps(words))
+
+    def answer(self, request):
+        if request["path"].startswith("/large"):
+            return 200, {}, json.dumps("z" * 16 * MIB).encode()
+        self.let_go.wait(PATIENCE)
+        return 200, {}, json.dumps(len(request["body"])).encode()
+
+    def page(self):
+        return metrics.parse(self.proxy.ask("GET", "/metrics", port=self.metrics_port)[2].decode())
+
+    def total(self, name, **labels):
+        return self.page().total(name, **labels)
+
+    def free(self):
+        eventually(lambda: self.total("ati_call_memory_bytes") == 0, "nothing is held")
+
+    def ask(self, tool, **args):
+        status, headers, body = self.proxy.ask("POST", "/call", {"tool_name": tool, "args": args})
+        return status, headers, json.loads(body)
+
+    def busy(self, tool, text, **args):
+        status, headers, answer = self.ask(tool, **args)
+        assert (status, headers["Retry-After"]) == (503, "1"), answer
+        assert answer["result"] is None and answer["error"].endswith(text), answer
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    with contextlib.ExitStack() as stack:
+        yield Place(tmp_path_factory.mktemp("budget"), stack, "--max-call-memory", "8MiB")
+
+
+class Holding:
+    """Calls that wait at the upstream with a body each, as many as there is room for."""
+
+    def __init__(self, place):
+        self.place, self.answers, self.threads, before = place, [], [], len(place.up.asked)
+        while place.ask("small")[0] == 200:
+            assert len(self.threads) < 20
+            self.threads.append(threading.Thread(target=lambda: self.answers.append(place.ask("up:wait", n="n" * (MIB // 2)))))
+            self.threads[-1].start()
+            place.up.until_asked(before + len(self.threads))
+
+    def end(self):
+        self.place.let_go.set()
+        for thread in self.threads:
+            thread.join(PATIENCE)
+        self.place.let_go.clear()
+        assert [(status, answer["result"] > MIB // 2) for status, _, answer in self.answers] == [(200, True)] * len(self.threads)
+        self.place.free()
+
+
+def test_nothing_begins_while_others_hold_it_all_and_they_lose_nothing(place):
+    holding = Holding(place)
+    assert len(holding.threads) >= 1
+    place.busy("small", BUSY)
+    status, headers, body = place.proxy.ask("POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    assert (status, headers["Retry-After"], headers["Content-Type"]) == (503, "1", "application/json")
+    assert json.loads(body) == {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": BUSY}}
+    status, headers, body = place.proxy.ask("POST", "/help", {"query": "x"})
+    assert (status, headers["Retry-After"], json.loads(body)) == (503, "1", {"error": BUSY})
+    for path in ("/health", "/tools"):
+        assert place.proxy.ask("GET", path)[0] == 200
+    page = place.page()
+    assert not page.faults
+    assert 6 * MIB < page.total("ati_call_memory_bytes") <= page.total("ati_call_memory_max_bytes") == 8 * MIB
+    assert page.total("ati_refusals_total", reason="memory") >= 4
+    holding.end()
+    assert place.ask("small")[2] == {"result": "few"}
+
+
+def test_a_body_that_finds_no_room_is_refused_alone(place):
+    """It was let in while there was room, and is read no further when there is none."""
+    sock = socket.create_connection(("127.0.0.1", place.proxy.port), PATIENCE)
+    sock.settimeout(PATIENCE)
+    sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+    eventually(lambda: place.total("ati_requests_underway") >= 1, "the request")
+    holding = Holding(place)
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    try:
+        for _ in range(8 * 16):
+            sock.sendall(chunk)
+    except OSError:
+        pass  # it is not listened to any more
+    answer = http.client.HTTPResponse(sock)
+    answer.begin()
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert json.loads(answer.read()) == {"result": None, "error": BUSY}
+    sock.close()
+    holding.end()
+
+
+def test_a_body_that_would_never_fit_is_told_so(place):
+    sock = socket.create_connection(("127.0.0.1", place.proxy.port), PATIENCE)
+    sock.sendall(f"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: {8 * MIB + 1}\r\n\r\n".encode())
+    answer = http.client.HTTPResponse(sock)
+    answer.begin()
+    assert (answer.status, json.loads(answer.read())["error"]) == (400, "Failed to read request body: length limit exceeded")
+    sock.close()
+
+
+@pytest.mark.parametrize(("tool", "args", "text"), [
+    ("up:large", {}, "bytes; try again when others have ended"),
+    ("much", {}, "no memory left for what the program prints; try again when others have ended"),
+    ("mcp:say", {"bytes": 16 * MIB}, "no memory left for its answer; try again when others have ended"),
+])
+def test_a_result_that_finds_no_room_ends_its_call_alone(place, tool, args, text):
+    place.busy(tool, text, **args)
+    place.free()
+    assert place.ask("mcp:say", bytes=3)[2] == {"result": "xxx"}
+    told = place.proxy.rpc("tools/call", {"name": tool, "arguments": args})["result"]
+    assert told["isError"] is True and told["content"][0]["text"].endswith(text)
+    place.free()
+
+
+def held(place, path):
+    """A program that waits for a line, and for nothing else."""
+    place.proxy.folder.manifest("held", place.program("held", "sh", ["-c", f"trap '' TERM; cat {path}/gate"]))
+    place.proxy.reload()
+    place.proxy.log("reloaded")
+    place.proxy.log("discovered MCP tools")
+
+
+def test_programs_are_counted_until_they_have_ended(tmp_path, stack):
+    os.mkfifo(tmp_path / "gate")
+    place = Place(tmp_path, stack, "--max-children", "2")
+    held(place, tmp_path)
+    assert place.total("ati_children_max") == 2
+    assert place.total("ati_children") == 1  # the MCP server
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(place.ask("held")))
+    thread.start()
+    eventually(lambda: place.total("ati_children") == 2, "both places are taken")
+    place.busy("small", "echo: " + MANY)
+    assert place.proxy.rpc("tools/call", {"name": "small"})["result"]["content"][0]["text"].endswith(MANY)
+    assert place.ask("mcp:say", bytes=3)[2] == {"result": "xxx"}  # it runs already
+    with open(tmp_path / "gate", "w", encoding="ascii") as gate:
+        gate.write("held\n")
+    thread.join(PATIENCE)
+    assert [(status, answer) for status, _, answer in answers] == [(200, {"result": "held"})]
+    assert place.ask("small")[2] == {"result": "few"}
+    assert place.total("ati_refusals_total", reason="children") == 2
+
+
+@pytest.mark.patient
+def test_a_program_that_does_not_go_when_it_is_asked_to_keeps_its_place(tmp_path, stack):
+    os.mkfifo(tmp_path / "gate")
+    place = Place(tmp_path, stack, "--max-children", "2")
+    held(place, tmp_path)
+    sock = socket.create_connection(("127.0.0.1", place.proxy.port), PATIENCE)
+    sock.sendall(b'POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"tool_name":"held"}')
+    eventually(lambda: place.total("ati_children") == 2, "it runs")
+    sock.close()
+    eventually(lambda: place.total("ati_calls_underway") == 0, "its caller has left")
+    place.busy("small", MANY)  # it does not end when it is asked to
+    eventually(lambda: place.total("ati_children") == 1, "it is killed")
+    assert place.ask("small")[2] == {"result": "few"}
+
+
+def test_the_environment_says_it_too_and_flags_count_more(tmp_path, stack):
+    place = Place(tmp_path, stack, "--max-children", "7", ATI_MAX_CALL_MEMORY="10MiB", ATI_MAX_CHILDREN="9")
+    assert (place.total("ati_call_memory_max_bytes"), place.total("ati_children_max")) == (10 * MIB, 7)
+
+
+def test_what_the_machine_has_is_the_default(tmp_path, stack):
+    place = Place(tmp_path, stack)
+    with open("/proc/meminfo", encoding="ascii") as file:
+        total = int(file.readline().split()[1]) * 1024
+    assert 64 * MIB <= place.total("ati_call_memory_max_bytes") <= max(64 * MIB, total / 2)
+    assert 16 <= place.total("ati_children_max") <= 1024
+
+
+@pytest.mark.parametrize(("name", "value", "text"), [
+    ("ATI_MAX_CALL_MEMORY", "much", "ATI_MAX_CALL_MEMORY: --max-call-memory: "),
+    ("ATI_MAX_CHILDREN", "-1", "ATI_MAX_CHILDREN: --max-children: "),
+])
+def test_values_that_cannot_be_meant_stop_the_start(tmp_path, name, value, text):
+    done = Folder(tmp_path).run("proxy", "--port", "0", **{name: value})
+    assert done.returncode == 2 and text in done.stderr
