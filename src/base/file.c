@@ -9,7 +9,7 @@
 
 #include "base/poison.h"
 
-enum { PIECE_BYTES = 8 * 1024 };
+enum { PIECE_BYTES = 8 * 1024, PATH_BYTES = 4096 };
 
 static bool read_all(int fd, const char *path, struct buf *out, struct err *err)
 {
@@ -58,7 +58,7 @@ static bool write_all(int fd, struct view content)
 
 bool file_write(const char *path, struct view content, unsigned mode, struct err *err)
 {
-    char beside[4096];
+    char beside[PATH_BYTES];
     bool good;
     int fd;
 
@@ -74,4 +74,22 @@ bool file_write(const char *path, struct view content, unsigned mode, struct err
     (void)err_system(err, ERR_IO, errno, "%s", path);
     (void)unlink(beside);
     return false;
+}
+
+bool folders_make(const char *path, unsigned mode, struct err *err)
+{
+    char folder[PATH_BYTES];
+    size_t len = strlen(path);
+
+    if (len >= sizeof folder)
+        return err_set(err, ERR_LIMIT, "%.64s…: the path is too long", path);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(folder, path, i);
+        folder[i] = '\0';
+        if (mkdir(folder, mode) != 0 && errno != EEXIST)
+            return err_system(err, ERR_IO, errno, "%s", folder);
+    }
+    return true;
 }

@@ -108,6 +108,25 @@ static bool put_human_text(struct log_line *line, struct view v)
     return puts_(line, "\"") && puts_(line, escaped) && puts_(line, "\"");
 }
 
+/* Stands without quotes around it, so that those in it may stay as they are. */
+static bool put_message(struct log_line *line, struct view v)
+{
+    char escaped[1024];
+
+    for (;;) {
+        size_t n = view_find(v, '"');
+        bool quote = n < v.len;
+
+        (void)text_escape(view_first(v, quote ? n : v.len), sizeof escaped, escaped,
+                          sizeof escaped);
+        if (!puts_(line, escaped) || !quote)
+            return !quote;
+        if (!puts_(line, "\""))
+            return false;
+        v = view_skip(v, n + 1);
+    }
+}
+
 static bool put_value(struct log_line *line, bool json, const struct log_field *f)
 {
     char number[32];
@@ -164,12 +183,10 @@ void log_render(struct log_line *line, bool json, bool colour, int64_t wall_ms,
         put_fields(line, true, fields, count);
         line->at[line->len++] = '}';
     } else {
-        char escaped[1024];
-
-        (void)text_escape(view_str(message), sizeof escaped, escaped, sizeof escaped);
         (void)(puts_(line, time) && puts_(line, " ") &&
                (!colour || puts_(line, level_colours[level])) && puts_(line, level_tags[level]) &&
-               (!colour || puts_(line, "\033[0m")) && puts_(line, " ") && puts_(line, escaped));
+               (!colour || puts_(line, "\033[0m")) && puts_(line, " ") &&
+               put_message(line, view_str(message)));
         put_fields(line, false, fields, count);
     }
     line->at[line->len++] = '\n';

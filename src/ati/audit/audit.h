@@ -9,6 +9,7 @@
  * rotate_bytes: audit.jsonl.1 … .N; a file that somebody else has moved is followed.
  * audit_write does not wait for the disk: lines go to a buffer that a thread of its own writes within AUDIT_EVERY_MS. When
  * AUDIT_WAITING_BYTES_MAX wait it stops for AUDIT_WAIT_MS at most; then lines are dropped, and counted, until there is room again.
+ * What cannot be written (a full disk) is tried again every AUDIT_RETRY_MS, and said once; no line is left half written.
  * Any thread.
  *
  * Read in order   record.c (pure) file.c search.c */
@@ -16,6 +17,7 @@
 
 #include "ati/caller/caller.h"
 #include "base/buf.h"
+#include "base/log.h"
 
 enum {
     AUDIT_TEXT_BYTES_MAX = 200,
@@ -24,7 +26,8 @@ enum {
     AUDIT_ERROR_BYTES_MAX = 4096,
     AUDIT_EVERY_MS = 50,
     AUDIT_WAITING_BYTES_MAX = 8 * 1024 * 1024,
-    AUDIT_WAIT_MS = 20
+    AUDIT_WAIT_MS = 20,
+    AUDIT_RETRY_MS = 500
 };
 
 struct audit;
@@ -33,6 +36,8 @@ struct audit_options {
     uint64_t rotate_bytes; /* 0: never */
     unsigned keep;         /* rotated files */
     bool threaded;         /* the proxy; else each line is written at once, by one thread alone */
+    struct log
+        *log; /* of whoever writes: one that no other thread uses when threaded; NULL is fine */
 };
 MUST_USE bool audit_open(const struct audit_options *options, struct audit **out, struct err *err);
 void audit_close(struct audit *a);  /* writes out what waits; NULL is fine */

@@ -29,6 +29,9 @@ struct audit {
     unsigned keep;
     bool threaded;
     int fd; /* of the writer alone, once it runs; -1: it could not be opened */
+    bool failing,
+        torn;        /* of the writer: the last write failed; the file ends amid a line of ours */
+    struct log *log; /* of the writer */
     atomic_bool reopen;
     atomic_uint_fast64_t dropped;
 
@@ -41,7 +44,7 @@ struct audit {
 };
 
 static void *writer_run(void *context);
-static void lines_write(struct audit *a, struct view lines, uint64_t count);
+static bool lines_write(struct audit *a, struct view *lines);
 
 static bool file_open(struct audit *a, struct err *err)
 {
@@ -83,6 +86,7 @@ bool audit_open(const struct audit_options *options, struct audit **out, struct 
     a->rotate_bytes = options->rotate_bytes;
     a->keep = options->keep;
     a->threaded = options->threaded;
+    a->log = options->log;
     buf_init(&a->waiting, AUDIT_WAITING_BYTES_MAX, "audit");
     if (file_open(a, err) && (!a->threaded || thread_start(a, err))) {
         *out = a;
@@ -131,6 +135,15 @@ static void drop(struct audit *a, uint64_t lines)
     atomic_fetch_add_explicit(&a->dropped, lines, memory_order_relaxed);
 }
 
+static void drop_lines(struct audit *a, struct view lines)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < lines.len; i++)
+        count += lines.at[i] == '\n';
+    drop(a, count);
+}
+
 static struct timespec in_ms(long ms)
 {
     struct timespec t;
@@ -175,22 +188,27 @@ static void enqueue(struct audit *a, struct view line)
 void audit_write(struct audit *a, const struct audit_record *record)
 {
     struct buf line;
+    struct view rest;
 
     buf_init(&line, LINE_BYTES_MAX, "audit line");
-    if (!audit_line(record, &line, NULL))
+    if (!audit_line(record, &line, NULL)) {
         drop(a, 1);
-    else if (a->threaded)
+    } else if (a->threaded) {
         enqueue(a, buf_view(&line));
-    else
-        lines_write(a, buf_view(&line), 1);
+    } else {
+        rest = buf_view(&line);
+        if (!lines_write(a, &rest))
+            drop(a, 1);
+    }
     buf_done(&line);
 }
 
 /* Waits for lines, and a little for more of them. Takes what is there. */
-static bool batch_take(struct audit *a, struct buf *lines, uint64_t *count)
+static bool batch_take(struct audit *a, struct buf *lines)
 {
     struct timespec until;
     struct buf empty;
+    bool any;
     int result = 0;
 
     (void)pthread_mutex_lock(&a->lock);
@@ -202,23 +220,45 @@ static bool batch_take(struct audit *a, struct buf *lines, uint64_t *count)
     empty = *lines;
     *lines = a->waiting;
     a->waiting = empty;
-    *count = a->waiting_lines;
+    any = a->waiting_lines > 0;
     a->waiting_lines = 0;
     a->full = false;
     (void)pthread_cond_broadcast(&a->emptied);
     (void)pthread_mutex_unlock(&a->lock);
-    return *count > 0;
+    return any;
+}
+
+/* Until the next attempt. False: there is no time left. */
+static bool retry_wait(struct audit *a)
+{
+    struct timespec until = in_ms(AUDIT_RETRY_MS);
+    int result = 0;
+    bool closing;
+
+    (void)pthread_mutex_lock(&a->lock);
+    while (!a->closing && result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&a->filled, &a->lock, &until);
+    closing = a->closing;
+    (void)pthread_mutex_unlock(&a->lock);
+    return !closing;
 }
 
 static void *writer_run(void *context)
 {
     struct audit *a = context;
     struct buf lines;
-    uint64_t count;
 
     buf_init(&lines, AUDIT_WAITING_BYTES_MAX, "audit");
-    while (batch_take(a, &lines, &count)) {
-        lines_write(a, buf_view(&lines), count);
+    while (batch_take(a, &lines)) {
+        struct view rest = buf_view(&lines);
+        bool good = lines_write(a, &rest), more = true;
+
+        while (!good && more) {
+            more = retry_wait(a);
+            good = lines_write(a, &rest);
+        }
+        if (!good)
+            drop_lines(a, rest);
         buf_reset(&lines);
     }
     buf_done(&lines);
@@ -263,28 +303,72 @@ static bool rotate(struct audit *a, struct err *err)
     return file_open(a, err); /* gives the lock back */
 }
 
-static bool write_all(int fd, struct view lines)
+static size_t whole_lines(struct view v)
 {
-    while (lines.len) {
-        ssize_t n = write(fd, lines.at, lines.len);
+    size_t last = view_find_last(v, '\n');
 
-        if (n < 0 && errno != EINTR)
-            return false;
-        lines = view_skip(lines, n < 0 ? 0 : (size_t)n);
-    }
-    return true;
+    return last == v.len ? 0 : last + 1;
 }
 
-static void lines_write(struct audit *a, struct view lines, uint64_t count)
+/* What there was room for of the last line of written is taken back. Where others have written behind it, it stays, and a line break
+ * is to end it. */
+static void untear(struct audit *a, struct view written)
+{
+    size_t part = written.len - whole_lines(written);
+    struct stat s;
+    off_t end;
+
+    if (!part)
+        return;
+    end = lseek(a->fd, 0, SEEK_CUR);
+    a->torn = end < (off_t)part || fstat(a->fd, &s) != 0 || s.st_size != end ||
+              ftruncate(a->fd, end - (off_t)part) != 0;
+}
+
+/* *lines is what is left: whole lines. */
+static bool write_all(struct audit *a, struct view *lines, struct err *err)
+{
+    struct view all = *lines, written;
+    ssize_t n = 0;
+
+    if (a->torn && write(a->fd, "\n", 1) != 1)
+        return err_system(err, ERR_IO, errno, "%s", a->path);
+    a->torn = false;
+    while (lines->len && ((n = write(a->fd, lines->at, lines->len)) >= 0 || errno == EINTR))
+        *lines = view_skip(*lines, n < 0 ? 0 : (size_t)n);
+    if (!lines->len)
+        return true;
+    err_system(err, ERR_IO, errno, "%s", a->path);
+    written = view_first(all, all.len - lines->len);
+    untear(a, written);
+    *lines = view_skip(all, whole_lines(written));
+    return false;
+}
+
+/* Once when it fails, once when it works again. */
+static void tell(struct audit *a, bool good, const struct err *err)
+{
+    if (good == !a->failing)
+        return;
+    a->failing = !good;
+    if (good)
+        log_event(a->log, LOG_INFO, "audit.written", "the audit log is written again",
+                  F_U64("dropped", audit_dropped(a)));
+    else
+        log_event(a->log, LOG_WARN, "audit.failed", "the audit log cannot be written",
+                  F_STR("error", err->text));
+}
+
+static bool lines_write(struct audit *a, struct view *lines)
 {
     struct stat s = {.st_size = 0};
+    struct err err = {0};
+    bool good = !(atomic_exchange(&a->reopen, false) || !in_place(a, &s)) || file_open(a, &err);
 
-    if ((atomic_exchange(&a->reopen, false) || !in_place(a, &s)) && !file_open(a, NULL)) {
-        drop(a, count);
-        return;
-    }
-    if (!write_all(a->fd, lines))
-        drop(a, count);
-    if (a->rotate_bytes && fstat(a->fd, &s) == 0 && (uint64_t)s.st_size >= a->rotate_bytes)
+    good = good && write_all(a, lines, &err);
+    tell(a, good, &err);
+    if (a->fd >= 0 && a->rotate_bytes && fstat(a->fd, &s) == 0 &&
+        (uint64_t)s.st_size >= a->rotate_bytes)
         (void)!rotate(a, NULL);
+    return good;
 }

@@ -85,6 +85,11 @@ void cli_print(struct view text);
 /* Tells of the failure and returns the exit status. text: may be long. */
 int cli_fail(const struct cli *cli, struct view text);
 int cli_fail_err(const struct cli *cli, const struct err *err);
+struct cli_class {
+    const char *code;
+    int exit_status;
+};
+int cli_fail_as(const struct cli *cli, struct cli_class class, struct view text);
 
 /* commands.c: the row of all commands. Adding one is a line there and one here. */
 extern const struct cli_command cli_root;
@@ -94,10 +99,6 @@ extern const struct cli_command cli_run, cli_tool, cli_provider, cli_proxy, cli_
     cli_version;
 
 /* classify.c: pure. */
-struct cli_class {
-    const char *code;
-    int exit_status;
-};
 struct cli_class cli_classify(struct view message);
 
 /* table.c: pure. A condensed box of columns, wrapped to width (0: not). */

@@ -71,7 +71,11 @@ static void put_whole(struct view text)
 
 int cli_fail(const struct cli *cli, struct view text)
 {
-    struct cli_class class = cli_classify(text);
+    return cli_fail_as(cli, cli_classify(text), text);
+}
+
+int cli_fail_as(const struct cli *cli, struct cli_class class, struct view text)
+{
     struct buf line;
 
     log_event(cli->log, LOG_ERROR, "cli.failed", "ati command failed", F_VIEW("error", text));

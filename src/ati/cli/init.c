@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,10 +23,7 @@ static bool folder_make(const struct cli *cli, const char *name, struct err *err
 {
     char path[PATH_BYTES];
 
-    if (!path_of(cli, name, path, err))
-        return false;
-    return mkdir(path, S_IRWXU) == 0 || errno == EEXIST ||
-           err_system(err, ERR_IO, errno, "%s", path);
+    return path_of(cli, name, path, err) && folders_make(path, S_IRWXU, err);
 }
 
 static bool file_put(const struct cli *cli, const char *name, const struct buf *text, unsigned mode,
@@ -46,18 +42,24 @@ static void buf_wipe(struct buf *b)
 }
 
 #define CONFIG(algorithm)                                         \
-    "# ATI configuration — proxy mode (" algorithm ")\n\n"        \
+    "# ATI configuration — proxy mode (" algorithm ")\n"          \
+    "# A note for you: no program reads this file.\n\n"           \
     "[proxy]\nport = 8090\nbind = \"127.0.0.1\"\n\n[proxy.jwt]\n" \
     "algorithm = \"" algorithm "\"\n"
-#define ISSUE "\n# Issue tokens with:\n#   ati token issue --sub agent-1 --scope \"tool:* help\" "
+#define START "\n# Start the gateway with:\n#   export "
+#define ISSUE                                                                                  \
+    "#   ati proxy\n# Issue tokens with:\n#   ati token issue --sub agent-1 --scope \"tool:* " \
+    "help\" "
 
 /* The secret stands in the file: nobody else may read it. */
 static bool config_hs256(const struct cli *cli, struct buf *out, struct err *err)
 {
     char hex[65];
     bool good = token_keygen_hs256(hex) &&
-                buf_appendf(out, err, CONFIG("HS256") "secret = \"%s\"\n" ISSUE "--secret %s\n",
-                            hex, hex) &&
+                buf_appendf(out, err,
+                            CONFIG("HS256") "secret = \"%s\"\n" START "ATI_JWT_SECRET=%s\n" ISSUE
+                                            "--secret %s\n",
+                            hex, hex, hex) &&
                 file_put(cli, "config.toml", out, PRIVATE, err);
 
     secret_wipe(hex, sizeof hex);
@@ -76,9 +78,10 @@ static bool config_es256(const struct cli *cli, struct buf *out, struct err *err
            file_put(cli, "jwt-public.pem", &public, PUBLIC, err) &&
            buf_appendf(out, err,
                        CONFIG("ES256") "private_key = \"jwt-private.pem\"\n"
-                                       "public_key = \"jwt-public.pem\"\n" ISSUE
+                                       "public_key = \"jwt-public.pem\"\n" START
+                                       "ATI_JWT_PUBLIC_KEY=%s/jwt-public.pem\n" ISSUE
                                        "--key %s/jwt-private.pem\n",
-                       cli->folder) &&
+                       cli->folder, cli->folder) &&
            file_put(cli, "config.toml", out, PUBLIC, err);
     buf_wipe(&private);
     buf_done(&public);
@@ -133,6 +136,13 @@ static int init(struct cli *cli, const struct cli_words *words)
               F_STR("dir", cli->folder));
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         log_event(cli->log, LOG_INFO, "cli.init", made[i]);
+    if (cli_given(words, "proxy"))
+        log_event(
+            cli->log, LOG_INFO, "cli.init",
+            cli_given(words, "es256")
+                ? "  export ATI_JWT_PUBLIC_KEY=<path of jwt-public.pem>    Let the proxy check "
+                  "tokens"
+                : "  export ATI_JWT_SECRET=<secret in config.toml>    Let the proxy check tokens");
     return 0;
 }
 

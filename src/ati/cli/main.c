@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ati/cli/options.h"
+#include "base/file.h"
 #include "base/version.h"
 
 #include "base/poison.h"
@@ -55,27 +56,21 @@ static void find_folder(char **environment, char out[static PATH_BYTES])
         (void)snprintf(out, PATH_BYTES, "%s%s.ati", home ? home : "", home ? "/" : "");
 }
 
-static void make_folder(const char *folder, const char *name, mode_t mode)
-{
-    char path[PATH_BYTES + 32];
-
-    (void)snprintf(path, sizeof path, "%s%s%s", folder, name ? "/" : "", name ? name : "");
-    (void)mkdir(path, mode);
-}
-
 /* What the first use makes. Where that is not possible nobody is told: whoever needs the folder will say so. */
 static void first_use(const char *folder)
 {
+    static const char *const parts[] = {"manifests", "specs", "skills"};
     char path[PATH_BYTES + 32];
     FILE *file;
 
     (void)snprintf(path, sizeof path, "%s/manifests", folder);
     if (access(path, F_OK) == 0 || errno != ENOENT)
         return;
-    make_folder(folder, NULL, S_IRWXU);
-    make_folder(folder, "manifests", S_IRWXU);
-    make_folder(folder, "specs", S_IRWXU);
-    make_folder(folder, "skills", S_IRWXU);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
+        if (!folders_make(path, S_IRWXU, NULL))
+            return;
+    }
     (void)snprintf(path, sizeof path, "%s/config.toml", folder);
     file = fopen(path, "wxe");
     if (!file)
@@ -178,6 +173,7 @@ int ati_main(int argc, char **argv, char **environment)
     int status;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of write() */
+    (void)signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow */
     if (argc < 2) {
         cli_help(&cli_root, cli_root.name, stderr);
         return USAGE_STATUS;

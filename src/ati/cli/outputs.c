@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,20 +20,15 @@ struct outputs {
 
 static bool make_folders(const char *path, struct err *err)
 {
+    const char *name = strrchr(path, '/');
     char folder[PATH_BYTES_MAX];
-    size_t len = strlen(path);
 
-    if (len >= sizeof folder)
+    if (!name || name == path)
+        return true;
+    if ((size_t)(name - path) >= sizeof folder)
         return err_set(err, ERR_LIMIT, "%.64s…: the path is too long", path);
-    for (size_t i = 1; i < len; i++) {
-        if (path[i] != '/')
-            continue;
-        memcpy(folder, path, i);
-        folder[i] = '\0';
-        if (mkdir(folder, FOLDER_MODE) != 0 && errno != EEXIST)
-            return err_system(err, ERR_IO, errno, "%s", folder);
-    }
-    return true;
+    (void)snprintf(folder, sizeof folder, "%.*s", (int)(name - path), path);
+    return folders_make(folder, FOLDER_MODE, err);
 }
 
 bool run_write_file(const char *path, struct view content, size_t *bytes, struct err *err)

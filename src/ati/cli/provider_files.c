@@ -41,26 +41,14 @@ bool provider_path(const struct cli *cli, const char *part, const char *name, co
            err_set(err, ERR_LIMIT, "the path of %s is too long", part);
 }
 
-/* Folders of part below the ATI directory that are not there yet. */
-static void make_folders(const struct cli *cli, const char *part)
-{
-    char path[PROVIDER_PATH_BYTES];
-    size_t n = strlen(cli->folder) + 1;
-
-    (void)mkdir(cli->folder, S_IRWXU);
-    if (snprintf(path, sizeof path, "%s/%s/", cli->folder, part) >= (int)sizeof path)
-        return;
-    for (char *slash = path + n; (slash = strchr(slash, '/')); *slash++ = '/') {
-        *slash = '\0';
-        (void)mkdir(path, S_IRWXU);
-    }
-}
-
 bool provider_write(const struct cli *cli, const char *part, const char *path, struct view content,
                     struct err *err)
 {
-    make_folders(cli, part);
-    return file_write(path, content, MANIFEST_MODE, err);
+    char folder[PROVIDER_PATH_BYTES];
+
+    return (snprintf(folder, sizeof folder, "%s/%s", cli->folder, part) < (int)sizeof folder ||
+            err_set(err, ERR_LIMIT, "the path of %s is too long", part)) &&
+           folders_make(folder, S_IRWXU, err) && file_write(path, content, MANIFEST_MODE, err);
 }
 
 bool provider_save(const struct cli *cli, const char *name, struct view toml, bool fresh,

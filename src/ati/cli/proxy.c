@@ -87,16 +87,18 @@ static int run(struct cli *cli, const struct cli_words *words)
     struct gateway_config config;
     struct gateway *g = NULL;
     struct err err;
-    bool good = keyring_hide_environment(cli->environment, &err) &&
-                configure(cli, words, &config, &err) &&
-                gateway_new(&config, cli->sink, cli->log, &g, &err) && gateway_run(g, &err);
-    int status;
+    bool started = keyring_hide_environment(cli->environment, &err) &&
+                   configure(cli, words, &config, &err) &&
+                   gateway_new(&config, cli->sink, cli->log, &g, &err);
+    bool good = started && gateway_run(g, &err);
 
     gateway_free(g);
     if (good)
         return 0;
-    status = cli_fail_err(cli, &err);
-    return err.code == ERR_USAGE || err.code == ERR_CONFIG ? USAGE_STATUS : status;
+    if (!started)
+        return cli_fail_as(cli, (struct cli_class){"input.invalid_value", USAGE_STATUS},
+                           view_str(err.text));
+    return cli_fail_err(cli, &err);
 }
 
 const struct cli_command cli_proxy = {

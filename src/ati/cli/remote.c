@@ -85,9 +85,18 @@ static void tell_unauthorised(const struct remote *r, int status)
         log_event(
             r->work.cli->log, LOG_WARN, "cli.unauthorised",
             buf_len(&r->credential)
-                ? "the proxy does not take this session token; \"ati auth status\" shows what it is"
+                ? "the proxy does not take this session token: it has expired, or another key made "
+                  "it; \"ati auth status\" shows what it is, the proxy's log says why"
                 : "the proxy wants a session token: set ATI_SESSION_TOKEN or "
                   "ATI_SESSION_TOKEN_FILE");
+}
+
+/* Where a person looks next. The URL is not shown: it may hold a password. */
+static void tell_unreachable(const struct remote *r, enum client_outcome outcome)
+{
+    if (outcome == CLIENT_CONNECT || outcome == CLIENT_TIMEOUT || outcome == CLIENT_BROKEN)
+        log_event(r->work.cli->log, LOG_WARN, "cli.unreachable",
+                  "no answer from the proxy: does \"ati proxy\" run where ATI_PROXY_URL says?");
 }
 
 static void collected(void *context, struct client_answer *answer)
@@ -102,6 +111,7 @@ static void collected(void *context, struct client_answer *answer)
             buf_init(&answer->body, 0, "answer");
         }
     } else {
+        tell_unreachable(r, answer->end.outcome);
         (void)!buf_appendf(r->error, NULL, "Proxy request failed: %s%s",
                            answer->end.outcome == CLIENT_TIMEOUT ? "timeout: " : "",
                            answer->end.err.text);
@@ -114,6 +124,10 @@ static bool find_url(struct remote *r, const struct cli *cli, struct view path, 
 {
     struct view base = view_str(cli->proxy_url);
 
+    if (!view_starts(base, VIEW("http://")) && !view_starts(base, VIEW("https://")))
+        return err_set(err, ERR_USAGE,
+                       "Proxy request failed: ATI_PROXY_URL begins with neither http:// nor "
+                       "https://: write for example http://127.0.0.1:8090");
     while (base.len && base.at[base.len - 1] == '/')
         base.len--;
     return buf_append(&r->url, base, err) && buf_append(&r->url, path, err);

@@ -287,7 +287,7 @@ static bool local(struct run *r)
 static void audit(struct run *r, int64_t when_ms, uint64_t duration_ms)
 {
     const char *named = cli_environment(r->cli, "ATI_AUDIT_FILE");
-    struct audit_options options = {.path = named};
+    struct audit_options options = {.path = named, .log = r->cli->log};
     struct audit_record record = {.when_ms = when_ms,
                                   .tool = view_str(r->tool),
                                   .arguments = buf_view(&r->map),

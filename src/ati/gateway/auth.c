@@ -28,7 +28,7 @@ static bool any_virtual_key(const struct http_head *head)
 
 enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
                               const struct http_head *head, struct view path, int64_t now_s,
-                              struct caller **out)
+                              struct caller **out, struct err *err)
 {
     struct view value;
 
@@ -43,10 +43,12 @@ enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
         return AUTH_CALLER;
     }
     /* Two of them are none: who is meant would depend on who reads. */
-    if (!http_field(head, VIEW("Authorization"), &value) || !view_starts(value, VIEW("Bearer ")))
+    if (!http_field(head, VIEW("Authorization"), &value) || !view_starts(value, VIEW("Bearer "))) {
+        (void)err_set(err, ERR_DENIED, "no \"Authorization: Bearer\"");
         return AUTH_REFUSED;
+    }
     return token_cache_validate(w->tokens, snapshot->authority, view_skip(value, strlen("Bearer ")),
-                                now_s, out, NULL)
+                                now_s, out, err)
                ? AUTH_CALLER
                : AUTH_REFUSED;
 }

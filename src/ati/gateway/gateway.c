@@ -29,7 +29,9 @@ static bool open_audit(struct gateway *g, struct err *err)
     (void)snprintf(path, sizeof path, "%s/audit.jsonl", g->config->folder);
     if (!options.path)
         options.path = path;
-    return audit_open(&options, &g->audit, err);
+    return log_new(g->sink, &options.log, err) &&
+           (audit_open(&options, &g->audit, err) ||
+            err_in(err, "the audit log (ATI_AUDIT_FILE names another)"));
 }
 
 /* Before any thread is made: all of them inherit that these signals wait for the loop. */
@@ -104,6 +106,17 @@ static bool may_be_open(const struct gateway *g, const struct addr *bound, struc
                    g->config->bind);
 }
 
+/* Each worker binds the address once more, and so could another gateway of this user: half of the calls would meet its manifests and
+ * keys. */
+static bool alone(const struct listener *l, struct err *err)
+{
+    return !l->shared ||
+           err_set(err, ERR_CONFIG,
+                   "cannot listen on %s: another program of this user listens there: end it, or "
+                   "choose another --port (0 takes a free one)",
+                   l->name);
+}
+
 static bool is_v6(const char *bind)
 {
     return strchr(bind, ':') != NULL && bind[0] != '[';
@@ -121,7 +134,7 @@ static bool open_workers(struct gateway *g, struct err *err)
     (void)snprintf(spec, sizeof spec, is_v6(bind) ? "[%s]:%u" : "%s:%u", bind, g->config->port);
     if (!listen_open(view_str(spec), &options, first, &count, err))
         return false;
-    if (!may_be_open(g, &first[0].addr, err)) {
+    if (!alone(&first[0], err) || !may_be_open(g, &first[0].addr, err)) {
         listen_close(&first[0]);
         return false;
     }
@@ -155,7 +168,9 @@ static void warn_of_what_is_missing(struct gateway *g)
     if (!g->snapshot->authority)
         log_event(g->log, LOG_WARN, "auth.none",
                   "no JWT keys are configured: everybody who reaches this address may call every "
-                  "tool");
+                  "tool",
+                  F_STR("remedy", "set ATI_JWT_PUBLIC_KEY or ATI_JWT_SECRET; what init has written "
+                                  "to config.toml is not read"));
     if (c->migrate && !db)
         log_event(g->log, LOG_WARN, "migrate.idle", "--migrate does nothing without ATI_DB_URL");
 }

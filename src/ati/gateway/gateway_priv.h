@@ -240,12 +240,12 @@ void pipeline_unrouted(void *context, struct serve_exchange *x);
 enum auth_verdict {
     AUTH_OPEN,     /* this path is for everybody */
     AUTH_CALLER,   /* *out is who */
-    AUTH_REFUSED,  /* 401 */
+    AUTH_REFUSED,  /* 401; *err tells why, for the log alone */
     AUTH_NO_STORE, /* 503: a virtual key, and nobody who knows them */
 };
 enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
                               const struct http_head *head, struct view path, int64_t now_s,
-                              struct caller **out);
+                              struct caller **out, struct err *err);
 
 /* request.c: answers. Each ends the request, but request_stream and request_stream_write. */
 void request_begin(struct request *r, struct worker *w, struct serve_exchange *x);

@@ -23,8 +23,10 @@ static void telemetry_layer(struct request *r, struct worker *w, struct serve_ex
 static bool auth_layer(struct request *r)
 {
     const struct serve_request *q = &r->exchange->request;
+    struct err err = {0};
 
-    switch (auth_decide(r->worker, r->snapshot, q->head, q->path, request_now_s(), &r->caller)) {
+    switch (
+        auth_decide(r->worker, r->snapshot, q->head, q->path, request_now_s(), &r->caller, &err)) {
     case AUTH_OPEN:
     case AUTH_CALLER:
         return true;
@@ -34,6 +36,10 @@ static bool auth_layer(struct request *r)
     case AUTH_REFUSED:
         break;
     }
+    /* The caller is not told why, whoever reads the log is. */
+    log_event_limited(r->worker->log, LOG_WARN, "auth.refused", "request refused: no valid token",
+                      F_VIEW("path", q->path), F_STR("error", err.text),
+                      F_STR("request_id", r->id));
     count(&r->worker->stats.unauthorised);
     request_extra(r, "WWW-Authenticate", "Bearer");
     request_empty(r, 401);

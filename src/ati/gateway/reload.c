@@ -47,7 +47,8 @@ bool snapshot_load(struct gateway *g, bool first, struct snapshot **out, struct 
                         &loaded, err) &&
            discovery_known(g->discovery, take(loaded), &catalog, err) &&
            load_keyring(g, first, &keyring, err) &&
-           (token_authority_load(&config, &authority, err) || err_in(err, "ATI_JWT_*")) &&
+           (token_authority_load(&config, &authority, err) ||
+            (config.public_key_file && err_in(err, "ATI_JWT_PUBLIC_KEY"))) &&
            snapshot_new(catalog, keyring, authority, out, err);
 }
 

@@ -182,10 +182,10 @@ bool toml_walk(const char *text, size_t len, toml_visit *visit, void *context, c
     *error_line = 0;
     if (!result) {
         const std::string_view why = result.error().description();
-        const size_t n = std::min(why.size(), error_size - 1);
+        const bool open = why.find("string") != why.npos && why.find("control characters") != why.npos;
 
-        std::memcpy(error, why.data(), n);
-        error[n] = '\0';
+        (void)std::snprintf(error, error_size, "%.*s%s", static_cast<int>(why.size()), why.data(),
+                            open ? "; is the quote at the end of the text missing?" : "");
         *error_line = result.error().source().begin.line;
         return false;
     }

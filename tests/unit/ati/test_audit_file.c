@@ -2,11 +2,13 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +36,7 @@ static const char *path_of(const char *name)
 
 static struct audit *audit_of(const char *name, bool threaded, uint64_t rotate_bytes, unsigned keep)
 {
-    const struct audit_options options = {path_of(name), rotate_bytes, keep, threaded};
+    const struct audit_options options = {path_of(name), rotate_bytes, keep, threaded, NULL};
     struct audit *a = NULL;
     struct err err = {0};
 
@@ -220,8 +222,8 @@ static void a_file_that_was_moved_is_followed(void **state)
 
 static void what_cannot_be_written_is_counted(void **state)
 {
-    const struct audit_options nowhere = {"/nonexistent/audit.jsonl", 0, 0, false};
-    const struct audit_options full = {"/dev/full", 0, 0, false};
+    const struct audit_options nowhere = {"/nonexistent/audit.jsonl", 0, 0, false, NULL};
+    const struct audit_options full = {"/dev/full", 0, 0, false, NULL};
     struct audit *a = NULL;
     struct err err = {0};
 
@@ -233,6 +235,83 @@ static void what_cannot_be_written_is_counted(void **state)
     say(a, "x", WHEN_S);
     assert_int_equal(audit_dropped(a), 2);
     audit_close(a);
+}
+
+/* Files of ours may grow to so many bytes; a write is cut there, as a disk that is full does it. */
+static void files_may_have(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void no_line_is_left_half_written(void **state)
+{
+    struct audit *a = audit_of("cut", false, 0, 0), *other = audit_of("cut", false, 0, 0);
+    const struct audit_query all = {.last = 0};
+    struct stat s, after;
+
+    (void)state;
+    say(a, "one", WHEN_S);
+    assert_int_equal(stat(path_of("cut"), &s), 0);
+    files_may_have((rlim_t)s.st_size + 20);
+    say(a, "lost", WHEN_S);
+    files_may_have(RLIM_INFINITY);
+    assert_int_equal(audit_dropped(a), 1);
+    assert_int_equal(stat(path_of("cut"), &after), 0);
+    assert_int_equal(after.st_size, s.st_size);
+    say(other, "two", WHEN_S);
+    say(a, "three", WHEN_S);
+    finds("cut", &all, "one\ntwo\nthree\n");
+    audit_close(a);
+    audit_close(other);
+}
+
+/* Waits for a line of the log. */
+static void hears(int fd, const char *text)
+{
+    char line[4096] = "";
+    size_t n = 0;
+
+    while (!strstr(line, text)) {
+        ssize_t got = read(fd, line + n, sizeof line - 1 - n);
+
+        assert_true(got > 0);
+        n += (size_t)got;
+        line[n] = '\0';
+    }
+}
+
+static void lines_wait_for_room(void **state)
+{
+    struct audit_options options = {path_of("waits"), 0, 0, true, NULL};
+    struct log_sink *sink;
+    struct audit *a = NULL;
+    struct stat s;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(log_sink_new(ends[1], LOG_JSON, LOG_INFO, &clock_system, &sink, NULL));
+    assert_true(log_new(sink, &options.log, NULL));
+    assert_true(audit_open(&options, &a, NULL));
+    files_may_have(150);
+    for (size_t i = 0; i < 5; i++)
+        say(a, "x", WHEN_S);
+    hears(ends[0], "\"audit.failed\"");
+    assert_int_equal(stat(path_of("waits"), &s), 0);
+    assert_in_range(s.st_size, 1, 150);
+    assert_int_equal(lines_of("waits"), 1);
+    files_may_have(RLIM_INFINITY);
+    hears(ends[0], "\"audit.written\"");
+    say(a, "x", WHEN_S);
+    audit_close(a);
+    assert_int_equal(lines_of("waits"), 6);
+    log_sink_free(sink);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static void finds_by_tool_time_and_number(void **state)
@@ -312,12 +391,15 @@ int main(void)
         cmocka_unit_test(rotated_files_are_kept_by_number),
         cmocka_unit_test(a_file_that_was_moved_is_followed),
         cmocka_unit_test(what_cannot_be_written_is_counted),
+        cmocka_unit_test(no_line_is_left_half_written),
+        cmocka_unit_test(lines_wait_for_room),
         cmocka_unit_test(finds_by_tool_time_and_number),
         cmocka_unit_test(reads_lines_of_others),
     };
     char command[64];
     int failed;
 
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (!mkdtemp(folder))
         return 1;
     failed = cmocka_run_group_tests(tests, NULL, NULL);
