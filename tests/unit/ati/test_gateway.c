@@ -144,6 +144,7 @@ static enum auth_verdict ask(bool dev, const char *path, const char *first, cons
     struct snapshot open = {.authority = NULL};
     struct http_head head = {.method = VIEW("GET")};
     struct caller *caller = NULL;
+    struct err err = {0};
     enum auth_verdict verdict;
 
     if (first)
@@ -151,8 +152,9 @@ static enum auth_verdict ask(bool dev, const char *path, const char *first, cons
     head.fields[head.count++] = (struct http_field){VIEW("Host"), VIEW("a")};
     if (second)
         head.fields[head.count++] = (struct http_field){VIEW("authorization"), view_str(second)};
-    verdict =
-        auth_decide(&worker, dev ? &open : gateway.snapshot, &head, view_str(path), 1010, &caller);
+    verdict = auth_decide(&worker, dev ? &open : gateway.snapshot, &head, view_str(path), 1010,
+                          &caller, &err);
+    assert_int_equal(err.text[0] != '\0', verdict == AUTH_REFUSED); /* says why */
     *subject = !caller ? NULL : strcmp(caller->subject, "dev") == 0 ? "dev" : "agent";
     assert_int_equal(caller != NULL, verdict == AUTH_CALLER);
     caller_unref(caller);

@@ -180,6 +180,35 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+static void folders_are_made_with_those_they_lie_in(void **state)
+{
+    char path[96], file[96], far[5000];
+    struct stat s;
+    struct err err;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/a//b/c", folder);
+    (void)snprintf(file, sizeof file, "%s/plain/x", folder);
+    assert_true(folders_make(path, 0700, &err));
+    assert_true(folders_make(path, 0700, &err)); /* they are there */
+    assert_int_equal(stat(path, &s), 0);
+    assert_int_equal(s.st_mode & 07777, 0700);
+    assert_true(file_write(path_of("plain"), VIEW("x"), 0600, &err));
+    assert_false(folders_make(file, 0700, &err));
+    assert_non_null(strstr(err.text, "/plain/x: Not a directory"));
+    memset(far, 'x', sizeof far - 1);
+    far[sizeof far - 1] = '\0';
+    assert_false(folders_make(far, 0700, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_int_equal(unlink(path_of("plain")), 0);
+    for (char *slash; strlen(path) > strlen(folder); *slash = '\0') {
+        assert_int_equal(rmdir(path), 0);
+        slash = strrchr(path, '/');
+        while (slash[-1] == '/')
+            slash--;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_dash_is_standard_input),
         cmocka_unit_test(a_new_file_takes_the_old_one_s_place_at_once),
         cmocka_unit_test(nothing_is_left_of_a_failure),
+        cmocka_unit_test(folders_are_made_with_those_they_lie_in),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

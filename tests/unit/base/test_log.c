@@ -34,6 +34,8 @@ static void a_line_is_rendered_in_both_forms(void **state)
                         "1970-01-01T00:00:00.000Z INFO  it happened target=tee:443 "
                         "bytes=18446744073709551615 delta=-5 tls=true duration=1.023 "
                         "words=\"two words \\\"q\\\"\"\n");
+    log_render(&line, false, false, 0, LOG_WARN, "a.b", "say \"a b\"\\", NULL, 0);
+    assert_string_equal(text_of(&line), "1970-01-01T00:00:00.000Z WARN  say \"a b\"\\\\\n");
     log_render(&line, true, false, 1, LOG_WARN, "a.b", "it happened", fields, COUNT_OF(fields));
     assert_string_equal(
         text_of(&line),
