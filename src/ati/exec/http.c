@@ -163,13 +163,21 @@ static void take_value(struct http_call *h, struct buf *body)
         exec_fail_err(h->e, EXEC_HTTP, "HTTP request failed: ", &err);
 }
 
+static bool names_host(struct view url, struct view host)
+{
+    for (size_t at = 0; at + host.len <= url.len; at++)
+        if (view_eq_nocase(view_first(view_skip(url, at), host.len), host))
+            return true;
+    return false;
+}
+
 /* The rules refused the provider's address, or that of a redirect. */
 static void denied(struct http_call *h, const struct client_end *end)
 {
     const char *base = provider_of(h)->base_url, *mark = strstr(end->err.text, ": ");
     struct view who = view_from(end->err.text, mark ? (size_t)(mark - end->err.text) : 0);
 
-    if (!who.len || view_find_text(view_str(base), who))
+    if (!who.len || names_host(view_str(base), who))
         who = view_str(base);
     exec_fail(h->e, EXEC_HTTP, HTTP_BAD_GATEWAY,
               "SSRF protection: URL '%.*s' targets a private/internal network address",

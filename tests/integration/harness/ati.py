@@ -183,10 +183,10 @@ class Upstream(http.server.ThreadingHTTPServer):
 
         do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = serve
 
-    def __init__(self, answer=None):
-        super().__init__(("127.0.0.1", 0), Upstream.Handler)
+    def __init__(self, answer=None, host="127.0.0.1", port=0):
+        super().__init__((host, port), Upstream.Handler)
         self.asked, self.answer = [], answer or self.echo
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"http://{host}:{self.server_port}"
         self.thread = threading.Thread(target=self.serve_forever, daemon=True)
         self.thread.start()
 
