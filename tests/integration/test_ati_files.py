@@ -71,7 +71,7 @@ class Server:
             context.load_cert_chain(certificate.cert, certificate.key)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = f"{scheme}://{host}:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def __enter__(self):
         return self

@@ -69,6 +69,14 @@ static char *text_of(const struct json_doc *doc, const char *name)
     return token && json_string_new(doc, token, &text, &len) ? text : NULL;
 }
 
+/* As it is named, or as a flag writes it. */
+static char *text_of_either(const struct json_doc *doc, const char *name, const char *flag)
+{
+    char *text = text_of(doc, name);
+
+    return text ? text : text_of(doc, flag);
+}
+
 static bool put_file(struct json_writer *w, const char *path, struct err *err)
 {
     struct buf content;
@@ -94,8 +102,8 @@ static bool put_file(struct json_writer *w, const char *path, struct err *err)
 
 static bool upload(const struct json_doc *doc, struct json_writer *w, struct err *err)
 {
-    char *path = text_of(doc, "path"), *name = text_of(doc, "object_name"),
-         *type = text_of(doc, "content_type");
+    char *path = text_of(doc, "path"), *name = text_of_either(doc, "object_name", "object-name"),
+         *type = text_of_either(doc, "content_type", "content-type");
     const char *base = path ? strrchr(path, '/') : NULL;
     bool good;
 

@@ -164,17 +164,19 @@ static bool fields_of(struct download *d, const struct json_doc *doc, uint32_t o
 static bool read_fields(struct download *d)
 {
     const struct json_doc *doc = &d->files.arguments.doc;
-    uint32_t at = doc->count ? json_member(doc, 0, "headers") : 0;
+    uint32_t at = files_find(&d->files, "headers");
     struct json_tree tree;
     char *text;
     bool good;
 
-    if (!at || doc->tokens[at].kind == JSON_NULL)
+    if (!at)
         return true;
     if (doc->tokens[at].kind != JSON_STRING)
         return fields_of(d, doc, at);
-    if (!files_text(&d->files, "headers", true, &text))
+    if (!files_text(&d->files, "headers", false, &text))
         return false;
+    if (!text)
+        return true;
     good = json_load_loose(view_str(text), UINT32_MAX, &tree, NULL);
     if (good) {
         good = fields_of(d, &tree.doc, 0);
@@ -451,11 +453,9 @@ bool download_start(struct execution *e, struct err *err)
     if (!json_load_loose(e->request.arguments, UINT32_MAX, &d->files.arguments, err))
         return false;
     if (!files_text(&d->files, "url", true, &d->url) ||
-        !files_number(&d->files, "max_bytes", "max-bytes", FILES_DOWNLOAD_BYTES, &d->max) ||
-        !files_number(&d->files, "timeout", NULL, FILES_DOWNLOAD_S, &timeout_s) || !read_fields(d))
+        !files_number(&d->files, "max_bytes", FILES_DOWNLOAD_BYTES, &d->max) ||
+        !files_number(&d->files, "timeout", FILES_DOWNLOAD_S, &timeout_s) || !read_fields(d))
         return true; /* it has failed */
-    if (!d->url[0])
-        return !files_missing(&d->files, "url");
     d->max = d->max < FILES_BYTES_MAX ? d->max : FILES_BYTES_MAX;
     buf_init(&d->json, BASE64_LEN((size_t)d->max) + (size_t)2 * TAIL_BYTES + 6 * strlen(d->url),
              "result");

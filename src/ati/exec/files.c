@@ -50,13 +50,29 @@ static bool invalid(struct files_call *f, const char *name, const char *why)
     return false;
 }
 
-/* 0: it is not there, or null. */
-static uint32_t find(const struct files_call *f, const char *name)
+uint32_t files_find(const struct files_call *f, const char *name)
 {
     const struct json_doc *doc = &f->arguments.doc;
     uint32_t at = doc->count ? json_member(doc, 0, name) : 0;
+    char flag[FILES_NAME_BYTES];
 
+    if (doc->count && !at && strlen(name) < sizeof flag) {
+        (void)stpcpy(flag, name);
+        for (char *c = flag; *c; c++)
+            if (*c == '_')
+                *c = '-';
+        at = json_member(doc, 0, flag);
+    }
     return at && doc->tokens[at].kind != JSON_NULL ? at : 0;
+}
+
+/* In place. */
+static void trim(char *text)
+{
+    struct view all = view_str(text), rest = text_trim(all);
+
+    memmove(text, text + (rest.at - all.at), rest.len);
+    text[rest.len] = '\0';
 }
 
 bool files_missing(struct files_call *f, const char *name)
@@ -68,26 +84,29 @@ bool files_missing(struct files_call *f, const char *name)
 bool files_text(struct files_call *f, const char *name, bool required, char **out)
 {
     const struct json_doc *doc = &f->arguments.doc;
-    uint32_t at = find(f, name);
+    uint32_t at = files_find(f, name);
     size_t len;
 
     *out = NULL;
-    if (at && doc->tokens[at].kind == JSON_STRING)
-        return json_string_new(doc, at, out, &len) ||
-               invalid(f, name, "holds a NUL or half a character");
+    if (at && doc->tokens[at].kind == JSON_STRING) {
+        if (!json_string_new(doc, at, out, &len))
+            return invalid(f, name, "holds a NUL or half a character");
+        trim(*out);
+        if ((*out)[0])
+            return true;
+        free(*out);
+        *out = NULL;
+    }
     return !required || files_missing(f, name);
 }
 
-bool files_number(struct files_call *f, const char *name, const char *alias, uint64_t fallback,
-                  uint64_t *out)
+bool files_number(struct files_call *f, const char *name, uint64_t fallback, uint64_t *out)
 {
     const struct json_doc *doc = &f->arguments.doc;
-    uint32_t at = find(f, name);
+    uint32_t at = files_find(f, name);
     bool text;
 
     *out = fallback;
-    if (!at && alias)
-        at = find(f, alias);
     if (!at)
         return true;
     text = doc->tokens[at].kind == JSON_STRING;
@@ -101,7 +120,7 @@ bool files_number(struct files_call *f, const char *name, const char *alias, uin
 bool files_bool(const struct files_call *f, const char *name, bool fallback)
 {
     const struct json_doc *doc = &f->arguments.doc;
-    uint32_t at = find(f, name);
+    uint32_t at = files_find(f, name);
     bool value = fallback;
 
     if (at && !json_boolean(doc, at, &value) &&

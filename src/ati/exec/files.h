@@ -15,7 +15,8 @@ enum {
     FILES_DOWNLOAD_S = 120,
     FILES_UPLOAD_MS = 60000, /* each request of an upload */
     FILES_ANSWER_BYTES_MAX = 1024 * 1024,
-    FILES_SHOWN_BYTES = 512 /* of an upstream's error */
+    FILES_SHOWN_BYTES = 512, /* of an upstream's error */
+    FILES_NAME_BYTES = 32    /* of an argument's name */
 };
 
 /* What download and upload begin with: the execution's state. */
@@ -28,12 +29,14 @@ struct files_call {
 MUST_USE bool download_start(struct execution *e, struct err *err);
 MUST_USE bool upload_start(struct execution *e, struct err *err);
 
-/* files.c: arguments. False: the call has failed with 400, as the argument's name says. */
-/* *out: the caller's; NULL when there is no such text and it is not required. */
+/* files.c: arguments, also where '-' stands for '_'. False: the call has failed with 400, as the argument's name says. */
+/* 0: it is not there, or null. */
+uint32_t files_find(const struct files_call *f, const char *name);
+/* *out: without blanks around it, the caller's; NULL when there is no such text, or a blank one, and it is not required. */
 MUST_USE bool files_text(struct files_call *f, const char *name, bool required, char **out);
-/* A number or its text, over 0. alias: another name, or NULL. */
-MUST_USE bool files_number(struct files_call *f, const char *name, const char *alias,
-                           uint64_t fallback, uint64_t *out);
+/* A number or its text, over 0. */
+MUST_USE bool files_number(struct files_call *f, const char *name, uint64_t fallback,
+                           uint64_t *out);
 bool files_bool(const struct files_call *f, const char *name, bool fallback); /* or its text */
 MUST_USE bool files_missing(struct files_call *f, const char *name);          /* fails the call */
 MUST_USE bool files_memory(struct files_call *f);                             /* fails the call */

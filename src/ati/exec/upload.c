@@ -169,7 +169,7 @@ static void decode(struct loop *loop, struct task *task)
 static bool read_content(struct upload *u)
 {
     struct json_doc *doc = &u->files.arguments.doc;
-    uint32_t at = doc->count ? json_member(doc, 0, "content_base64") : 0;
+    uint32_t at = files_find(&u->files, "content_base64");
 
     if (at && doc->tokens[at].kind == JSON_STRING) {
         u->text = json_span(doc, at);
@@ -236,10 +236,6 @@ static bool name_it(struct upload *u)
 
     if (!files_text(&u->files, "filename", true, &given))
         return false;
-    if (!given[0]) {
-        free(given);
-        return files_missing(&u->files, "filename");
-    }
     u->filename = upload_filename(given, clock_wall_ms(&clock_system));
     free(given);
     if (!u->filename)

@@ -187,7 +187,7 @@ class Upstream(http.server.ThreadingHTTPServer):
         super().__init__((host, port), Upstream.Handler)
         self.asked, self.answer = [], answer or self.echo
         self.url = f"http://{host}:{self.server_port}"
-        self.thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)  # a poll ends it
         self.thread.start()
 
     @staticmethod

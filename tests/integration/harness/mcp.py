@@ -189,7 +189,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.sessions = set()
         self.call = call or (lambda exchange, message: self.json({"content": [{"type": "text", "text": "done"}]}, message))
         self.url = f"http://127.0.0.1:{self.server_port}/mcp"
-        self.thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)  # a poll ends it
         self.thread.start()
 
     def session_field(self, exchange):
