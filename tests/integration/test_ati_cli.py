@@ -1,11 +1,13 @@
 """Programs as tools, through the gateway: what they see, what they leave, and how they end."""
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -234,6 +236,42 @@ def test_files_of_a_one_time_keyring_go_with_their_call(gateway, tmp_path):
         assert status == 200 and answer["result"].startswith("-rw-------") and answer["result"].endswith(f"\n{len(KEY)}"), answer
         assert "/.creds/key_" in answer["result"]
     assert not list((folder.path / ".creds").iterdir())
+
+
+def test_files_of_a_one_time_keyring_that_a_killed_gateway_has_left(gateway, tmp_path):
+    """The next start removes them; those of a gateway that lives stay."""
+    key, gate = os.urandom(32), tmp_path / "gate"
+    os.mkfifo(gate)
+    folder = Folder(tmp_path / "ati-sealed", {"c": manifest(f'cat {gate}; wc -c <"$F"', '[provider.cli_env]\nF = "@{key}"\n')})
+    sealed(folder, KEYS, key)
+
+    def begin(start):
+        (tmp_path / "key").write_text(base64.b64encode(key).decode())
+        proxy, answers = start(folder, ATI_KEY_FILE=tmp_path / "key"), []
+        thread = threading.Thread(target=lambda: answers.append(suppressed(proxy)))
+        before = set(files())
+        thread.start()
+        return proxy, thread, answers, eventually(lambda: set(files()) - before, "a file").pop()
+
+    def suppressed(proxy):
+        with contextlib.suppress(OSError):
+            return proxy.call("c:t")
+
+    def files():
+        return list((folder.path / ".creds").iterdir()) if (folder.path / ".creds").exists() else []
+
+    killed, waiting, _, left = begin(Proxy)
+    killed.kill()
+    waiting.join(PATIENCE)
+    assert left.read_text() == KEY
+    lives, waiting, answers, own = begin(lambda folder, **environ: gateway(None, folder=folder, **environ))
+    assert files() == [own]
+    gateway(None, folder=folder, ATI_KEY_FILE=tmp_path / "none").close()
+    assert files() == [own] and own.read_text() == KEY
+    gate.write_text("")
+    waiting.join(PATIENCE)
+    assert answers == [(200, {"result": len(KEY)})] and not files()
+    lives.close()
 
 
 def test_the_command_line_calls_the_same_way(tmp_path):

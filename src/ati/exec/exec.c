@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "ati/exec/creds.h"
 #include "ati/exec/exec_priv.h"
 #include "ati/exec/flight.h"
 #include "base/check.h"
@@ -58,6 +59,7 @@ bool exec_shared_new(const struct exec_shared_options *options, struct exec_shar
     if (!flights_new(&s->tokens, err) || !flights_new(&s->outputs, err))
         return false;
     temporary_sweep(s->environment);
+    creds_sweep(s->folder);
     *out = take(s);
     return true;
 }

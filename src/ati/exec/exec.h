@@ -35,7 +35,7 @@ struct exec_shared_options {
     struct budget *memory;   /* of what calls hold; NULL: without bound, as: */
     struct budget *children; /* of programs that run */
 };
-/* Removes what gateways that were killed have left in TMPDIR. */
+/* Removes what gateways that were killed have left in TMPDIR and in .creds. */
 MUST_USE bool exec_shared_new(const struct exec_shared_options *options, struct exec_shared **out,
                               struct err *err);
 void exec_shared_free(

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -362,7 +363,7 @@ static void what_dead_processes_left_is_swept(void **state)
 static void an_ephemeral_credential_is_gone_after_its_call(void **state)
 {
     struct exec_world *w = *state;
-    struct creds creds = {.paths = NULL};
+    struct creds creds = {.list = NULL};
     struct err err = {0};
     char folder[96], *path;
 
@@ -373,6 +374,60 @@ static void an_ephemeral_credential_is_gone_after_its_call(void **state)
     assert_int_equal(files_in(folder, "lon"), 1); /* of a keyring that lasts, it stays */
     assert_false(creds_file(&creds, NULL, w->keyring, VIEW("long"), &path, &err));
     assert_int_equal(err.code, ERR_CONFIG);
+}
+
+static int lock_one(const char *folder, const char *name, int how)
+{
+    char path[160];
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && flock(fd, how) == 0);
+    return fd;
+}
+
+static void credentials_of_processes_that_are_gone_are_removed(void **state)
+{
+    struct exec_world *w = *state;
+    char folder[96], from[160], to[160];
+    int owner;
+
+    (void)snprintf(folder, sizeof folder, "%s/.creds", w->folder);
+    creds_sweep(NULL);
+    creds_sweep(w->folder); /* there may be no such folder */
+    (void)mkdir(folder, 0700);
+    write_file(folder, "gone_0123456789abcdef", "x");
+    write_file(folder, "a_b_0123456789abcdef", "x");
+    write_file(folder, "held_0123456789abcdef", "x");
+    write_file(folder, "key", "x");
+    write_file(folder, "key_0123456789abcde", "x");
+    write_file(folder, "key_0123456789abcdeF", "x");
+    write_file(folder, "_0123456789abcdef", "x");
+    write_file(folder, ".k_0123456789abcdef", "x");
+    write_file(w->folder, "elsewhere", "kept");
+    (void)snprintf(from, sizeof from, "%s/elsewhere", w->folder);
+    (void)snprintf(to, sizeof to, "%s/link_0123456789abcdef", folder);
+    assert_int_equal(symlink(from, to), 0);
+    (void)snprintf(to, sizeof to, "%s/hard_0123456789abcdef", folder);
+    assert_int_equal(link(from, to), 0);
+    (void)snprintf(to, sizeof to, "%s/folder_0123456789abcdef", folder);
+    assert_int_equal(mkdir(to, 0700), 0);
+    owner = lock_one(folder, "held_0123456789abcdef", LOCK_SH);
+    creds_sweep(w->folder);
+    assert_int_equal(files_in(folder, "gone"), 0);
+    assert_int_equal(files_in(folder, "a_b"), 0);
+    assert_int_equal(files_in(folder, "held"), 1);
+    assert_int_equal(files_in(folder, "ke"), 3);
+    assert_int_equal(files_in(folder, "_0"), 1);
+    assert_int_equal(files_in(folder, ".k"), 1);
+    assert_int_equal(files_in(folder, "link"), 1);
+    assert_int_equal(files_in(folder, "hard"), 1);
+    assert_int_equal(files_in(folder, "folder"), 1);
+    close(lock_one(w->folder, "elsewhere", LOCK_SH));
+    close(owner);
+    creds_sweep(w->folder);
+    assert_int_equal(files_in(folder, "held"), 0);
 }
 
 static void two_limits_on_arguments(void **state)
@@ -411,6 +466,7 @@ int main(void)
         TEST(what_was_not_written_or_is_no_file_is_told),
         TEST(what_dead_processes_left_is_swept),
         TEST(an_ephemeral_credential_is_gone_after_its_call),
+        TEST(credentials_of_processes_that_are_gone_are_removed),
         TEST(two_limits_on_arguments),
     };
 
