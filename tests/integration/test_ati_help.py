@@ -84,11 +84,19 @@ def test_a_question_and_its_answer(tmp_path, model):
         for word in ("papers:search", "papers", "research", "finds papers", "science", "--query (string): what about", "papers:erase"):
             assert word in prompt, word
         assert "_chat_completion" not in prompt and "sk-llm" not in prompt
+        assert ("- **papers:search** (provider: papers, category: research): finds papers\n    tags: science\n    --query (string): what about\n"
+                "- **papers:erase** (provider: papers, category: research): erases papers for good\n") in prompt
         assert ask(proxy, {"query": "break"}) == (502, {"content": "", "error": "LLM API error (500): out of thoughts"})
         status, told = ask(proxy, {"query": "mumble"})
         assert status == 500 and told["error"].startswith("Failed to parse LLM response: ")
         assert ask(proxy, {"query": "silence"}) == (200, {"content": "No response from LLM"})
-        assert ask(proxy, {"query": "x", "tool": "papers"})[0] == 200
+        for only, told in (("papers", ["papers:search", "papers:erase"]), ("papers:erase", ["papers:erase"])):
+            assert ask(proxy, {"query": "x", "tool": only})[0] == 200
+            prompt = json.loads(model.asked[-1]["body"])["messages"][0]["content"]
+            assert [line.split("**")[1] for line in prompt.splitlines() if line.startswith("- **")] == told
+        status, headers, body = proxy.ask("POST", "/help", {"query": "x", "tool": "nope"})
+        assert (status, headers["Content-Type"]) == (403, "application/json")
+        assert body == b'{"content":"","error":"Scope \'nope\' is not visible in your current scopes."}'
         assert ask(proxy, {"query": "x", "tool": "nope"}) == (403, {"content": "", "error": "Scope 'nope' is not visible in your current scopes."})
         for body in ({}, {"query": 1}, {"query": "x", "tool": 1}):
             assert proxy.ask("POST", "/help", body)[0] == 422

@@ -34,6 +34,7 @@ def test_calls_through_the_gateway(folder, tmp_path):
     with Proxy(folder) as proxy:
         assert proxy.call("script:echo", {"a": 1}) == (200, {"result": {"a": 1}})
         assert proxy.call("script_echo", {"a": 2}) == (200, {"result": {"a": 2}})
+        assert proxy.ask("POST", "/call", {"tool_name": "script:echo", "args": [1]})[0::2] == (200, b'{"result":{}}')  # what is no object is none
         assert proxy.call("script:error") == (502, {"result": None, "error": "MCP error: MCP protocol error (code -32050): no luck"})
         failed = {"content": [{"type": "text", "text": "it broke"}], "isError": True}
         assert proxy.call("script:raw", {"result": failed}) == (502, {"result": None, "error": "MCP error: it broke"})

@@ -1,5 +1,6 @@
 """The routes of `ati proxy`, to the letter: what clients match of statuses, headers, texts and the order of members."""
 
+import base64
 import json
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from harness.ati import SECRET, Folder, Proxy, Upstream
-from harness.base import PATIENCE, eventually
+from harness.base import PATIENCE, SANITIZER, eventually
 from test_ati_matrix import claims, jwt
 
 API = """
@@ -296,6 +297,8 @@ def test_a_public_key_goes_before_a_secret(tmp_path):
         assert status == 200 and headers["Content-Type"] == "application/json" and list(json.loads(body)) == ["keys"]
         assert {name: key[name] for name in ("alg", "kid", "kty", "use")} == {"alg": "ES256", "kid": "ati-proxy-1", "kty": "EC", "use": "sig"}
         assert key["x5c"] == ["".join((tmp_path / "jwt-public.pem").read_text().splitlines()[1:-1])]
+        x, y = (base64.urlsafe_b64decode(key[name] + "=") for name in "xy")
+        assert key["crv"] == "P-256" and b"\x04" + x + y == base64.b64decode(key["x5c"][0])[-65:]
 
 
 @pytest.mark.parametrize("scope, opened", [("tool:deep:er:still", True), ("tool:deep_er:still", True), ("tool:deep_*", True), ("tool:deep_er:*", True),
@@ -332,7 +335,7 @@ def test_json_is_asked_for_and_bounded(dev, path):
     assert told.startswith(b"HTTP/1.1 413 ") and told.endswith(b"\r\n\r\nlength limit exceeded")
 
 
-@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("framing", ["length", pytest.param("chunked", marks=pytest.mark.skipif(SANITIZER is not None, reason="its bytes are many"))])
 def test_who_may_not_upload_sends_no_gigabyte(guarded, framing):
     head = f"POST /call HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {jwt(claims('tool:api:*'))}\r\n".encode()
     if framing == "length":
@@ -341,6 +344,25 @@ def test_who_may_not_upload_sends_no_gigabyte(guarded, framing):
         told = spoken(guarded, head + b"Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n" + bytes(64 << 20 | 1))
     assert told.startswith(b"HTTP/1.1 400 ")
     assert pairs(told.partition(b"\r\n\r\n")[2]) == [("result", None), ("error", "Failed to read request body: length limit exceeded")]
+
+
+@pytest.mark.parametrize("length, first", [(1431663957, b"HTTP/1.1 100 Continue\r\n"), (1431663958, b"HTTP/1.1 400 Bad Request\r\n")])
+def test_call_takes_a_gigabyte_in_base64(dev, length, first):
+    """And eight KiB around it: what is said before a byte of it is sent."""
+    with socket.create_connection(("127.0.0.1", dev.port), PATIENCE) as sock:
+        sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n" % length)
+        assert sock.makefile("rb").readline() == first
+
+
+def test_bodies_that_cannot_be_read(dev):
+    head = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    told = spoken(dev, head.format("/call").encode())
+    assert told.startswith(b"HTTP/1.1 400 ")
+    (result, error) = pairs(told.partition(b"\r\n\r\n")[2])
+    assert result == ("result", None) and error[0] == "error" and error[1].startswith("Failed to read request body: expected a chunk size")
+    for path in ("/mcp", "/help"):
+        told = spoken(dev, head.format(path).encode())
+        assert told.startswith(b"HTTP/1.1 400 ") and b"\r\n\r\nexpected a chunk size" in told
 
 
 def test_a_question_of_two_minds_is_refused(dev):
@@ -456,6 +478,19 @@ def test_mcp_results_are_text(dev, name, arguments, text):
     ("file_manager:download", "Error: Missing required argument: url")])
 def test_mcp_failures_are_results(dev, name, text):
     assert dev.rpc("tools/call", {"name": name})["result"] == {"content": [{"type": "text", "text": text}], "isError": True}
+
+
+@pytest.mark.parametrize("message, number, code", [
+    ({}, None, -32600), ({"jsonrpc": "2.0", "id": 1}, 1, -32600), ({"jsonrpc": "2.0", "id": 1, "method": 5}, 1, -32600),
+    ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, 1, -32600), ({"jsonrpc": "2.0", "id": {}, "method": "ping"}, None, -32600),
+    ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "api:get", "arguments": [1]}}, 1, -32602)])
+def test_mcp_guesses_nothing(dev, upstream, message, number, code):
+    asked = len(upstream.asked)
+    status, headers, body = posted(dev, message)
+    told = json.loads(body)
+    assert (status, headers["Content-Type"], list(told)) == (200, "application/json", ["jsonrpc", "id", "error"])
+    assert (told["jsonrpc"], told["id"], told["error"]["code"]) == ("2.0", number, code) and told["error"]["message"]
+    assert len(upstream.asked) == asked
 
 
 def test_mcp_takes_notifications_in_silence(dev):

@@ -5,12 +5,13 @@ import contextlib
 import json
 import queue
 import socket
+import subprocess
 import threading
 
 import pytest
 
-from harness.ati import Folder, Proxy
-from harness.base import PATIENCE, eventually
+from harness.ati import Folder, Proxy, Upstream
+from harness.base import PATIENCE, eventually, free_port
 from harness.clock import Clock
 from harness.mcp import Server, manifest
 
@@ -37,6 +38,19 @@ type = "script"
 interpreter = "sh"
 script = "echo >{note}; sleep 1000"
 """
+BUCKET = """
+[provider]
+name = "file_manager"
+description = "files"
+handler = "file_manager"
+upload_default_destination = "bucket"
+
+[provider.upload_destinations.bucket]
+kind = "gcs"
+bucket = "b-1"
+endpoint = "{origin}"
+"""
+MUTE = '[provider]\nname = "{name}"\ndescription = "d"\nhandler = "mcp"\nmcp_command = "sh"\nmcp_args = ["-c", "echo >{note}; exec sleep 1000"]\n'
 OAUTH = """
 [provider]
 name = "grants"
@@ -92,11 +106,9 @@ def silent(stack):
 @pytest.fixture
 def gateway(stack, tmp_path, clock):
     """gateway({name: manifest}) starts a proxy that goes by the clock."""
-    def start(manifests, *words, **environ):
-        folder = Folder(tmp_path / "ati", manifests, {"key": "k-1"})
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        proxy = stack.enter_context(Proxy(folder, "--workers", "1", "--metrics-listen", f"127.0.0.1:{port}", *words, **clock.environ, **environ))
+    def start(manifests, credentials=None):
+        folder, port = Folder(tmp_path / "ati", manifests, credentials or {"key": "k-1"}), free_port()
+        proxy = stack.enter_context(Proxy(folder, "--workers", "1", "--metrics-listen", f"127.0.0.1:{port}", **clock.environ))
         proxy.page = port
         return proxy
     return start
@@ -151,11 +163,12 @@ def test_programs_have_two_minutes(gateway, tmp_path, clock):
     assert told == (502, {"result": None, "error": "CLI error: CLI timed out after 120s"})
 
 
-def test_generators_have_half_a_minute(gateway, silent, tmp_path, clock):
-    up = HTTP.format(url=f"http://{silent.address}").replace("[[tools]]", 'auth_type = "bearer"\n' + GENERATOR.format(note=tmp_path / "note") + "[[tools]]")
-    proxy = gateway({"up": up})
-    status, told = waited(proxy, clock, 30, noted(tmp_path / "note"), lambda: proxy.call("up:get"))
-    assert status == 502 and "Generator timed out after 30s" in told["error"]
+@pytest.mark.parametrize("more, seconds", [("", 30), ("timeout_secs = 50\n", 50)])
+def test_generators_have_half_a_minute_or_what_is_said(gateway, silent, tmp_path, clock, more, seconds):
+    generator = 'auth_type = "bearer"\n' + GENERATOR.format(note=tmp_path / "note") + more
+    proxy = gateway({"up": HTTP.format(url=f"http://{silent.address}").replace("[[tools]]", generator + "[[tools]]")})
+    status, told = waited(proxy, clock, seconds, noted(tmp_path / "note"), lambda: proxy.call("up:get"))
+    assert status == 502 and f"Generator timed out after {seconds}s" in told["error"]
 
 
 def test_token_servers_have_a_quarter_of_a_minute(gateway, silent, clock):
@@ -173,3 +186,35 @@ def test_mcp_servers_have_five_minutes(gateway, stack, tmp_path, clock):
     status, told = waited(proxy, clock, 300, lambda: server.until(lambda asked: asked["message"] and asked["message"]["method"] == "tools/call"),
                           lambda: proxy.call("web:t"))
     assert status == 502 and told["result"] is None and told["error"].startswith("MCP error: "), told
+
+
+def test_ten_mcp_servers_are_asked_at_once(tmp_path, clock):
+    """At the start: the others when one of them has answered, or has had its half a minute."""
+    notes, page = tmp_path / "notes", free_port()
+    notes.mkdir()
+    folder = Folder(tmp_path / "ati", {f"s{n:02}": MUTE.format(name=f"s{n:02}", note=notes / str(n)) for n in range(12)})
+
+    def begun(proxy):
+        eventually(lambda: len(list(notes.iterdir())) == 10, "the start of ten")
+        for seconds, count in ((20, 10), (11, 12), (20, 12)):
+            clock.skip(seconds)
+            for _ in range(2):
+                assert proxy.ask("GET", "/metrics", port=page)[0] == 200
+            eventually(lambda count=count: len(list(notes.iterdir())) == count, f"the start of {count}")
+        assert not any("ATI proxy server starting" in line for line in proxy.seen)
+        clock.skip(11)
+        assert proxy.ask("GET", "/metrics", port=page)[0] == 200
+
+    with Proxy(folder, "--metrics-listen", f"127.0.0.1:{page}", begun=begun, **clock.environ) as proxy:
+        assert len([line for line in proxy.seen if "MCP tool discovery timed out (30s)" in line]) == 12
+
+
+def test_each_request_of_an_upload_has_a_minute(gateway, silent, stack, tmp_path, clock):
+    key = tmp_path / "key.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key], check=True, capture_output=True)
+    issuer = stack.enter_context(Upstream(lambda _: (200, {}, b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}')))
+    account = {"type": "service_account", "client_email": "me@project.test", "private_key": key.read_text(), "token_uri": issuer.url + "/token"}
+    proxy = gateway({"files": BUCKET.format(origin=f"http://{silent.address}")}, credentials={"gcp_credentials": json.dumps(account)})
+    order = {"filename": "x", "content_base64": "eA==", "content_type": "a/b"}
+    status, told = waited(proxy, clock, 60, silent.until_asked, lambda: proxy.call("file_manager:upload", order))
+    assert status == 502 and told["error"].startswith("Upload failed: "), told
