@@ -278,6 +278,13 @@ def server():
     ({"auth_type": "query", "auth_header_name": "X-Own"}, says("made"), {"x-own": "made", "authorization": None}),
     (BEARER, VARIABLES, {"authorization": "Bearer second-value", "x-a-b": "x", "main": None}),
     (BEARER, injects(main="header"), {"authorization": None, "x-main": "main-value"}),
+    # without a generator
+    ({**BEARER, "auth_key_name": "k"}, None, {"authorization": f"Bearer {KEYS['k']}"}),
+    ({"auth_type": "header", "auth_key_name": "k"}, None, {"authorization": KEYS["k"], "x-api-key": None}),
+    ({"auth_type": "header", "auth_key_name": "k", "auth_header_name": "X-Own", "auth_value_prefix": "Own "}, None, {"x-own": f"Own {KEYS['k']}", "authorization": None}),
+    ({**BEARER, "auth_key_name": "nobody"}, None, {"authorization": None}),
+    ({"auth_key_name": "k", "extra_headers": {"X-More": "more-${k}", "Accept": "x/y"}}, None,
+     {"authorization": None, "x-more": f"more-{KEYS['k']}", "accept": "application/json, text/event-stream"}),
 ])
 def test_for_mcp_servers_over_http(tmp_path, server, fields, generator, sent):
     folder = Folder(tmp_path, {"w": provider("w", generator, tools=(), handler="mcp", mcp_transport="http", mcp_url=server.url, **fields)}, KEYS)

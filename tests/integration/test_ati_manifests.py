@@ -83,6 +83,27 @@ def test_passthrough_providers_are_checked(folder, fields, reason):
     assert error_of(done)["message"] == f"Manifest {folder.path}/manifests/p.toml is invalid: {reason}"
 
 
+def test_a_file_that_cannot_be_read_stops_the_command(folder):
+    folder.manifest("a", HEAD + tool("x:t"))
+    (folder.path / "manifests/b.toml").mkdir()
+    done = folder.run("tool", "list")
+    assert done.returncode == 1 and not done.stdout
+    assert error_of(done)["message"] == f"Failed to read manifest file {folder.path}/manifests/b.toml: Is a directory"
+    with Proxy(Folder(folder.path.parent / "other")) as proxy:
+        (proxy.folder.path / "manifests/b.toml").mkdir()
+        proxy.reload()
+        assert proxy.log("reload failed, everything stays as it was")["error"].startswith("Failed to read manifest file ")
+
+
+def test_files_are_read_in_the_order_of_their_names(folder):
+    """Whatever else is in the folder."""
+    for name in ("b", "c", "a", "B", "10", "9"):
+        folder.manifest(name, HEAD.replace("x", f"p{name}", 1) + tool(f"p{name}:t"))
+    for name in ("a.toml.bak", "notes.md", ".hidden.toml"):
+        (folder.path / "manifests" / name).write_text("no manifest")
+    assert tools(folder) == [f"p{name}:t" for name in ("10", "9", "B", "a", "b", "c")] + BUILT_IN
+
+
 def test_no_folder_no_manifests(tmp_path):
     folder = Folder(tmp_path / "ati")
     (folder.path / "manifests").rmdir()
@@ -147,6 +168,33 @@ def test_the_built_in_file_manager(folder):
     assert tools(folder) == ["file_manager:upload"]
 
 
+def test_the_built_in_tools_to_the_letter(folder):
+    built_in = told(folder.run("provider", "info", "file_manager"))
+    assert (built_in["handler"], built_in["category"], built_in["internal"], built_in["auth_type"]) == ("file_manager", "file_manager", False, "none")
+    with Proxy(folder) as proxy:
+        health = json.loads(proxy.ask("GET", "/health")[2])
+        assert (health["tools"], health["providers"]) == (2, 1)
+        download, upload = (json.loads(proxy.ask("GET", f"/tools/{name}")[2]) for name in BUILT_IN)
+        folder.manifest("f", '[provider]\nname = "files"\ndescription = "d"\nhandler = "file_manager"\n' + tool("files:own"))
+        proxy.reload()
+        proxy.log("reloaded")
+        health = json.loads(proxy.ask("GET", "/health")[2])
+        assert (health["tools"], health["providers"]) == (1, 1)
+    for one, name, properties, required in ((download, "download", "url out inline max_bytes timeout headers follow_redirects", ["url"]),
+                                            (upload, "upload", "path content_type object_name destination", ["path"])):
+        assert (one["name"], one["provider"], one["method"], one["scope"]) == (f"file_manager:{name}", "file_manager", "Post", f"tool:file_manager:{name}")
+        assert one["tags"] == ["file", name, "binary"] and one["input_schema"]["required"] == required
+        assert list(one["input_schema"]["properties"]) == properties.split()
+    assert download["input_schema"]["properties"]["headers"]["type"] == "object"
+
+
+def test_a_command_that_is_not_said(folder):
+    folder.manifest("x", HEAD + 'handler = "cli"\n')
+    assert error_of(folder.run("run", "x"))["message"] == "CLI config error: provider missing cli_command"
+    with Proxy(folder) as proxy:
+        assert proxy.call("x") == (502, {"result": None, "error": "CLI error: CLI config error: provider missing cli_command"})
+
+
 def test_a_command_is_a_tool(folder):
     folder.manifest("x", HEAD + 'handler = "cli"\ncli_command = "echo"\n')
     info = told(folder.run("tool", "info", "x"))
@@ -193,6 +241,39 @@ def test_cached_providers(folder):
     assert [path.exists() for path in (young, old, undated, broken, twin)] == [True, False, False, True, True]
     assert folder.run("provider", "unload", "young").returncode == 0 and not young.exists()
     assert error_of(folder.run("provider", "unload", "young"))["message"] == "No cached provider 'young' found."
+
+
+DOCUMENT = """
+openapi: 3.0.3
+info: {title: t, version: "1"}
+paths: {/x: {get: {operationId: get, summary: Gets}}}
+"""
+
+
+def test_cached_providers_of_the_proxy(folder, upstream):
+    openapi = {"provider_type": "openapi", "base_url": upstream.url, "auth_type": "bearer", "auth_key_name": "k", "spec_content": DOCUMENT}
+    cached(folder, "young", 60, **openapi)
+    old, twin = cached(folder, "old", 3700, **openapi), cached(folder, "x", 60, **openapi)
+    for name, text in (("broken", "{"), ("none", '{"name": "none"}'), ("list", "[]"), ("bad", '{"name": "bad", "provider_type": "openapi", "base_url": 7}')):
+        (folder.path / f"cache/providers/{name}.json").write_text(text)
+    (folder.path / "cache/providers/folder.json").mkdir()
+    folder.manifest("x", HEAD + tool("x:t"))
+    folder.credentials({"k": "key-of-the-cached"})
+    with Proxy(folder) as proxy:
+        assert [one["name"] for one in json.loads(proxy.ask("GET", "/tools")[2])] == ["x:t", "young:get", *BUILT_IN]
+        assert proxy.call("young:get")[0] == 200 and upstream.asked[-1]["headers"]["Authorization"] == "Bearer key-of-the-cached"
+        assert json.loads(proxy.ask("GET", "/health")[2])["providers"] == 3
+        assert not old.exists() and twin.exists()
+        later = cached(folder, "later", 3590, **openapi)  # as `ati provider load` leaves it
+        assert proxy.call("later:get")[0] == 404
+        proxy.reload()
+        proxy.log("reloaded")
+        assert proxy.call("later:get")[0] == 200
+        cached(folder, "later", 3700, **openapi)
+        proxy.reload()
+        proxy.log("reloaded")
+        assert proxy.call("later:get")[0] == 404 and not later.exists()
+    assert told(folder.run("provider", "info", "young"))["description"] == "young (cached)"
 
 
 # --- the ready ones --------------------------------------------------------------------------------------------------

@@ -130,12 +130,17 @@ def test_keys_of_the_environment(tmp_path):
 
 def test_everything_is_under_the_folder_that_is_named(tmp_path):
     with Upstream() as up:
-        Folder(tmp_path / "named", {"a": TOOL.format(name="a", url=up.url)}, credentials={"the_key": "k"})
+        program = '[provider]\nname = "c"\ndescription = "d"\nhandler = "cli"\ncli_command = "true"\ncli_env = { F = "@{the_key}" }\n'
+        named = Folder(tmp_path / "named", {"a": TOOL.format(name="a", url=up.url), "c": program}, credentials={"the_key": "k"})
+        (tmp_path / "named/cache/providers").mkdir(parents=True)
+        old = tmp_path / "named/cache/providers/old.json"
+        old.write_text('{"name": "old", "provider_type": "cli", "created_at": "2020-01-01T00:00:00Z", "ttl_seconds": 1}')
         folder = Folder(tmp_path / "other")
         with Proxy(folder, "--ati-dir", tmp_path / "named") as proxy:
             assert proxy.start["ati_dir"] == str(tmp_path / "named")
-            assert proxy.call("a:get")[0] == 200
-        assert (tmp_path / "named" / "audit.jsonl").exists() and not (tmp_path / "other" / "audit.jsonl").exists()
+            assert proxy.call("a:get")[0] == 200 and proxy.call("c")[0] == 200
+        assert {"audit.jsonl", ".creds"} <= {entry.name for entry in named.path.iterdir()} and not old.exists()
+        assert {entry.name for entry in folder.path.iterdir()} <= {"manifests", "specs", "skills", "config.toml"}
 
 
 # --- reload ---------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ static bool join(const struct load *l, struct tool_provider *p, struct err *err)
 
     buf_init(&text, OPENAPI_BYTES_MAX, "OpenAPI document");
     good = read_document(l, p, path, sizeof path, &text, err) &&
-           openapi_parse(buf_view(&text), path, &document, err) &&
+           (openapi_parse(buf_view(&text), path, &document, err) || err_in(err, "%s", path)) &&
            openapi_tools(document, p->name, &filter, l->warn, l->context, &tools, &count, err);
     buf_done(&text);
     if (good)
