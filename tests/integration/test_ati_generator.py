@@ -225,6 +225,17 @@ def test_what_is_kept_is_each_callers_own(tmp_path, upstream, ttl, made):
     assert {told.split()[-1] for told in seen} == made and len(seen) == len(made)
 
 
+def test_what_it_is_told_of_is_part_of_what_is_kept(tmp_path, upstream):
+    """A tool's credential is not another one's, nor that of a wider scope one of a narrow one."""
+    folder = Folder(tmp_path / "ati", {"p": provider("p", says("${JWT_SCOPE} ${TOOL_NAME}", cache_ttl_secs=3600), ("t", "u"), base_url=upstream.url, **BEARER)},
+                    KEYS, ATI_JWT_SECRET=SECRET)
+    with Proxy(folder) as proxy:
+        for scope in ("tool:p:t tool:p:u", "tool:p:*"):
+            for tool in ("p:t", "p:u"):
+                assert proxy.call(tool, {}, folder.token(scope))[0] == 200
+                assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {scope} {tool}"
+
+
 # --- other handlers -------------------------------------------------------------------------------
 
 VARIABLES = injects(**{"main": "env", "a.b": "header", "second": "query"})
@@ -243,6 +254,17 @@ def test_for_programs(tmp_path):
             assert proxy.call(name, raw_args=[str(tmp_path / "out")])[0] == 200
             assert (tmp_path / "out").read_text() == given
         assert proxy.call("bad") == (502, {"result": None, "error": "CLI error: CLI config error: auth_generator failed: Generator exited with code 2: no\n"})
+
+
+def test_a_missing_key_of_an_mcp_server_is_a_warning(tmp_path, server):
+    """It is asked without one."""
+    folder = Folder(tmp_path, {"w": provider("w", tools=(), handler="mcp", mcp_transport="http", mcp_url=server.url, auth_key_name="Their_key", **BEARER)}, KEYS)
+    with Proxy(folder) as proxy:
+        for _ in range(2):
+            assert proxy.call("w:t") == (200, {"result": "done"})
+        told = [json.loads(line) for line in proxy.seen if "ATI_KEY_" in line]
+    assert [(line["level"], line["provider"], line["key"], line["variable"]) for line in told] == [("WARN", "w", "Their_key", "ATI_KEY_THEIR_KEY")]
+    assert "authorization" not in server.messages("tools/call")[-1]["headers"]
 
 
 def environ_of(pid):

@@ -400,6 +400,21 @@ static void close_surplus(struct mcp_hub *hub)
         mcp_connection_close(idle);
 }
 
+static void tell_keyless(const struct mcp_hub *hub, const struct tool_provider *p)
+{
+    char variable[160];
+
+    (void)snprintf(variable, sizeof variable, "ATI_KEY_%s", p->auth_key_name);
+    for (char *c = variable; *c; c++)
+        if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+    log_event_limited(hub->options.log, LOG_WARN, "mcp.keyless",
+                      "key of an MCP server is not in the keyring: it is asked without a "
+                      "credential; `ati key set` adds one, or with --env-keys the variable",
+                      F_STR("provider", p->name), F_STR("key", p->auth_key_name),
+                      F_STR("variable", variable));
+}
+
 /* To its connection, which is made if need be. */
 static void ask_place(struct mcp_ask *ask)
 {
@@ -427,6 +442,8 @@ static void ask_place(struct mcp_ask *ask)
         }
         if (c->way->own)
             close_surplus(hub);
+        if (c->way->keyless)
+            tell_keyless(hub, ask->provider);
     }
     mcp_connection_add(c, ask);
 }

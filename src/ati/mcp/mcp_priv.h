@@ -25,6 +25,7 @@ enum { MCP_ERROR_BYTES_MAX = 64 * 1024, MCP_VERSION_BYTES = 32 };
 /* --- way.c: how a server is reached, with secrets in their places. Wiped when released. */
 struct mcp_way {
     bool http, own; /* own: with a generator's credential */
+    bool keyless;   /* the key that the manifest names is not in the keyring */
     char *command, *url;
     char **arguments; /* without argv[0] */
     struct child_environment environment;

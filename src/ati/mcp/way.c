@@ -212,19 +212,23 @@ static bool add_basic(const struct making *m, struct view key)
     return good;
 }
 
-/* A key that is not there: the server says what it thinks of that. */
+/* A key that is not there: nothing is sent, and the server says what it thinks of that. */
 static bool add_key(const struct making *m)
 {
     const struct tool_provider *p = m->provider;
     struct view key;
 
-    if (!p->auth_key_name || !keyring_find(m->keyring, view_str(p->auth_key_name), &key))
+    if (!p->auth_key_name ||
+        (p->auth != AUTH_BEARER && p->auth != AUTH_HEADER && p->auth != AUTH_BASIC))
+        return true;
+    m->way->keyless = !keyring_find(m->keyring, view_str(p->auth_key_name), &key);
+    if (m->way->keyless)
         return true;
     if (p->auth == AUTH_BEARER)
         return add_prefixed(m, "Bearer ", key);
     if (p->auth == AUTH_HEADER)
         return add_prefixed(m, p->auth_value_prefix ? p->auth_value_prefix : "", key);
-    return p->auth != AUTH_BASIC || add_basic(m, key);
+    return add_basic(m, key);
 }
 
 static bool add_generated(const struct making *m)
