@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness.ati import ATI, SECRET, Folder, environment
+from harness.ati import ATI, SECRET, Folder, Proxy, environment
 from harness.base import BROWSER, PATIENCE
 
 CLAIMS = {"sub": "agent-7", "aud": "ati-proxy", "scope": "tool:a:b tool:c* help"}
@@ -203,6 +203,33 @@ def der(raw):
         return b"\2" + bytes([len(part)]) + part
     body = number(raw[:32]) + number(raw[32:])
     return b"\x30" + bytes([len(body)]) + body
+
+
+WEAK = "the HS256 secret is shorter than 32 bytes"
+
+
+@pytest.mark.parametrize(("size", "weak"), [(1, True), (31, True), (32, False), (64, False)])
+def test_a_secret_that_may_be_guessed_is_used_with_a_warning(folder, size, weak):
+    """On standard error; what is printed, and what is thought of tokens, stays."""
+    secret = "5e" * size
+    for words, environ in ((["--secret", secret], {}), ([], {"ATI_JWT_SECRET": secret})):
+        issued = folder.run("token", "issue", "--sub", "a", "--scope", "x", *words, **environ)
+        assert issued.returncode == 0 and re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", issued.stdout) and (WEAK in issued.stderr) == weak, issued.stderr
+        judged = folder.run("token", "validate", issued.stdout.strip(), *words, **environ)
+        assert judged.returncode == 0 and "VALID" in judged.stderr and (WEAK in judged.stderr) == weak
+        assert size == 1 or secret not in issued.stderr + judged.stderr
+    with Proxy(folder, ATI_JWT_SECRET=secret) as proxy:
+        status, _, _ = proxy.ask("GET", "/tools", token=issued.stdout.strip())
+        assert status == 200
+    warnings = [line for line in map(json.loads, proxy.seen) if line["message"].startswith(WEAK)]
+    assert [(line["level"], line["bytes"]) for line in warnings] == ([("WARN", size)] if weak else [])
+
+
+def test_a_pair_is_no_short_secret(folder, pair):
+    private, public = pair
+    issued = folder.run("token", "issue", "--sub", "a", "--scope", "x", "--key", private)
+    assert issued.returncode == 0 and WEAK not in issued.stderr
+    assert WEAK not in folder.run("token", "validate", issued.stdout.strip(), "--key", public).stderr
 
 
 def test_openssl_verifies_the_signature(folder, pair, tmp_path):

@@ -197,6 +197,7 @@ static int issue(struct cli *cli, const struct cli_words *words)
         status = cli_fail_err(cli, &err);
     else
         (void)printf("%.*s\n", VIEW_ARG(buf_view(&token)));
+    token_secret_judge(status ? 0 : signing.secret.size, cli->log);
     if (!status && isatty(STDERR_FILENO))
         hint("Give it to the sandbox as ATI_SESSION_TOKEN.");
     signing_done(&signing);
@@ -276,6 +277,7 @@ static int validate(struct cli *cli, const struct cli_words *words)
 
     if (!authority_find(cli, words, &a, &err))
         return cli_fail_err(cli, &err);
+    token_secret_judge(token_authority_secret(a), cli->log);
     if (token_validate(a, view_str(words->words[0]), clock_wall_ms(&clock_system) / 1000, &caller,
                        &err)) {
         log_event(cli->log, LOG_INFO, "token.valid", "VALID", F_STR("sub", caller->subject),

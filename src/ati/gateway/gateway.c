@@ -171,6 +171,8 @@ static void warn_of_what_is_missing(struct gateway *g)
                   "tool",
                   F_STR("remedy", "set ATI_JWT_PUBLIC_KEY or ATI_JWT_SECRET; what init has written "
                                   "to config.toml is not read"));
+    else
+        token_secret_judge(token_authority_secret(g->snapshot->authority), g->log);
     if (c->migrate && !db)
         log_event(g->log, LOG_WARN, "migrate.idle", "--migrate does nothing without ATI_DB_URL");
 }

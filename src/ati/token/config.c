@@ -110,5 +110,20 @@ static bool secret_read(const char *hex, struct token_authority *a, struct err *
                   err_in(err, "ATI_JWT_SECRET")
             : err_set(err, ERR_CONFIG, "ATI_JWT_SECRET is not valid hex: digits are 0-9 and a-f");
     locked_done(&secret);
+    a->secret_bytes = digits.len / 2;
     return good;
+}
+
+size_t token_authority_secret(const struct token_authority *a)
+{
+    return a->secret_bytes;
+}
+
+void token_secret_judge(size_t bytes, struct log *log)
+{
+    if (bytes && bytes < TOKEN_SECRET_BYTES_LEAST)
+        log_event(log, LOG_WARN, "auth.short_secret",
+                  "the HS256 secret is shorter than 32 bytes (RFC 7518, 3.2), and may be guessed "
+                  "from a token: ati token keygen HS256 makes a good one",
+                  F_U64("bytes", bytes));
 }

@@ -13,8 +13,14 @@
 
 #include "ati/caller/caller.h"
 #include "base/buf.h"
+#include "base/log.h"
 
-enum { TOKEN_LEEWAY_S = 60, TOKEN_TTL_S = 1800, TOKEN_BYTES_MAX = 8192 };
+enum {
+    TOKEN_LEEWAY_S = 60,
+    TOKEN_TTL_S = 1800,
+    TOKEN_BYTES_MAX = 8192,
+    TOKEN_SECRET_BYTES_LEAST = 32 /* of HS256: RFC 7518, 3.2 */
+};
 #define TOKEN_AUDIENCE "ati-proxy"
 #define TOKEN_KEY_ID   "ati-proxy-1"
 #define TOKEN_FILE     "/run/ati/session_token"
@@ -32,6 +38,11 @@ MUST_USE bool token_authority_load(const struct token_config *config, struct tok
 struct token_authority *token_authority_ref(struct token_authority *a);
 void token_authority_unref(struct token_authority *a); /* NULL is fine */
 CLEANUP_DEFINE(struct token_authority, token_authority_unref)
+
+size_t
+token_authority_secret(const struct token_authority *a); /* bytes of HS256's; 0: it is ES256 */
+/* A warning when a secret of so many bytes, not 0, is shorter than TOKEN_SECRET_BYTES_LEAST. It is used nevertheless. */
+void token_secret_judge(size_t bytes, struct log *log);
 
 /* ERR_DENIED with the reason, without the token. */
 MUST_USE bool token_validate(const struct token_authority *a, struct view token, int64_t now_s,

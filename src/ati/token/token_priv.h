@@ -10,6 +10,7 @@ struct token_authority {
     atomic_uint references;
     struct jwt_keys *keys; /* of one key: its algorithm is the authority's */
     bool es256;
+    size_t secret_bytes;            /* of HS256 */
     uint8_t point[JWT_POINT_BYTES]; /* ES256 */
     char *issuer, *audience;        /* issuer NULL: any, and none */
 };
