@@ -99,7 +99,7 @@ GOALS = [
     *(Goal("T1", f"added p50 at 5,000 a second, {path}, µs", metric, "added_p50", None, 60) for path, metric in (("/call", "call"), ("/mcp", "mcp"))),
     *(Goal("T1", f"added p99 at 5,000 a second, {path}, µs", metric, "added_p99", None, 250) for path, metric in (("/call", "call"), ("/mcp", "mcp"))),
     Goal("T1", "added p50 beside nginx", "call", "added_p50", "nginx-http", 1.3),
-    *(Goal("T2", f"share of direct, {path}, %", metric, "share", None, 45) for path, metric in (("/call", "call-max"), ("/mcp", "mcp-max"))),
+    *(Goal("T2", f"share of direct, {path}, %", metric, "share", None, 45) for path, metric in (("/call", "call-share"), ("/mcp", "mcp-share"))),
     Goal("T2", "requests beside HAProxy", "call-max", "ops", "haproxy-http", 0.75),
     Goal("T3", "requests beside the original", "call-max", "ops", "ati-upstream", 3.0),
     Goal("T3", "CPU of a request beside nginx", "call-max", "cpu_op", "nginx-http", 1.5),

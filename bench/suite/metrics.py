@@ -81,11 +81,11 @@ CAPACITY = ("ops", "share", "p50", "p99", "cpu_op", "switches_op", "busy", "load
 
 
 class Metric:
-    """kinds: of the systems that it is measured of."""
+    """kinds: of the systems that it is measured of. behind: the application of gateways (gateway.Application)."""
 
-    def __init__(self, title, arguments, values, default=True, kinds=BRIDGES, surface=None):
+    def __init__(self, title, arguments, values, default=True, kinds=BRIDGES, surface=None, behind="least"):
         self.title, self.arguments, self.values = title, arguments, values
-        self.default, self.kinds, self.surface = default, kinds, surface
+        self.default, self.kinds, self.surface, self.behind = default, kinds, surface, behind
 
     @property
     def group(self):
@@ -144,6 +144,10 @@ METRICS = {
                   kinds=GATEWAYS, surface="mcp"),
     "mcp-max": Metric("Gateway, /mcp: 16 connections, always one request under way in each", "closed --connections 16", CAPACITY,
                       kinds=GATEWAYS, surface="mcp"),
+    "call-share": Metric("Gateway, /call: the same in front of nginx", "closed --connections 16", CAPACITY, kinds=GATEWAYS, surface="call",
+                         behind="nginx"),
+    "mcp-share": Metric("Gateway, /mcp: the same in front of nginx", "closed --connections 16", CAPACITY, kinds=GATEWAYS, surface="mcp",
+                        behind="nginx"),
     "call-500": Metric("Gateway, /call: 500 requests a second are due, 16 connections", "rate --rate 500 --connections 16", OPEN_LOOP,
                        kinds=GATEWAYS, surface="call"),
     "slow": Metric("Gateway: calls whose upstream takes seconds, all at once", "slow --connections 1000",

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/poison.h"
@@ -51,11 +52,21 @@ uint64_t clock_monotonic_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* n digits of value, and what follows them; where they end. */
+static char *put(char *at, size_t n, int64_t value, char mark)
+{
+    for (size_t i = n; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    at[n] = mark;
+    return at + n + 1;
+}
+
 char *clock_rfc3339(int64_t ms, char out[static CLOCK_RFC3339_BYTES])
 {
     int64_t seconds = ms / 1000, part = ms % 1000;
     time_t when;
     struct tm tm;
+    char *at = out;
 
     if (part < 0) {
         part += 1000;
@@ -66,10 +77,14 @@ char *clock_rfc3339(int64_t ms, char out[static CLOCK_RFC3339_BYTES])
         (void)snprintf(out, CLOCK_RFC3339_BYTES, "0000-00-00T00:00:00.000Z");
         return out;
     }
-    (void)snprintf(out, CLOCK_RFC3339_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-                   (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)(tm.tm_mon + 1) % 100u,
-                   (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
-                   (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u, (unsigned)part % 1000u);
+    at = put(at, 4, tm.tm_year + 1900, '-');
+    at = put(at, 2, tm.tm_mon + 1, '-');
+    at = put(at, 2, tm.tm_mday, 'T');
+    at = put(at, 2, tm.tm_hour, ':');
+    at = put(at, 2, tm.tm_min, ':');
+    at = put(at, 2, tm.tm_sec, '.');
+    at = put(at, 3, part, 'Z');
+    *at = '\0';
     return out;
 }
 
@@ -83,8 +98,8 @@ char *clock_rfc3339_us(int64_t us, char out[static CLOCK_RFC3339_US_BYTES])
         whole--;
     }
     clock_rfc3339(whole, ms);
-    (void)snprintf(out, CLOCK_RFC3339_US_BYTES, "%.*s%03uZ", CLOCK_RFC3339_BYTES - 2, ms,
-                   (unsigned)part % 1000u);
+    memcpy(out, ms, CLOCK_RFC3339_BYTES - 2);
+    *put(out + CLOCK_RFC3339_BYTES - 2, 3, part, 'Z') = '\0';
     return out;
 }
 

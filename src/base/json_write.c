@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
@@ -152,10 +153,9 @@ void json_hex(struct json_writer *w, struct view bytes)
 
 void json_u64(struct json_writer *w, uint64_t value)
 {
-    char number[24];
+    char digits[TEXT_DECIMAL_MAX];
 
-    (void)snprintf(number, sizeof number, "%" PRIu64, value);
-    json_raw(w, view_str(number));
+    json_raw(w, text_decimal(value, digits));
 }
 
 void json_i64(struct json_writer *w, int64_t value)

@@ -245,7 +245,7 @@ static size_t target_of(const struct log_sink *s, const char *event)
     size_t i = 0, word = strcspn(event, ".");
 
     while (i + 1 < s->target_count &&
-           (strlen(s->targets[i].word) != word || strncmp(s->targets[i].word, event, word) != 0))
+           (strncmp(s->targets[i].word, event, word) != 0 || s->targets[i].word[word]))
         i++;
     return i;
 }

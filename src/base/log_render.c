@@ -130,13 +130,14 @@ static bool put_message(struct log_line *line, struct view v)
 static bool put_value(struct log_line *line, bool json, const struct log_field *f)
 {
     char number[32];
+    struct view digits;
 
     switch (f->kind) {
     case LOG_F_TEXT:
         return json ? put_json_text(line, f->text) : put_human_text(line, f->text);
     case LOG_F_U64:
-        (void)snprintf(number, sizeof number, "%" PRIu64, f->u64);
-        return puts_(line, number);
+        digits = text_decimal(f->u64, number);
+        return put(line, (const char *)digits.at, digits.len);
     case LOG_F_I64:
         (void)snprintf(number, sizeof number, "%" PRId64, f->i64);
         return puts_(line, number);

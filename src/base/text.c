@@ -25,6 +25,16 @@ bool text_u64(struct view v, uint64_t max, bool leading_zeros, uint64_t *out)
     return true;
 }
 
+struct view text_decimal(uint64_t value, char out[static TEXT_DECIMAL_MAX])
+{
+    size_t at = TEXT_DECIMAL_MAX;
+
+    do
+        out[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    return view_from(out + at, TEXT_DECIMAL_MAX - at);
+}
+
 struct unit {
     const char *name;
     uint64_t size;

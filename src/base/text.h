@@ -5,8 +5,13 @@
 #include "base/err.h"
 #include "base/view.h"
 
+enum { TEXT_DECIMAL_MAX = 20 };
+
 /* Decimal digits only; "007" is refused unless leading_zeros. False leaves *out alone. */
 MUST_USE bool text_u64(struct view v, uint64_t max, bool leading_zeros, uint64_t *out);
+
+/* Decimal, at the end of out. */
+struct view text_decimal(uint64_t value, char out[static TEXT_DECIMAL_MAX]);
 
 /* "250ms", "5s", "10m", "2h", "1d", or a bare number in unit_ms milliseconds each. "0" is 0. */
 MUST_USE bool text_duration_ms(struct view v, uint64_t unit_ms, uint64_t *out);

@@ -1,7 +1,7 @@
 /* write: answers and requests (RFC 9112, 2). */
 #include "http/http_priv.h"
 
-#include <stdio.h>
+#include "base/text.h"
 
 static bool append_all(struct buf *out, const struct view *parts, size_t count, struct err *err);
 
@@ -62,9 +62,15 @@ const char *http_reason(int status)
 
 bool http_write_status(struct buf *out, int status, struct err *err)
 {
+    char digits[TEXT_DECIMAL_MAX];
+
     if (status < 100 || status > 599)
         return err_set(err, ERR_INTERNAL, "no such HTTP status: %d", status);
-    return buf_appendf(out, err, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    return append_all(out,
+                      (const struct view[]){VIEW("HTTP/1.1 "),
+                                            text_decimal((unsigned)status, digits), VIEW(" "),
+                                            view_str(http_reason(status)), VIEW("\r\n")},
+                      5, err);
 }
 
 bool http_write_request(struct buf *out, struct view method, struct view target, struct err *err)
@@ -89,10 +95,9 @@ bool http_write_field(struct buf *out, const char *name, struct view value, stru
 
 bool http_write_field_u64(struct buf *out, const char *name, uint64_t value, struct err *err)
 {
-    char digits[24];
+    char digits[TEXT_DECIMAL_MAX];
 
-    (void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    return http_write_field(out, name, view_str(digits), err);
+    return http_write_field(out, name, text_decimal(value, digits), err);
 }
 
 bool http_write_end(struct buf *out, struct err *err)
@@ -106,12 +111,13 @@ bool http_write_answer(struct buf *out, int status, const char *content_type, co
     return http_write_status(out, status, err) &&
            http_write_field(out, "Content-Type", view_str(content_type), err) &&
            http_write_field_u64(out, "Content-Length", body.len, err) &&
-           buf_appendf(out, err,
-                       "Connection: %s\r\n"
-                       "Cache-Control: no-store\r\n"
-                       "X-Content-Type-Options: nosniff\r\n"
-                       "%s\r\n",
-                       close ? "close" : "keep-alive", extra ? extra : "") &&
+           buf_append_str(out, close ? "Connection: close\r\n" : "Connection: keep-alive\r\n",
+                          err) &&
+           buf_append_str(out,
+                          "Cache-Control: no-store\r\n"
+                          "X-Content-Type-Options: nosniff\r\n",
+                          err) &&
+           buf_append_str(out, extra ? extra : "", err) && http_write_end(out, err) &&
            (head_only || buf_append(out, body, err));
 }
 

@@ -9,7 +9,7 @@
 #include "base/poison.h"
 
 /* No form is longer than that many times the secret, and that much. */
-enum { FORM_TIMES = 18, FORM_MORE = 64, ESCAPE_MORE = 5 };
+enum { FORM_TIMES = 18, FORM_MORE = 64, ESCAPE_MORE = 5, FORMS_STEP = 8 };
 
 static bool alphanumeric(uint8_t c)
 {
@@ -33,7 +33,9 @@ static bool add(struct mask *m, struct view text, size_t secret, struct err *err
     for (size_t i = 0; i < m->count; i++)
         if (view_eq(view_from(m->forms[i].at, m->forms[i].len), text))
             return true;
-    more = reallocarray(m->forms, m->count + 1, sizeof *more);
+    more = m->forms;
+    if (m->count % FORMS_STEP == 0)
+        more = reallocarray(m->forms, m->count + FORMS_STEP, sizeof *more);
     if (more)
         m->forms = more;
     f = more ? &more[m->count] : NULL;
