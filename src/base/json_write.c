@@ -69,26 +69,18 @@ void json_array_end(struct json_writer *w)
     close_(w, VIEW("]"));
 }
 
-/* How many bytes at the front of v stand in a string as they are, each by itself. */
-static size_t plain(struct view v)
-{
-    size_t n = 0;
-
-    while (n < v.len && v.at[n] >= ' ' && v.at[n] < 0x7F && v.at[n] != '"' && v.at[n] != '\\')
-        n++;
-    return n;
-}
-
 /* A control as it stands in a string (RFC 8259, 7). */
 static struct view escape(uint32_t code, char out[static 8])
 {
     static const char letters[] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 
-    if (code < sizeof letters && letters[code])
-        (void)snprintf(out, 8, "\\%c", letters[code]);
-    else
-        (void)snprintf(out, 8, "\\u%04x", code);
+    out[0] = '\\';
+    if (code < sizeof letters && letters[code]) {
+        out[1] = letters[code];
+        return view_from(out, 2);
+    }
+    (void)snprintf(out, 8, "\\u%04x", code);
     return view_str(out);
 }
 
@@ -97,7 +89,7 @@ static void text(struct json_writer *w, struct view v)
     put(w, VIEW("\""));
     while (v.len) {
         uint32_t code = 0;
-        size_t n = plain(v);
+        size_t n = text_plain(v);
         char escaped[8];
 
         if (n) {

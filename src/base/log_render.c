@@ -54,16 +54,6 @@ static bool put_json_character(struct log_line *line, struct view v, size_t n, u
     return put(line, (const char *)v.at, n);
 }
 
-/* Bytes at the start of v that JSON writes as they are. */
-static size_t plain_ascii(struct view v)
-{
-    size_t n = 0;
-
-    while (n < v.len && v.at[n] >= ' ' && v.at[n] < 0x7F && v.at[n] != '"' && v.at[n] != '\\')
-        n++;
-    return n;
-}
-
 static bool put_json_text(struct log_line *line, struct view v)
 {
     bool good = puts_(line, "\"");
@@ -71,7 +61,7 @@ static bool put_json_text(struct log_line *line, struct view v)
 
     while (good && v.len) {
         uint32_t code = 0;
-        size_t n = plain_ascii(view_first(v, left)), used = n;
+        size_t n = text_plain(view_first(v, left)), used = n;
 
         if (n) {
             good = put(line, (const char *)v.at, n);

@@ -133,6 +133,28 @@ char *text_size_format(uint64_t bytes, char out[static 24])
     return out;
 }
 
+/* The highest bit of a byte of x says, if no lower byte's does wrongly: it is below n; it is n. Enough to ask for any. */
+#define EACH(n)     (0x0101010101010101U * (n))
+#define BELOW(x, n) (((x)-EACH(n)) & ~(x))
+#define IS(x, n)    BELOW((x) ^ EACH(n), 1U)
+
+size_t text_plain(struct view v)
+{
+    size_t n = 0;
+    uint64_t x;
+
+    for (; v.len - n >= sizeof x; n += sizeof x) {
+        memcpy(&x, v.at + n, sizeof x);
+        if ((BELOW(x, (unsigned)' ') | IS(x, (unsigned)'"') | IS(x, (unsigned)'\\') | IS(x, 0x7FU) |
+             x) &
+            EACH(0x80U))
+            break;
+    }
+    while (n < v.len && v.at[n] >= ' ' && v.at[n] < 0x7F && v.at[n] != '"' && v.at[n] != '\\')
+        n++;
+    return n;
+}
+
 bool text_hidden(struct view v, size_t n)
 {
     static const struct {

@@ -29,6 +29,9 @@ char *text_size_format(uint64_t bytes, char out[static 24]);
  * max bytes of input. One line stays one line. Returns the length written. */
 size_t text_escape(struct view v, size_t max, char *out, size_t size);
 
+/* Bytes at the start of v that JSON writes as they are, each by itself: visible ASCII and blanks, no quote, no backslash. */
+size_t text_plain(struct view v);
+
 /* The first character of v (n bytes of UTF-8) does not show, or changes how others show: controls, line
  * separators, marks of direction, zero-width characters. */
 bool text_hidden(struct view v, size_t n);

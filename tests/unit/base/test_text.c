@@ -1,6 +1,8 @@
 /* Numbers, durations, sizes, escapes: what is read, what is refused, what is written. */
 #include "unit.h"
 
+#include <inttypes.h>
+
 #include "base/text.h"
 
 static void reads_numbers_that_are_digits_and_nothing_else(void **state)
@@ -60,6 +62,36 @@ static void check_row(const struct unit_row *row, bool good, uint64_t value)
 {
     if (good != row->good || value != (good ? row->value : 4711))
         fail_msg("\"%s\": %d, %llu", row->text, good, (unsigned long long)value);
+}
+
+static void writes_numbers_in_decimal(void **state)
+{
+    static const uint64_t numbers[] = {0, 7, 10, 999, 1000, UINT32_MAX, INT64_MAX, UINT64_MAX};
+    char digits[TEXT_DECIMAL_MAX], wanted[32];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)snprintf(wanted, sizeof wanted, "%" PRIu64, numbers[i]);
+        assert_true(view_eq(text_decimal(numbers[i], digits), view_str(wanted)));
+    }
+}
+
+/* Every byte at every place of texts around the eight that are looked at at once. */
+static void knows_what_json_writes_as_it_is(void **state)
+{
+    uint8_t text[20];
+
+    (void)state;
+    for (size_t len = 0; len <= sizeof text; len++)
+        for (size_t at = 0; at < len; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                bool plain = c >= ' ' && c < 0x7F && c != '"' && c != '\\';
+
+                memset(text, 'a', sizeof text);
+                text[at] = (uint8_t)c;
+                assert_int_equal(text_plain(view_from(text, len)), plain ? len : at);
+            }
+    assert_int_equal(text_plain((struct view){NULL, 0}), 0);
 }
 
 static void reads_durations_with_units(void **state)
@@ -407,6 +439,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_numbers_that_are_digits_and_nothing_else),
+        cmocka_unit_test(writes_numbers_in_decimal),
+        cmocka_unit_test(knows_what_json_writes_as_it_is),
         cmocka_unit_test(reads_durations_with_units),
         cmocka_unit_test(a_bare_duration_is_in_the_unit_of_the_caller),
         cmocka_unit_test(reads_sizes_with_units),
