@@ -3,7 +3,7 @@
  *   log_event(log, LOG_INFO, "tunnel.closed", "tunnel closed",
  *             F_STR("target", name), F_U64("bytes_down", n), F_STR("reason", "idle-timeout"));
  *
- *   text   2026-11-20T22:05:31.123Z INFO  tunnel closed target=tee:443 bytes_down=10 reason=idle-timeout
+ *   text   2026-11-20T22:05:31.123Z  INFO tunnel closed target=tee:443 bytes_down=10 reason=idle-timeout
  *   json   {"time":"…","level":"info","event":"tunnel.closed","message":"tunnel closed","target":…}
  *   flat   {"timestamp":"…123456Z","level":"INFO","message":"tunnel closed","bytes_down":10,…,"target":"…"}
  *
@@ -15,7 +15,7 @@
  *            worker never waits for its log. Before log_sink_start (and after log_sink_stop) lines
  *            are written directly.
  * Peers      text that a peer chose is escaped and cut (LOG_TEXT_MAX bytes): one event is one line,
- *            whatever was sent. Events that a peer can cause at will go through log_event_limited:
+ *            whatever was sent (but F_LINES, as text). Events that a peer can cause at will go through log_event_limited:
  *            ten a second for each event name, then silence and one "suppressed" count.
  * Secrets    have no field kind; they are never given to this interface. */
 #pragma once
@@ -36,7 +36,14 @@ enum { LOG_TEXT_MAX = 512, LOG_LINE_MAX = 4096, LOG_RING_BYTES = 256 * 1024, LOG
 
 struct log_field {
     const char *name; /* a literal, lower_snake_case: the same word as in metrics and docs */
-    enum log_field_kind { LOG_F_TEXT, LOG_F_U64, LOG_F_I64, LOG_F_BOOL, LOG_F_SECONDS } kind;
+    enum log_field_kind {
+        LOG_F_TEXT,
+        LOG_F_LINES,
+        LOG_F_U64,
+        LOG_F_I64,
+        LOG_F_BOOL,
+        LOG_F_SECONDS
+    } kind;
     union {
         struct view text;
         uint64_t u64;
@@ -46,8 +53,10 @@ struct log_field {
     };
 };
 
-#define F_VIEW(n, v)    ((struct log_field){.name = (n), .kind = LOG_F_TEXT, .text = (v)})
-#define F_STR(n, s)     F_VIEW(n, view_str(s))
+#define F_VIEW(n, v) ((struct log_field){.name = (n), .kind = LOG_F_TEXT, .text = (v)})
+#define F_STR(n, s)  F_VIEW(n, view_str(s))
+/* For the last field, and a person: as text it is written as it reads, its line ends too. */
+#define F_LINES(n, v)   ((struct log_field){.name = (n), .kind = LOG_F_LINES, .text = (v)})
 #define F_U64(n, v)     ((struct log_field){.name = (n), .kind = LOG_F_U64, .u64 = (v)})
 #define F_I64(n, v)     ((struct log_field){.name = (n), .kind = LOG_F_I64, .i64 = (v)})
 #define F_BOOL(n, v)    ((struct log_field){.name = (n), .kind = LOG_F_BOOL, .boolean = (v)})

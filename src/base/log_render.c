@@ -12,7 +12,7 @@ enum { TAIL_ROOM = 8 }; /* kept free for what closes a line that was cut */
 
 static const char *const level_words[] = {"error", "warn", "info", "debug"};
 static const char *const level_capitals[] = {"ERROR", "WARN", "INFO", "DEBUG"};
-static const char *const level_tags[] = {"ERROR", "WARN ", "INFO ", "DEBUG"};
+static const char *const level_tags[] = {"ERROR", " WARN", " INFO", "DEBUG"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[2m"};
 
 /* All or nothing: a field that does not fit is left out whole, so that JSON stays JSON. */
@@ -117,6 +117,28 @@ static bool put_message(struct log_line *line, struct view v)
     }
 }
 
+/* As it reads, but that nothing in it moves the cursor. */
+static bool put_lines(struct log_line *line, struct view v)
+{
+    size_t left = LOG_TEXT_MAX;
+    bool good = true;
+
+    while (good && v.len) {
+        uint32_t code = 0;
+        size_t n = utf8_first(v, &code), used = n ? n : 1;
+
+        if (used > left)
+            return puts_(line, "…");
+        if (!n || (code != '\n' && code != '\t' && text_hidden(v, n)))
+            good = puts_(line, "\xEF\xBF\xBD");
+        else
+            good = put(line, (const char *)v.at, n);
+        left -= used;
+        v = view_skip(v, used);
+    }
+    return good;
+}
+
 static bool put_value(struct log_line *line, bool json, const struct log_field *f)
 {
     char number[32];
@@ -125,6 +147,8 @@ static bool put_value(struct log_line *line, bool json, const struct log_field *
     switch (f->kind) {
     case LOG_F_TEXT:
         return json ? put_json_text(line, f->text) : put_human_text(line, f->text);
+    case LOG_F_LINES:
+        return json ? put_json_text(line, f->text) : put_lines(line, f->text);
     case LOG_F_U64:
         digits = text_decimal(f->u64, number);
         return put(line, (const char *)digits.at, digits.len);
@@ -147,7 +171,7 @@ static void put_fields(struct log_line *line, bool json, const struct log_field 
         const struct log_field *f = &fields[i];
         size_t before = line->len;
 
-        if (f->kind == LOG_F_TEXT && f->text.len == 0)
+        if ((f->kind == LOG_F_TEXT || f->kind == LOG_F_LINES) && f->text.len == 0)
             continue;
         if (!(puts_(line, json ? ",\"" : " ") && puts_(line, f->name) &&
               puts_(line, json ? "\":" : "=") && put_value(line, json, f)))

@@ -622,7 +622,7 @@ mcp_args = ["{script}", "{mark}"]
     assert mark.read_text() == "ended by itself"
     listed = json.loads(folder.run("tool", "list", "--provider", "sums").stdout)
     assert listed == [{"description": "adds", "method": "POST", "provider": "sums", "scope": "tool:sums:add", "tool": "sums:add"}]
-    assert "Transport:   stdio\n" in folder.run("--output", "text", "tool", "info", "sums:add").stdout
+    assert "Transport:   MCP (stdio)\n" in folder.run("--output", "text", "tool", "info", "sums:add").stdout
     done = folder.run("run", "sums:odd")
     assert "  - sums:add\n" in error_of(done)["message"]
 

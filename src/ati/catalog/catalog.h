@@ -38,7 +38,7 @@ size_t catalog_tool_count(const struct catalog *c);
 const struct tool *catalog_tool_at(const struct catalog *c, size_t index);
 /* NULL: none. */
 const struct tool *catalog_find(const struct catalog *c, struct view name);
-/* For a name that is none's: public tools of the provider that stands before its first ':', as far as the caller may call them; into
+/* For a name that is none's: public tools of the provider that stands before its first ':' (or is all of it), as far as the caller may call them; into
  * out. Those that sound most like it when there are more than max; all in load order otherwise. Returns how many. */
 size_t catalog_suggest(const struct catalog *c, const struct caller *caller, int64_t now_s,
                        struct view name, const struct tool **out, size_t max);

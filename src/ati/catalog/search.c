@@ -233,7 +233,7 @@ size_t catalog_suggest(const struct catalog *c, const struct caller *caller, int
     struct hit *hits = calloc(max + 1, sizeof *hits);
     size_t count = 0, all = 0;
 
-    for (size_t i = 0; hits && prefix.len < name.len && i < catalog_tool_count(c); i++) {
+    for (size_t i = 0; hits && i < catalog_tool_count(c); i++) {
         const struct tool *t = catalog_tool_at(c, i);
         struct hit h = {.tool = t, .score = catalog_sound(view_str(t->name), name), .order = i};
 

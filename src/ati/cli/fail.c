@@ -9,11 +9,14 @@
 
 enum { LINE_BYTES_MAX = 64 * 1024 * 1024, CAUSES_MAX = 8 };
 
-/* What stands behind each ": " is the cause of what stands before it. */
+/* Where a request failed, what stands behind each ": " is the cause of what stands before it; other failures have none. */
 static void chain(struct json_writer *w, struct view text)
 {
+    struct view head = view_first(text, view_find(text, ':'));
     bool any = false;
 
+    if (!view_ends(head, VIEW("request failed")) && !view_starts(text, VIEW("Failed to download ")))
+        return;
     for (size_t causes = 0; causes < CAUSES_MAX; causes++) {
         const uint8_t *at = memmem(text.at, text.len, ": ", 2);
 
@@ -78,7 +81,7 @@ int cli_fail_as(const struct cli *cli, struct cli_class class, struct view text)
 {
     struct buf line;
 
-    log_event(cli->log, LOG_ERROR, "cli.failed", "ati command failed", F_VIEW("error", text));
+    log_event(cli->log, LOG_ERROR, "cli.failed", "ati command failed", F_LINES("error", text));
     if (cli->format != CLI_JSON) {
         if (text.len > LOG_TEXT_MAX) /* the log has cut it */
             put_whole(text);

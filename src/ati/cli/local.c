@@ -168,7 +168,9 @@ void cli_local_close(struct cli_local *l)
 
 struct discovery {
     struct cli_local *local;
-    size_t left; /* servers that have not answered */
+    size_t left;     /* servers that have not answered */
+    struct err *err; /* of the one that was asked for; NULL: of many, and a warning */
+    bool failed;
 };
 
 struct question {
@@ -182,9 +184,13 @@ struct question {
 
 static void failed(const struct question *q, struct view why)
 {
-    log_event(q->discovery->local->cli->log, LOG_WARN, "mcp.discovery_failed",
-              "MCP tool discovery failed", F_STR("provider", q->provider->name),
-              F_VIEW("error", why));
+    q->discovery->failed = true;
+    if (q->discovery->err)
+        (void)err_set(q->discovery->err, ERR_IO, "%.*s", VIEW_ARG(why));
+    else
+        log_event(q->discovery->local->cli->log, LOG_WARN, "mcp.discovery_failed",
+                  "MCP tool discovery failed", F_STR("provider", q->provider->name),
+                  F_VIEW("error", why));
 }
 
 static void answered(void *context, struct mcp_answer *answer)
@@ -255,7 +261,7 @@ bool cli_local_discover(struct cli_local *l, const char *provider, struct err *e
 {
     size_t room = catalog_provider_count(l->catalog), count;
     struct question *questions = calloc(room ? room : 1, sizeof *questions);
-    struct discovery d = {.local = l};
+    struct discovery d = {.local = l, .err = provider ? err : NULL};
     bool good, any = false;
 
     if (!questions)
@@ -276,7 +282,7 @@ bool cli_local_discover(struct cli_local *l, const char *provider, struct err *e
         if (questions[i].good)
             tools_free(questions[i].tools, questions[i].count);
     free(questions);
-    return good;
+    return good && !(provider && d.failed);
 }
 
 /* --- one tool ------------------------------------------------------------------------------------ */

@@ -34,8 +34,8 @@ int64_t cli_now_s(void);
  * takes long. */
 MUST_USE bool cli_local_work(struct cli_local *l, const char *label, struct err *err);
 
-/* Asks the MCP servers of this provider, or of all public ones (NULL), for their tools, all at once. A server that does not answer is a
- * warning. False: err, or a signal came (l->work.signo). */
+/* Asks the MCP servers of this provider, or of all public ones (NULL), for their tools, all at once. Of many, one that does not answer is
+ * a warning. False: err, or a signal came (l->work.signo). */
 MUST_USE bool cli_local_discover(struct cli_local *l, const char *provider, struct err *err);
 /* The tool, after a discovery where its name begins with that of an MCP provider. NULL: there is none, or (err->code) a failure. */
 const struct tool *cli_local_find(struct cli_local *l, const char *name, struct err *err);

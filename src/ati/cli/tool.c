@@ -10,7 +10,12 @@
 
 #include "base/poison.h"
 
-enum { ERROR_BYTES_MAX = 64 * 1024 * 1024, FOUND_MAX = 20, SHORT_CHARACTERS = 80 };
+enum {
+    ERROR_BYTES_MAX = 64 * 1024 * 1024,
+    FOUND_MAX = 20,
+    SHORT_CHARACTERS = 80,
+    QUERY_SHOWN_MAX = 128
+};
 
 /* --- through the proxy --------------------------------------------------------------------------- */
 
@@ -246,6 +251,15 @@ static int list(struct cli *cli, const struct cli_words *words)
     return status;
 }
 
+static void none_found(const struct cli *cli, const char *query)
+{
+    char message[256];
+
+    (void)snprintf(message, sizeof message, "no tools match '%.*s' — try a different search term",
+                   QUERY_SHOWN_MAX, query);
+    log_event(cli->log, LOG_WARN, "tool.none", message);
+}
+
 static int search(struct cli *cli, const struct cli_words *words)
 {
     const struct tool *found[FOUND_MAX];
@@ -272,9 +286,7 @@ static int search(struct cli *cli, const struct cli_words *words)
                                view_str((const char *)buf_view(&query).at), found, FOUND_MAX);
 
             if (!n)
-                log_event(cli->log, LOG_WARN, "tool.none",
-                          "no tools match — try a different search term",
-                          F_VIEW("query", view_str((const char *)buf_view(&query).at)));
+                none_found(cli, (const char *)buf_view(&query).at);
             good = show_tools(cli, found, n, search_row, &err);
         }
         status = local_status(cli, &l, good, &err);

@@ -124,12 +124,17 @@ static bool property_line(const struct json_doc *doc, const char *name, uint32_t
            buf_append_byte(out, '\n', err);
 }
 
+/* " --per_page 30", " --query <query>" */
 static bool property_usage(const struct json_doc *doc, const char *name, uint32_t property,
                            struct buf *out, struct err *err)
 {
-    (void)doc;
-    (void)property;
-    return buf_appendf(out, err, " --%s <%s>", name, name);
+    uint32_t value = json_member(doc, property, "default");
+
+    value = value ? value : json_member(doc, property, "example");
+    if (!value)
+        return buf_appendf(out, err, " --%s <%s>", name, name);
+    return buf_appendf(out, err, " --%s ", name) &&
+           json_render(doc, value, JSON_COMPACT, true, out, err);
 }
 
 static bool schema_lines(const struct json_doc *doc, struct buf *out, struct err *err)
@@ -156,7 +161,7 @@ static bool where(const struct tool *tool, struct buf *out, struct err *err)
 
     switch (p->handler) {
     case HANDLER_MCP:
-        return line(out, "Transport:", p->mcp_http ? VIEW("http") : VIEW("stdio"), err);
+        return line(out, "Transport:", p->mcp_http ? VIEW("MCP (http)") : VIEW("MCP (stdio)"), err);
     case HANDLER_CLI:
         return line(out, "Command:", view_str(p->cli_command), err);
     case HANDLER_HTTP:

@@ -537,7 +537,8 @@ static void suggests_tools_of_the_same_provider(void **state)
     assert_int_equal(catalog_suggest(c, some, NOW, VIEW("gh:search_repos"), found, 2), 1);
     assert_string_equal(found[0]->name, "gh:list");
     assert_int_equal(catalog_suggest(c, all, NOW, VIEW("gl:list"), found, 2), 0);
-    assert_int_equal(catalog_suggest(c, all, NOW, VIEW("gh"), found, 2), 0);
+    assert_int_equal(catalog_suggest(c, all, NOW, VIEW("gh"), three, 3), 3);
+    assert_int_equal(catalog_suggest(c, all, NOW, VIEW("g"), found, 2), 0);
     assert_int_equal(catalog_suggest(c, all, NOW, VIEW("hidden:y"), found, 2), 0);
     catalog_unref(c);
     caller_unref(all);

@@ -31,11 +31,11 @@ static void a_line_is_rendered_in_both_forms(void **state)
     (void)state;
     log_render(&line, false, false, 0, LOG_INFO, "a.b", "it happened", fields, COUNT_OF(fields));
     assert_string_equal(text_of(&line),
-                        "1970-01-01T00:00:00.000Z INFO  it happened target=tee:443 "
+                        "1970-01-01T00:00:00.000Z  INFO it happened target=tee:443 "
                         "bytes=18446744073709551615 delta=-5 tls=true duration=1.023 "
                         "words=\"two words \\\"q\\\"\"\n");
     log_render(&line, false, false, 0, LOG_WARN, "a.b", "say \"a b\"\\", NULL, 0);
-    assert_string_equal(text_of(&line), "1970-01-01T00:00:00.000Z WARN  say \"a b\"\\\\\n");
+    assert_string_equal(text_of(&line), "1970-01-01T00:00:00.000Z  WARN say \"a b\"\\\\\n");
     log_render(&line, true, false, 1, LOG_WARN, "a.b", "it happened", fields, COUNT_OF(fields));
     assert_string_equal(
         text_of(&line),
@@ -45,6 +45,28 @@ static void a_line_is_rendered_in_both_forms(void **state)
         "\"duration\":1.023,\"words\":\"two words \\\"q\\\"\"}\n");
     log_render(&line, false, true, 0, LOG_ERROR, "a.b", "red", NULL, 0);
     assert_non_null(strstr(text_of(&line), "\033[31mERROR\033[0m red"));
+}
+
+static void lines_stay_lines_for_a_person_alone(void **state)
+{
+    const struct log_field fields[] = {
+        F_LINES("error", VIEW("no 'x':\n  - \"y\"\t\xC3\xA4\xFF\033[2J\r\n"))};
+    static char text[LOG_TEXT_MAX + 1];
+    struct log_line line;
+
+    (void)state;
+    log_render(&line, false, false, 0, LOG_WARN, "a.b", "m", fields, 1);
+    line.at[line.len] = '\0';
+    assert_string_equal(line.at, "1970-01-01T00:00:00.000Z  WARN m error=no 'x':\n  - "
+                                 "\"y\"\t\xC3\xA4\xEF\xBF\xBD\xEF\xBF\xBD[2J\xEF\xBF\xBD\n\n");
+    log_render(&line, true, false, 0, LOG_WARN, "a.b", "m", fields, 1);
+    assert_non_null(strstr(text_of(&line), "\"error\":\"no 'x':\\u000a"));
+    log_render_flat(&line, 0, LOG_WARN, "", "m", fields, 1);
+    assert_non_null(strstr(text_of(&line), "\"error\":\"no 'x':\\u000a"));
+    memset(text, 'x', sizeof text);
+    log_render(&line, false, false, 0, LOG_WARN, "a.b", "m",
+               &F_LINES("error", view_from(text, sizeof text)), 1);
+    assert_true(view_ends(view_from(text_of(&line), line.len), VIEW("x…\n")));
 }
 
 /* Every byte, alone and in pairs with a line end, in a message and in a field. */
@@ -257,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_rendered_in_both_forms),
+        cmocka_unit_test(lines_stay_lines_for_a_person_alone),
         cmocka_unit_test(hostile_text_stays_one_line_and_valid_json),
         cmocka_unit_test(long_text_is_cut_and_too_many_fields_are_left_out_whole),
         cmocka_unit_test(the_flat_style_names_its_target),
