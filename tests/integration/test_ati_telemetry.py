@@ -5,11 +5,13 @@ import json
 import queue
 import re
 import socket
+import threading
 
 import pytest
 
 from harness.ati import SECRET, Folder, Proxy, Upstream
 from harness.base import PATIENCE, eventually
+from harness.clock import Clock
 from harness.mcp import Server, manifest
 
 KEY = "canary-5up3r-s3cr3t-value"
@@ -107,10 +109,10 @@ def collector(stack):
 @pytest.fixture
 def start(stack, shop, tmp_path):
     """Starts a gateway that exports to url. It is ended, and its exports are there, when end() returns."""
-    def begin(url, **environ):
+    def begin(url, *words, **environ):
         folder = Folder(tmp_path / "ati", {"shop": MANIFEST.format(url=shop.url), "gone": NOWHERE.format(port=free_port())}, {"shop_key": KEY},
                         ATI_JWT_SECRET=SECRET)
-        proxy = stack.enter_context(Proxy(folder, OTEL_EXPORTER_OTLP_ENDPOINT=url, **environ))
+        proxy = stack.enter_context(Proxy(folder, *words, OTEL_EXPORTER_OTLP_ENDPOINT=url, **environ))
         proxy.agent = folder.token("*")
         return proxy
     return begin
@@ -248,6 +250,81 @@ def test_signals_have_endpoints_of_their_own(start, collector, stack):
     assert proxy.call("shop:list", token=proxy.agent)[0] == 200
     proxy.close()
     assert not collector.asked and {asked["path"] for asked in other.asked} == {"/own/metrics?x=1"}
+
+
+def test_traces_have_one_too(start, collector, stack):
+    """What is named for a signal is taken as it stands; the other signal goes where all go."""
+    other = stack.enter_context(Collector())
+    proxy = start(collector.url, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{other.url}/own/")
+    assert proxy.call("shop:list", token=proxy.agent)[0] == 200
+    proxy.close()
+    assert {asked["path"] for asked in collector.asked} == {"/v1/metrics"} and {asked["path"] for asked in other.asked} == {"/own/"}
+
+
+@pytest.mark.parametrize("environ, name", [
+    ({}, "ati-proxy"), ({"SERVICE_NAME": "gate"}, "gate"), ({"SERVICE_NAME": "gate", "OTEL_SERVICE_NAME": "own"}, "own"),
+    ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=listed"}, "listed"), ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=listed", "SERVICE_NAME": "gate"}, "gate")])
+def test_what_the_service_is_called(start, collector, environ, name):
+    proxy = start(collector.url, **environ)
+    proxy.ask("GET", "/health")
+    proxy.close()
+    for asked in collector.asked:
+        (resource,) = [part for whole in json.loads(asked["body"]).values() for part in whole]
+        told = plain(resource["resource"]["attributes"])
+        assert told == {"service.name": name, "service.version": proxy.start["version"]}
+
+
+def test_routes_are_told_by_their_templates(start, collector):
+    proxy = start(collector.url)
+    for method, path in (("GET", "/health"), ("GET", "/.well-known/jwks.json"), ("GET", "/tools"), ("GET", "/tools/shop:list"), ("POST", "/mcp"), ("POST", "/help"), ("POST", "/call"),
+                         ("GET", "/skills/x"), ("DELETE", "/a/b")):
+        proxy.ask(method, path, token=proxy.agent)
+    proxy.close()
+    routes = ["/health", "/.well-known/jwks.json", "/tools", "/tools/{name}", "/mcp", "/help", "/call", "/__passthrough_or_unmatched", "/__passthrough_or_unmatched"]
+    assert [plain(span["attributes"])["http.route"] for span in collector.named("http.server.request")] == routes
+    assert {json.loads(labels)["http.route"] for labels in collector.metrics()["ati.proxy.requests"]} == set(routes)
+
+
+def test_kinds_and_units_of_instruments(start, collector):
+    proxy = start(collector.url)
+    proxy.call("gone:away", token=proxy.agent)
+    proxy.close()
+    (resource,) = collector.bodies("/v1/metrics")[-1]["resourceMetrics"]
+    told = {metric["name"]: metric for metric in resource["scopeMetrics"][0]["metrics"]}
+    assert "histogram" in told["ati.proxy.request_duration_ms"] and told["ati.proxy.request_duration_ms"]["unit"] == "ms"
+    for name in ("ati.proxy.requests", "ati.upstream.errors"):
+        assert told[name]["sum"]["isMonotonic"] is True and "asInt" in told[name]["sum"]["dataPoints"][0]
+
+
+def test_why_an_upstream_was_not_reached(start, collector, stack, tmp_path):
+    """A connection that was not made, one that broke off, and one that was silent for too long."""
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    clock = Clock(tmp_path / "clock")
+    (tmp_path / "ati" / "manifests").mkdir(parents=True)
+    for name, one in (("cut", listener), ("mute", silent)):
+        text = NOWHERE.format(port=one.getsockname()[1]).replace('"gone', f'"{name}')
+        (tmp_path / "ati" / "manifests" / f"{name}.toml").write_text(text)
+    proxy = start(collector.url, "--workers", "1", **clock.environ)
+
+    def cut():
+        with listener.accept()[0] as sock:
+            sock.recv(65536)
+
+    threading.Thread(target=cut, daemon=True).start()
+    assert proxy.call("cut:away", token=proxy.agent)[0] == 502 and proxy.call("gone:away", token=proxy.agent)[0] == 502
+    told = []
+    asked = threading.Thread(target=lambda: told.append(proxy.call("mute:away", token=proxy.agent)[0]))
+    asked.start()
+    with silent.accept()[0] as sock:
+        assert sock.recv(65536)
+        clock.skip(61)
+        proxy.ask("GET", "/health")
+        asked.join(PATIENCE)
+    assert told == [502]
+    proxy.close()
+    kinds = {json.loads(labels)["provider"]: json.loads(labels)["error_kind"] for labels in collector.metrics()["ati.upstream.errors"]}
+    assert kinds == {"gone": "connect", "cut": "send", "mute": "timeout"}
 
 
 def test_nothing_is_sent_unless_it_is_asked_for(start, shop):

@@ -3,7 +3,9 @@
 import concurrent.futures
 import contextlib
 import json
+import os
 import queue
+import re
 import socket
 import subprocess
 import threading
@@ -13,7 +15,7 @@ import pytest
 from harness.ati import Folder, Proxy, Upstream
 from harness.base import PATIENCE, eventually, free_port
 from harness.clock import Clock
-from harness.mcp import Server, manifest
+from harness.mcp import Server, manifest, script
 
 HTTP = '[provider]\nname = "up"\ndescription = "d"\nbase_url = "{url}"\n[[tools]]\nname = "up:get"\ndescription = "d"\nendpoint = "/"\n'
 LLM = """
@@ -218,3 +220,19 @@ def test_each_request_of_an_upload_has_a_minute(gateway, silent, stack, tmp_path
     order = {"filename": "x", "content_base64": "eA==", "content_type": "a/b"}
     status, told = waited(proxy, clock, 60, silent.until_asked, lambda: proxy.call("file_manager:upload", order))
     assert status == 502 and told["error"].startswith("Upload failed: "), told
+
+
+def test_mcp_servers_on_standard_streams_have_five_minutes(gateway, tmp_path, clock):
+    note = tmp_path / "note"
+    script(tmp_path / "ati", "local")
+    proxy = gateway({})
+    os.mkfifo(note)
+    kept = []
+
+    def begun():
+        """The server reads what says nothing."""
+        kept.append(open(note, "wb", buffering=0))
+
+    status, told = waited(proxy, clock, 300, begun, lambda: proxy.call("local:steered", {"pipe": str(note)}))
+    kept[0].close()
+    assert status == 502 and re.fullmatch(r"MCP error: MCP transport error: \[local\] no answer within 3\d\d s", told["error"]), told
