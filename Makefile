@@ -272,7 +272,7 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/
 
 # --- running and testing --------------------------------------------------------------------------
 
-run: ## builds, proves the bridge and attested TLS, natively and in WebAssembly, and serves a page that shows it; ONCE=1 ends after the proofs
+run: ## builds, proves the bridge, attested TLS (natively and in WebAssembly) and the gateway, and serves a page that shows it; ONCE=1 ends after the proofs
 	@scripts/bootstrap build
 	@$(MAKE) all BUILD=release
 	@$(MAKE) package

@@ -1,4 +1,4 @@
-"""What make run shows: three proofs, and then a page on which a person can see, and do, all of it."""
+"""What make run shows: four proofs, and then a page on which a person can see, and do, all of it."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from harness import peers
-from harness.base import BIN, BROWSER, ROOT, SLOW
+from harness.base import BIN, BROWSER, PATIENCE, ROOT, SLOW
 
 PACKAGE = ROOT / "packages/atlas-wasm/dist/integrity.json"
 SERVED = re.compile(r"http://127\.0\.0\.1:\d+/(?=\n)")
@@ -55,13 +55,13 @@ def demo():
 
 @pytest.mark.timeout(240 * SLOW)
 def test_the_demo_in_a_browser(tmp_path):
-    """Proofs in Python, C and WebAssembly; then the page, at two widths and in both schemes: attested, answered, twelve refusals, a receipt."""
+    """Proofs in Python, C and WebAssembly, and of the gateway; then the page, at two widths and in both schemes: attested, answered, twelve refusals, a receipt."""
     peers.need("node")
     peers.need("chromium")
     need_package()
     with demo() as (said, url):
-        assert [line for line in said.splitlines() if line.endswith(".") and line in ("Proved.", "Attested.", "Attested in WebAssembly.")] == [
-            "Proved.", "Attested.", "Attested in WebAssembly."]
+        assert [line for line in said.splitlines() if re.fullmatch(r"(Proved|Attested|Attested in WebAssembly|Guarded)\.", line)] == [
+            "Proved.", "Attested.", "Attested in WebAssembly.", "Guarded."]
         done = subprocess.run(["node", BROWSER / "demo-page.mjs", json.dumps({"url": url})], capture_output=True, text=True,
                               timeout=200 * SLOW, check=False)
         assert done.returncode == 0, done.stderr
@@ -83,3 +83,24 @@ def test_the_demo_in_a_browser(tmp_path):
     policy.write_text(json.loads(receipt.read_text())["policy"]["text"])
     done = subprocess.run([BIN / "atls", "receipt", "verify", receipt, "--policy", policy], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("serve", [False, True])
+def test_the_gateway_s_side_of_it(tmp_path, serve):
+    """By itself: the API saw the key, the agent did not; and what it tells to try works as it stands."""
+    environ = os.environ | {"POSTERN_BIN": str(BIN), "POSTERN_DEMO_FOLDER": str(tmp_path)}
+    with subprocess.Popen([ROOT / "scripts/demo-gateway", *(["--serve"] if serve else [])], env=environ, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        said = process.stdout.read()
+        assert "\nGuarded.\n" in said, said + process.communicate()[1]
+        key = re.search(r"Authorization: Bearer (wk_[0-9a-f]{24})$", said, re.M)[1]
+        assert said.count(key) == 1 and '"Bearer [redacted]"' in said
+        if serve:
+            export, commands = said.splitlines()[-2:]
+            done = subprocess.run(["sh", "-c", f"{export}\n{commands}"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                                  env={"PATH": os.environ["PATH"], "ATI_DIR": str(tmp_path / "agent")})
+            assert done.returncode == 3 and '"celsius": 7' in done.stdout and "not in your scopes" in done.stderr
+            assert key not in done.stdout + done.stderr
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == (143 if serve else 0)
