@@ -75,6 +75,7 @@ SENT = {
     "env": (BEARER, injects(main="env", second="query"), {"Authorization": "Bearer second-value", "X-main": None}),
     "words": (BEARER, says("${JWT_SUB} ${JWT_SCOPE} ${TOOL_NAME} ${k}"), {"Authorization": f"Bearer dev * words:t {KEYS['k']}"}),
     "once": (BEARER, says("${odd}"), {"Authorization": f"Bearer {KEYS['odd']}"}),
+    "chatty": (BEARER, shell("head -c 1000000 /dev/zero >&2; printf v"), {"Authorization": "Bearer v"}),
     "literal": (BEARER, says("$k $$ ${ $(id) `id` *"), {"Authorization": "Bearer $k $$ ${ $(id) `id` *"}),
     "variables": (BEARER, shell("printf '%s|' \"$A\" \"$B\"", env={"A": "${JWT_SUB}-${TOOL_NAME}", "B": "x${odd}y"}),
                   {"Authorization": f"Bearer dev-variables:t|x{KEYS['odd']}y|"}),
@@ -90,6 +91,7 @@ FAILED = {
     "nowhere": ({"type": "command", "command": "/nowhere/x"}, "Failed to spawn generator process: /nowhere/x: No such file or directory"),
     "interpreter": ({"type": "script", "interpreter": "/nowhere/x", "script": "y"}, "Failed to spawn generator process: /nowhere/x: No such file or directory"),
     "path": (injects(**{"a.b": "header", "a.c": "header"}), "Failed to parse generator output: JSON path 'a.c' not found in output"),
+    "large": (shell("head -c 70000 /dev/zero | tr '\\0' x"), "Failed to parse generator output: more than 65536 bytes"),
     "empty": (shell("echo"), "Failed to parse generator output: it is empty"),
 }
 

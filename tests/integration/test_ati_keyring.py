@@ -199,6 +199,10 @@ def test_a_key_that_cannot_be_unlinked_is_a_warning(folder, upstream, tmp_path):
 
 def test_who_comes_second_needs_another_key(folder, upstream, tmp_path):
     kept, once = os.urandom(32), tmp_path / "sealed"
+    folder.credentials({"api_key": "plain"})
+    once.write_text(base64.b64encode(kept).decode())
+    with Proxy(folder) as proxy:  # nothing to open: it waits
+        assert proxy.start["keyring"] == "credentials (plaintext)" and once.exists()
     key = seal(folder, {"api_key": "sealed"}, kept)
     for place, source in ((once, "keyring.enc (sealed key)"), (folder.path / ".keyring-key", "keyring.enc (persistent key)")):
         place.write_text(key)

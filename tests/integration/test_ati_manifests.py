@@ -195,6 +195,19 @@ def test_a_command_that_is_not_said(folder):
         assert proxy.call("x") == (502, {"result": None, "error": "CLI error: CLI config error: provider missing cli_command"})
 
 
+def test_what_an_mcp_manifest_lacks(folder):
+    """It is told when a tool is called."""
+    for name, fields in (("a", ""), ("b", 'mcp_transport = "http"\nmcp_command = "true"\n'), ("c", 'mcp_transport = "pigeon"\nmcp_command = "true"\n')):
+        folder.manifest(name, HEAD.replace("x", name, 1) + 'handler = "mcp"\n' + fields + tool(f"{name}:t"))
+    errors = {"a:t": "mcp_command required for stdio transport", "b:t": "mcp_url required for HTTP transport",
+              "c:t": "Unknown MCP transport: 'pigeon' (expected 'stdio' or 'http')"}
+    with Proxy(folder) as proxy:
+        for name, error in errors.items():
+            assert proxy.call(name) == (502, {"result": None, "error": f"MCP error: Missing MCP configuration: {error}"})
+    for name, error in errors.items():
+        assert error_of(folder.run("run", name))["message"] == f"Missing MCP configuration: {error}"
+
+
 def test_a_command_is_a_tool(folder):
     folder.manifest("x", HEAD + 'handler = "cli"\ncli_command = "echo"\n')
     info = told(folder.run("tool", "info", "x"))
@@ -254,7 +267,8 @@ def test_cached_providers_of_the_proxy(folder, upstream):
     openapi = {"provider_type": "openapi", "base_url": upstream.url, "auth_type": "bearer", "auth_key_name": "k", "spec_content": DOCUMENT}
     cached(folder, "young", 60, **openapi)
     old, twin = cached(folder, "old", 3700, **openapi), cached(folder, "x", 60, **openapi)
-    for name, text in (("broken", "{"), ("none", '{"name": "none"}'), ("list", "[]"), ("bad", '{"name": "bad", "provider_type": "openapi", "base_url": 7}')):
+    for name, text in (("broken", "{"), ("none", '{"name": "none"}'), ("list", "[]"), ("bad", '{"name": "bad", "provider_type": "openapi", "base_url": 7}'),
+                       ("timeless", '{"name": "timeless", "provider_type": "openapi"}')):
         (folder.path / f"cache/providers/{name}.json").write_text(text)
     (folder.path / "cache/providers/folder.json").mkdir()
     folder.manifest("x", HEAD + tool("x:t"))
@@ -264,6 +278,7 @@ def test_cached_providers_of_the_proxy(folder, upstream):
         assert proxy.call("young:get")[0] == 200 and upstream.asked[-1]["headers"]["Authorization"] == "Bearer key-of-the-cached"
         assert json.loads(proxy.ask("GET", "/health")[2])["providers"] == 3
         assert not old.exists() and twin.exists()
+        assert all((folder.path / f"cache/providers/{name}.json").exists() for name in ("broken", "none", "list", "bad", "timeless", "folder"))
         later = cached(folder, "later", 3590, **openapi)  # as `ati provider load` leaves it
         assert proxy.call("later:get")[0] == 404
         proxy.reload()

@@ -56,17 +56,23 @@ static bool type_of(struct manifest_reader *r, struct tool_provider *p)
     return true;
 }
 
-/* What cannot be read has ended long ago. */
-static int64_t expiry(const struct json_doc *doc)
+/* A time that is none has ended long ago; a file without one is not what we take it for, and is not ours to remove. */
+static bool expiry(struct manifest_reader *r, int64_t *out)
 {
-    uint32_t created = json_member(doc, 0, "created_at"), ttl = json_member(doc, 0, "ttl_seconds");
+    uint32_t created = json_member(r->doc, 0, "created_at"),
+             ttl = json_member(r->doc, 0, "ttl_seconds");
     int64_t since, seconds;
 
-    if (!created || !clock_rfc3339_parse(json_span(doc, created), &since))
-        return INT64_MIN;
-    if (!ttl || !json_integer(doc, ttl, &seconds) || seconds < 0)
-        return INT64_MIN;
-    return seconds > INT64_MAX - since ? INT64_MAX : since + seconds;
+    if (!created || r->doc->tokens[created].kind != JSON_STRING)
+        return manifest_refuse(r, created, "created_at", "is missing: a time as in RFC 3339");
+    if (!ttl || !json_integer(r->doc, ttl, &seconds) || seconds < 0)
+        return manifest_refuse(r, ttl, "ttl_seconds",
+                               "must be a whole number that is not negative");
+    if (!clock_rfc3339_parse(json_span(r->doc, created), &since))
+        *out = INT64_MIN;
+    else
+        *out = seconds > INT64_MAX - since ? INT64_MAX : since + seconds;
+    return true;
 }
 
 static bool describe(struct tool_provider *p, struct err *err)
@@ -98,8 +104,7 @@ static bool read_cached(struct manifest_reader *r)
         !manifest_text(r, spec, "spec_content", &p->spec_content))
         return false;
     p->cached = true;
-    p->expires_s = expiry(r->doc);
-    return describe(p, r->err) && manifest_complete(p, r->err);
+    return expiry(r, &p->expires_s) && describe(p, r->err) && manifest_complete(p, r->err);
 }
 
 bool manifest_parse_cached(struct view json, const char *name, struct tool_provider **out,
