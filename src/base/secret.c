@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/check.h"
 
 #include "base/poison.h"
@@ -13,6 +14,13 @@ enum { ENTROPY_BYTES = 256 }; /* that getentropy gives at once */
 void secret_wipe(void *at, size_t len)
 {
     OPENSSL_cleanse(at, len);
+}
+
+void buf_wipe(struct buf *b)
+{
+    if (b->area)
+        secret_wipe(b->area, b->size);
+    buf_done(b);
 }
 
 bool secret_equal(const void *a, const void *b, size_t len)

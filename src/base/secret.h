@@ -11,6 +11,8 @@
 enum { SHA256_BYTES = 32 };
 
 void secret_wipe(void *at, size_t len);
+struct buf;
+void buf_wipe(struct buf *b); /* all of its area; as buf_done */
 /* Constant time in the content. */
 bool secret_equal(const void *a, const void *b, size_t len);
 /* SHA-256 (FIPS 180-4) through OpenSSL. */

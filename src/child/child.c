@@ -246,9 +246,7 @@ static void release(struct child *c)
     close_give(c);
     spawn_image_free(c->image);
     c->image = NULL;
-    if (c->error_end.area)
-        secret_wipe(c->error_end.area, c->error_end.size);
-    buf_done(&c->error_end);
+    buf_wipe(&c->error_end);
     budget_give(c->places, 1);
     c->places = NULL;
 }

@@ -184,17 +184,10 @@ static void unlink_call(struct client_call *call)
     task_cancel(call->client->loop, &call->later);
 }
 
-static void wipe_url(struct buf *b)
-{
-    if (b->area)
-        secret_wipe(b->area, b->size);
-    buf_done(b);
-}
-
 static void retire(struct client_call *call)
 {
-    wipe_url(&call->url_text);
-    wipe_url(&call->first_text);
+    buf_wipe(&call->url_text);
+    buf_wipe(&call->first_text);
     call->retired.free = call_retired;
     call->client->users++;
     loop_retire(call->client->loop, &call->retired);

@@ -24,9 +24,7 @@ static void conn_retired(struct loop *loop, struct retired *retired)
     struct client *c = conn->client;
 
     (void)loop;
-    if (conn->out.area)
-        secret_wipe(conn->out.area, conn->out.size);
-    buf_done(&conn->out);
+    buf_wipe(&conn->out);
     buf_done(&conn->in);
     free(conn);
     client_unuse(c);

@@ -54,9 +54,7 @@ static bool authorization(struct view user_info, char **out, struct err *err)
     buf_init(&line, AUTHORIZATION_BYTES_MAX, "user and password of a proxy");
     good = client_basic_write(&line, "Proxy-Authorization", user_info, err) &&
            copy(buf_view(&line), out, err);
-    if (line.area)
-        secret_wipe(line.area, line.size);
-    buf_done(&line);
+    buf_wipe(&line);
     return good;
 }
 
@@ -80,9 +78,7 @@ static bool proxy_read(struct view text, const char *name, struct client_proxy *
         good = copy(url.host, &out->host, err) &&
                authorization(url.user_info, &out->authorization, err);
     }
-    if (whole.area)
-        secret_wipe(whole.area, whole.size);
-    buf_done(&whole);
+    buf_wipe(&whole);
     return good || err_in(err, "environment: %s", name);
 }
 

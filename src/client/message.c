@@ -118,9 +118,7 @@ static bool line_write(struct client_call *call, struct http_exchange *x, struct
     buf_init(&whole, (size_t)2 * CLIENT_URL_BYTES_MAX, "request target");
     good = target_write(call, &whole, &target, err) &&
            http_exchange_begin(x, call->method, target, upload, call->body.len, out, err);
-    if (whole.area)
-        secret_wipe(whole.area, whole.size);
-    buf_done(&whole);
+    buf_wipe(&whole);
     return good;
 }
 

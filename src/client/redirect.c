@@ -73,9 +73,7 @@ bool client_redirect(struct client_call *call, int status, struct view location,
     call->hops++;
     call->crossed = call->crossed || !same_origin(&call->url, &url);
     becomes_get(call, status);
-    if (call->url_text.area)
-        secret_wipe(call->url_text.area, call->url_text.size);
-    buf_done(&call->url_text);
+    buf_wipe(&call->url_text);
     call->url_text = text; /* url lends from its area, which stays */
     call->url = url;
     return true;

@@ -186,14 +186,6 @@ static bool exchange(const struct dstack *d, struct exchange *x, const char *met
     return good;
 }
 
-/* An answer may hold a key. */
-static void wipe(struct buf *b)
-{
-    if (b->area)
-        secret_wipe(b->area, b->size);
-    buf_done(b);
-}
-
 static bool call(struct provider *p, const char *method, struct view body, struct buf *out,
                  struct err *err)
 {
@@ -206,7 +198,7 @@ static bool call(struct provider *p, const char *method, struct view body, struc
     good = exchange((struct dstack *)(void *)p, &x, method, body, out, err);
     if (x.fd >= 0)
         close(x.fd);
-    wipe(&x.head);
+    buf_wipe(&x.head); /* an answer may hold a key */
     return good || err_in(err, "%s", method);
 }
 
@@ -338,7 +330,7 @@ static bool key(struct provider *p, const char *path, uint8_t *out, struct err *
         json_unload(&tree);
     }
     buf_done(&body);
-    wipe(&answer);
+    buf_wipe(&answer);
     return good;
 }
 

@@ -91,10 +91,8 @@ bool leaf_load(const struct tee_config *c, EVP_PKEY *derived, struct log *log,
         (files ? read_files(c, derived, &chain, &key, err) : make(c, derived, &chain, &key, err)) &&
         (session_server_context(buf_view(&chain), buf_view(&key), out, err) ||
          (files && err_in(err, "%s", c->cert)));
-    if (key.area)
-        secret_wipe(key.area, key.size);
     buf_done(&chain);
-    buf_done(&key);
+    buf_wipe(&key);
     return good;
 }
 

@@ -39,9 +39,7 @@ bool tee_token_load(const char *path, const char *text, struct tee_token *out, s
     buf_init(&file, TOKEN_FILE_MAX, "token file");
     good = file_read(path, &file, err) &&
            (take_token(text_trim(buf_view(&file)), out, err) || err_in(err, "%s", path));
-    if (file.area)
-        secret_wipe(file.area, file.size);
-    buf_done(&file);
+    buf_wipe(&file);
     return good;
 }
 

@@ -9,6 +9,7 @@
 #include "ati/keyring/keyring.h"
 #include "base/check.h"
 #include "base/file.h"
+#include "base/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,7 +42,7 @@ static void check_sealed(struct view text)
     CHECK(view_eq(buf_view(&plain), text));
     CHECK(!keyring_open(text, key, &plain, NULL));
     buf_done(&sealed);
-    keyring_wipe(&plain);
+    buf_wipe(&plain);
 }
 
 static void check_entry(const struct keyring *k, struct view name, struct view value)
@@ -60,7 +61,7 @@ static void check_entry(const struct keyring *k, struct view name, struct view v
     CHECK(keyring_expand(k, buf_view(&text), KEYRING_MISSING_FAILS, &out, missing, NULL));
     CHECK(view_eq(buf_view(&out), value));
     buf_done(&text);
-    keyring_wipe(&out);
+    buf_wipe(&out);
 }
 
 static struct keyring *load(struct keyring_report *report)

@@ -21,7 +21,7 @@ int main(int argc, char **argv)
     good = file_read("-", &plain, &err) && keyring_key(argv[1], true, key, &err) &&
            keyring_write(argv[1], buf_view(&plain), key, &bytes, &err);
     secret_wipe(key, sizeof key);
-    keyring_wipe(&plain);
+    buf_wipe(&plain);
     if (!good)
         (void)fprintf(stderr, "%s\n", err.text);
     else

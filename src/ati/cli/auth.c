@@ -186,9 +186,7 @@ static int auth_status(struct cli *cli, const struct cli_words *words)
         (void)printf("No session token set (ATI_SESSION_TOKEN not configured)\n"
                      "Running in unrestricted mode — all tools accessible.\n");
     }
-    if (token.area)
-        secret_wipe(token.area, token.size);
-    buf_done(&token);
+    buf_wipe(&token);
     return status;
 }
 

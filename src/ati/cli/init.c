@@ -34,13 +34,6 @@ static bool file_put(const struct cli *cli, const char *name, const struct buf *
     return path_of(cli, name, path, err) && file_write(path, buf_view(text), mode, err);
 }
 
-static void buf_wipe(struct buf *b)
-{
-    if (b->area)
-        secret_wipe(b->area, b->size);
-    buf_done(b);
-}
-
 #define CONFIG(algorithm)                                         \
     "# ATI configuration — proxy mode (" algorithm ")\n"          \
     "# A note for you: no program reads this file.\n\n"           \

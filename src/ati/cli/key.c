@@ -40,7 +40,7 @@ static int set(struct cli *cli, const struct cli_words *words)
         value = buf_view(&read);
     }
     good = good && keyring_credentials_set(cli->folder, name, value, &err);
-    keyring_wipe(&read);
+    buf_wipe(&read);
     if (!good)
         return cli_fail_err(cli, &err);
     log_event(cli->log, LOG_INFO, "cli.key_saved", "saved key", F_VIEW("name", name));

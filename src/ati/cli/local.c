@@ -53,9 +53,7 @@ static bool find_caller(struct cli_local *l, struct err *err)
     else if (good)
         good = token_validate(l->authority, buf_view(&token), cli_now_s(), &l->caller, err) ||
                err_in(err, "Invalid ATI_SESSION_TOKEN");
-    if (token.area)
-        secret_wipe(token.area, token.size);
-    buf_done(&token);
+    buf_wipe(&token);
     return good;
 }
 

@@ -143,9 +143,7 @@ static bool find_credential(struct remote *r, const struct cli *cli, struct err 
     good = token_session(cli->environment, &token, err) &&
            (!buf_len(&token) || (buf_append_str(&r->credential, "Bearer ", err) &&
                                  buf_append(&r->credential, buf_view(&token), err)));
-    if (token.area)
-        secret_wipe(token.area, token.size);
-    buf_done(&token);
+    buf_wipe(&token);
     return good;
 }
 
@@ -196,9 +194,7 @@ enum remote_outcome cli_remote(const struct cli *cli, const char *method, struct
     cli_work_close(&r.work);
     if (outcome == REMOTE_FAILED && !buf_len(error))
         (void)!buf_append_str(error, err.text, NULL);
-    if (r.credential.area)
-        secret_wipe(r.credential.area, r.credential.size);
-    buf_done(&r.credential);
+    buf_wipe(&r.credential);
     buf_done(&r.url);
     return outcome;
 }

@@ -147,9 +147,7 @@ static bool claimed_caller(struct run *r, struct err *err)
     } else if (good) {
         good = caller_dev(&r->caller, err);
     }
-    if (token.area)
-        secret_wipe(token.area, token.size);
-    buf_done(&token);
+    buf_wipe(&token);
     buf_done(&text);
     return good;
 }

@@ -15,13 +15,6 @@
 
 enum { PEM_BYTES_MAX = 64 * 1024, RATES_MAX = 128, SHOWN_BYTES_MAX = 64 * 1024 };
 
-static void buf_wipe(struct buf *b)
-{
-    if (b->area)
-        secret_wipe(b->area, b->size);
-    buf_done(b);
-}
-
 static void hint(const char *text)
 {
     (void)fflush(stdout);

@@ -79,8 +79,7 @@ static bool set_text(struct cli_call *c, struct view name, struct view value, st
         if (keyring_find(keyring, view_first(rest, view_find(rest, '}')), &entry))
             exec_secret(c->e, entry);
     }
-    keyring_wipe(&text);
-    buf_done(&text);
+    buf_wipe(&text);
     return good;
 }
 

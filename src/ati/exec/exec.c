@@ -351,7 +351,7 @@ const char *exec_shown(const struct execution *e, struct view said, size_t most,
         }
         mask_free(mask);
     }
-    keyring_wipe(&text);
+    buf_wipe(&text);
     return out;
 }
 

@@ -12,7 +12,7 @@
  * Secrets  taken from the snapshot's keyring when they are needed, never in errors; buffers that held one are wiped. What an answer
  *          echoes of those that its call used is masked (ati/keyring/mask.h), a piece at a time, before anything is extracted or cut.
  *
- * Read in order   exec.c; http.c place.c style.c encode.c (parameters) credential.c oauth.c flight.c answer.c; cli.c words.c capture.c
+ * Read in order   exec.c; http.c place.c style.c encode.c (parameters) credential.c oauth.c grant.c flight.c answer.c; cli.c words.c capture.c
  *                 creds.c temporary.c; mcp.c; files.c
  *                 download.c upload.c gcs.c gcs_token.c fal.c; generator.c; jsonpath.c jsonpath_parse.c */
 #pragma once

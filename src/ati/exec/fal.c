@@ -143,8 +143,7 @@ static void has_token(void *context, struct client_answer *a)
     f->u->files.call = NULL;
     if (good && !read_token(f, buf_view(&a->body), &err))
         good = err_in(&err, "getting a token");
-    if (a->body.area)
-        secret_wipe(a->body.area, a->body.size);
+    buf_wipe(&a->body);
     if (!good || !send_file(f, &err))
         upload_failed(f->u, err.text);
 }

@@ -69,8 +69,7 @@ MUST_USE bool upload_answer_good(const struct execution *e, const struct client_
 MUST_USE bool upload_url_good(struct view url, struct err *err);
 enum client_reach upload_reach(const struct upload *u);
 
-/* gcs_token.c: an access token for a service account by a signed assertion (RFC 7523); one request at a time for each account, kept
- * until shortly before it expires. credentials: the account's JSON key. */
+/* gcs_token.c: an access token for a service account by a signed assertion (RFC 7523); how: grant.h. credentials: the account's JSON key. */
 struct gcs_token;
 typedef void gcs_token_done(void *context, const char *error);
 MUST_USE bool gcs_token_start(struct execution *e, struct view credentials, enum client_reach reach,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "ati/exec/credential.h"
-#include "ati/exec/flight.h"
+#include "ati/exec/grant.h"
 #include "base/codec.h"
 
 #include "base/poison.h"
@@ -20,21 +20,15 @@ enum {
     ASSERTION_S = 3600,
     ASSERTION_BYTES_MAX = 16 * 1024,
     SIGNATURE_BYTES_MAX = 2048, /* RSA of 16384 bits */
-    MARGIN_S = 60,
-    EXPIRES_S = 3600, /* when the server does not say */
+    EXPIRES_S = 3600,           /* when the server does not say */
     EXPIRES_S_MAX = 24 * 3600
 };
 
 struct gcs_token {
-    struct execution *e;
+    struct secret_text email, key, key_id, url, assertion;
+    struct grant grant;
     gcs_token_done *done;
     void *context;
-    enum client_reach reach;
-    struct secret_text email, key, key_id, url, assertion;
-    struct flight *flight;
-    struct client_call *call;
-    struct buf body;
-    struct client_field fields[2];
 };
 
 /* --- the assertion --- */
@@ -204,118 +198,40 @@ static bool key_of(const struct gcs_token *t, uint8_t out[static FLIGHT_KEY_BYTE
 
 /* --- the request --- */
 
-static void request_done(struct gcs_token *t)
+static bool write_request(struct grant *g, struct err *err)
 {
-    if (t->call)
-        client_cancel(t->call);
-    t->call = NULL;
-    keyring_wipe(&t->body);
-    buf_done(&t->body);
-}
-
-static bool token_of(struct view body, struct secret_text *token, uint64_t *keep_ms,
-                     struct err *err)
-{
-    int64_t expires_s = EXPIRES_S;
-    struct json_tree tree;
-    uint32_t at, expires;
-    bool good;
-
-    if (!json_load_loose(body, ACCOUNT_VALUES_MAX, &tree, NULL))
-        return err_set(err, ERR_SYNTAX, "getting a token: the answer is no JSON");
-    at = json_member(&tree.doc, 0, "access_token");
-    expires = json_member(&tree.doc, 0, "expires_in");
-    good = at && json_string_new(&tree.doc, at, &token->at, &token->len);
-    if (expires && !json_integer(&tree.doc, expires, &expires_s))
-        expires_s = EXPIRES_S;
-    expires_s = expires_s < EXPIRES_S_MAX ? expires_s : EXPIRES_S_MAX;
-    json_unload(&tree);
-    *keep_ms = expires_s > MARGIN_S ? (uint64_t)(expires_s - MARGIN_S) * 1000 : 0;
-    return good || err_set(err, ERR_SYNTAX, "getting a token: the answer has no access_token");
-}
-
-static bool take_token(struct gcs_token *t, const struct client_answer *a, struct err *err)
-{
-    struct secret_text token = {NULL, 0};
-    uint64_t keep_ms = 0;
-    bool good = upload_answer_good(t->e, a, "getting a token", err) &&
-                token_of(buf_view(&a->body), &token, &keep_ms, err) &&
-                flight_land(t->flight, secret_text_view(&token), keep_ms, err);
-
-    secret_text_done(&token);
-    return good;
-}
-
-static void answered(void *context, struct client_answer *a)
-{
-    struct gcs_token *t = context;
-    struct err err;
-    bool good = take_token(t, a, &err);
-
-    t->call = NULL;
-    if (a->body.area)
-        secret_wipe(a->body.area, a->body.size);
-    request_done(t);
-    if (!good)
-        flight_fail(t->flight, view_str(err.text));
-    t->done(t->context, good ? NULL : err.text);
-}
-
-static bool fetch(struct gcs_token *t, struct err *err)
-{
-    struct client_request request = {
-        .method = VIEW("POST"),
-        .url = secret_text_view(&t->url),
-        .fields = t->fields,
-        .field_count = 2,
-        .has_body = true,
-        .repeatable = true,
-        .reach = t->reach,
-        .timeout_ms = FILES_UPLOAD_MS,
-    };
+    struct gcs_token *t = g->context;
     struct view assertion;
     uint8_t *room;
     size_t before;
 
-    buf_init(&t->body, (size_t)2 * ASSERTION_BYTES_MAX, "token request");
-    if (!buf_room(&t->body, t->body.max, &room, err) || /* at once: no copies */
-        !buf_append_str(&t->body,
+    buf_init(&g->body, (size_t)2 * ASSERTION_BYTES_MAX, "token request");
+    if (!buf_room(&g->body, g->body.max, &room, err) || /* at once: no copies */
+        !buf_append_str(&g->body,
                         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
                         "&assertion=",
                         err))
         return false;
-    before = buf_len(&t->body);
+    before = buf_len(&g->body);
     if (!gcs_assertion(secret_text_view(&t->email), secret_text_view(&t->key),
                        secret_text_view(&t->key_id), secret_text_view(&t->url),
-                       clock_wall_ms(&clock_system) / 1000, &t->body, err))
+                       clock_wall_ms(&clock_system) / 1000, &g->body, err))
         return false;
-    assertion = view_skip(buf_view(&t->body), before);
+    assertion = view_skip(buf_view(&g->body), before);
     if (!secret_text_join(&t->assertion, &assertion, 1, err))
         return false;
-    exec_secret(t->e, secret_text_view(&t->assertion));
-    t->fields[0] = (struct client_field){VIEW("Content-Type"),
-                                         VIEW("application/x-www-form-urlencoded"), false};
-    t->fields[1] = (struct client_field){VIEW("Accept"), VIEW("application/json"), false};
-    request.body = buf_view(&t->body);
-    t->call =
-        client_collect(t->e->executor->client, &request, FILES_ANSWER_BYTES_MAX, answered, t, err);
-    return t->call != NULL;
+    exec_secret(g->e, secret_text_view(&t->assertion));
+    return true;
 }
 
-static void told(void *context, enum flight_news news, struct view text)
+static const struct grant_kind kind = {"getting a token", EXPIRES_S, EXPIRES_S_MAX, FILES_UPLOAD_MS,
+                                       write_request};
+
+static void told(void *context, const char *error)
 {
     struct gcs_token *t = context;
-    struct err err;
 
-    if (news != FLIGHT_FETCH) {
-        t->done(t->context, news == FLIGHT_VALUE ? NULL : (const char *)text.at);
-        return;
-    }
-    if (fetch(t, &err))
-        return;
-    request_done(t);
-    flight_fail(t->flight, view_str(err.text));
-    t->done(t->context, err.text);
+    t->done(t->context, error);
 }
 
 bool gcs_token_start(struct execution *e, struct view credentials, enum client_reach reach,
@@ -324,38 +240,33 @@ bool gcs_token_start(struct execution *e, struct view credentials, enum client_r
 {
     struct gcs_token *t = calloc(1, sizeof *t);
     uint8_t key[FLIGHT_KEY_BYTES];
-    enum flight_news news;
 
     if (!t)
         return err_set(err, ERR_MEMORY, "no memory for a credential");
-    t->e = e;
     t->done = done;
     t->context = context;
-    t->reach = reach;
     *out = t;
-    if (!read_account(t, credentials, err) || !key_of(t, key, err) ||
-        !flight_ask(e->executor->shared->tokens, e->executor->loop, key, told, t, &t->flight, &news,
-                    err))
+    if (!read_account(t, credentials, err) || !key_of(t, key, err))
         return false;
-    *ready = news == FLIGHT_VALUE;
-    if (news != FLIGHT_FETCH || fetch(t, err))
-        return true;
-    request_done(t);
-    flight_fail(t->flight, view_str(err->text));
-    return false;
+    t->grant = (struct grant){.e = e,
+                              .kind = &kind,
+                              .url = secret_text_view(&t->url),
+                              .reach = reach,
+                              .done = told,
+                              .context = t};
+    return grant_start(&t->grant, key, ready, err);
 }
 
 struct view gcs_token_value(const struct gcs_token *t)
 {
-    return flight_value(t->flight);
+    return grant_token(&t->grant);
 }
 
 void gcs_token_end(struct gcs_token *t)
 {
     if (!t)
         return;
-    request_done(t);
-    flight_end(t->flight);
+    grant_end(&t->grant);
     secret_text_done(&t->email);
     secret_text_done(&t->key);
     secret_text_done(&t->key_id);

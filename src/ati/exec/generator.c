@@ -312,8 +312,7 @@ static bool keep(struct generation *g, struct child_output *output, struct err *
         g->output = records;
         return true;
     }
-    keyring_wipe(&records);
-    buf_done(&records);
+    buf_wipe(&records);
     return good;
 }
 
@@ -342,7 +341,7 @@ static void ended(void *context, struct child_output *output)
     } else {
         good = keep(g, output, &err);
     }
-    keyring_wipe(&output->text);
+    buf_wipe(&output->text);
     end(g, good ? NULL : &err);
 }
 
@@ -607,8 +606,7 @@ void generator_end(struct generation *g)
         child_cancel(g->job);
     remove_script(g);
     flight_end(g->flight);
-    keyring_wipe(&g->output);
-    buf_done(&g->output);
+    buf_wipe(&g->output);
     buf_done(&g->error);
     free(g->secrets);
     free(g);

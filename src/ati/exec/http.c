@@ -64,8 +64,7 @@ static bool set_extra(struct http_call *h, const struct text_pair *pair, struct 
         good = keyring_expand(keyring, value, KEYRING_MISSING_STAYS, &text, missing, err);
         expanded = buf_view(&text);
         good = good && secret_text_join(copy, &expanded, 1, err);
-        keyring_wipe(&text);
-        buf_done(&text);
+        buf_wipe(&text);
         if (!good)
             return err_in(err, "extra_headers.%s", pair->name);
         h->expanded_count++;
@@ -127,8 +126,7 @@ static bool write_url(struct http_call *h, struct err *err)
            place_encode(&text, value, OCTETS_FORM, err);
     all = buf_view(&text);
     good = good && secret_text_join(&h->url, &all, 1, err);
-    keyring_wipe(&text);
-    buf_done(&text);
+    buf_wipe(&text);
     return good;
 }
 

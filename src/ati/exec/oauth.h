@@ -1,14 +1,12 @@
-/* oauth: an access token by the client-credentials grant (RFC 6749, 4.4). One request at a time for each provider and pair of
- * credentials, also across loops; kept until OAUTH_MARGIN_MS before it expires. Only over https; redirects are not followed. */
+/* oauth: an access token by the client-credentials grant (RFC 6749, 4.4), for a provider and a pair of credentials; how: grant.h. Only
+ * over https. */
 #pragma once
 
 #include "ati/exec/exec_priv.h"
 
 enum {
     OAUTH_TIMEOUT_MS = 15000,
-    OAUTH_MARGIN_MS = 60000,
-    OAUTH_EXPIRES_S = 1799, /* when the server does not say */
-    OAUTH_ANSWER_BYTES_MAX = 1024 * 1024
+    OAUTH_EXPIRES_S = 1799 /* when the server does not say */
 };
 
 struct oauth;

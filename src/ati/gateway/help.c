@@ -6,6 +6,7 @@
 
 #include "ati/gateway/gateway_priv.h"
 #include "ati/keyring/mask.h"
+#include "base/secret.h"
 
 #include "base/poison.h"
 
@@ -27,8 +28,7 @@ struct help {
 static void help_free(struct help *h)
 {
     buf_done(&h->url);
-    keyring_wipe(&h->credential);
-    buf_done(&h->credential);
+    buf_wipe(&h->credential);
     buf_done(&h->body);
     free(h);
 }

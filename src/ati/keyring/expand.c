@@ -26,18 +26,11 @@ bool keyring_append(struct buf *b, struct view bytes, struct err *err)
         return err_set(err, ERR_MEMORY, "%s: out of memory at %zu bytes", b->what, size);
     if (len)
         memcpy(area, b->area + b->head, len);
-    keyring_wipe(b);
+    buf_wipe(b);
     b->area = area;
     b->size = size;
     b->tail = len;
     return buf_append(b, bytes, err);
-}
-
-void keyring_wipe(struct buf *b)
-{
-    if (b->area)
-        secret_wipe(b->area, b->size);
-    buf_done(b);
 }
 
 /* Takes the text before the next "${name}", and the name. False: there is none, and all of it was taken. */

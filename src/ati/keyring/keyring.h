@@ -73,7 +73,6 @@ MUST_USE bool keyring_expand(const struct keyring *k, struct view text, enum key
                              struct buf *out, char missing[static 128], struct err *err);
 /* As buf_append; when the area has to move, what it leaves behind is wiped. */
 MUST_USE bool keyring_append(struct buf *b, struct view bytes, struct err *err);
-void keyring_wipe(struct buf *b); /* wipes all of its area, and empties it */
 
 /* The file "credentials", for `ati key`: 0600, sorted, pretty. */
 MUST_USE bool keyring_credentials_set(const char *folder, struct view name, struct view value,

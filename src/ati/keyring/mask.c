@@ -352,7 +352,7 @@ static bool finish(struct mask *m, struct err *err)
         return true;
     if (!put_out(m, m->in.len, m->in.len, VIEW(""), err))
         return false;
-    keyring_wipe(m->text);
+    buf_wipe(m->text);
     *m->text = m->out;
     m->hit = false;
     return true;

@@ -156,8 +156,7 @@ bool mask_add(struct mask *m, struct view secret, struct err *err)
            add(m, secret, secret.len, err) && add_base64(m, secret, &form, err) &&
            (is_same_everywhere(secret) ||
             (add_json(m, secret, &form, err) && add_url(m, secret, &form, err)));
-    keyring_wipe(&form);
-    buf_done(&form);
+    buf_wipe(&form);
     if (edge > m->edge)
         m->edge = edge;
     if (m->longest > m->edge)

@@ -149,6 +149,6 @@ bool mcp_message(struct mcp_connection *c, struct mcp_request *const *only, bool
     buf_init(&masked, SIZE_MAX / 2, "a message");
     good = buf_append(&masked, text, NULL) && mcp_way_mask(c->way, &masked, true, NULL) &&
            read_masked(c, only, whole, buf_view(&masked));
-    keyring_wipe(&masked);
+    buf_wipe(&masked);
     return good;
 }

@@ -74,7 +74,7 @@ static void last_lines(const struct mcp_connection *c, struct view error,
     for (n = 0; v.at && n < v.len; n++)
         out[n] = (char)(v.at[n] < ' ' ? ' ' : v.at[n]);
     out[n] = '\0';
-    keyring_wipe(&text);
+    buf_wipe(&text);
 }
 
 /* What the process has not read it has not done either: that is asked of another one. */

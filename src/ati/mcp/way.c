@@ -126,8 +126,7 @@ static bool add_variable(const struct making *m, const struct text_pair *p)
     buf_init(&value, VALUE_BYTES_MAX, "a variable of mcp_env");
     good = expand(m, p->value, KEYRING_MISSING_ENDS, &value) &&
            child_environment_set(&m->way->environment, view_str(p->name), buf_view(&value), m->err);
-    keyring_wipe(&value);
-    buf_done(&value);
+    buf_wipe(&value);
     return good;
 }
 
@@ -167,8 +166,7 @@ static bool add_extra_field(const struct making *m, const struct text_pair *p)
     buf_init(&value, VALUE_BYTES_MAX, "a header of extra_headers");
     good = expand(m, p->value, KEYRING_MISSING_STAYS, &value) &&
            add_field(m, p->name, buf_view(&value));
-    keyring_wipe(&value);
-    buf_done(&value);
+    buf_wipe(&value);
     return good;
 }
 
@@ -183,8 +181,7 @@ static bool add_prefixed(const struct making *m, const char *prefix, struct view
     buf_init(&value, VALUE_BYTES_MAX, "a credential");
     good = add_secret(m, key) && buf_append_str(&value, prefix, m->err) &&
            buf_append(&value, key, m->err) && add_field(m, name, buf_view(&value));
-    keyring_wipe(&value);
-    buf_done(&value);
+    buf_wipe(&value);
     return good;
 }
 
@@ -205,8 +202,8 @@ static bool add_basic(const struct making *m, struct view key)
         buf_wrote(&code, strlen((char *)room));
         good = add_prefixed(m, "Basic ", buf_view(&code));
     }
-    keyring_wipe(&pair);
-    keyring_wipe(&code);
+    buf_wipe(&pair);
+    buf_wipe(&code);
     buf_done(&pair);
     buf_done(&code);
     return good;
@@ -308,8 +305,7 @@ static bool make_http(const struct making *m, enum client_reach reach)
         m->way->url = mcp_copy(buf_view(&url));
         good = m->way->url || no_memory(m->err);
     }
-    keyring_wipe(&url);
-    buf_done(&url);
+    buf_wipe(&url);
     if (!good || !(m->credential ? add_generated(m) : add_key(m)))
         return false;
     for (size_t i = 0; i < p->extra_headers.count; i++)
@@ -338,8 +334,7 @@ static bool take_print(const struct mcp_way *way, const char *name,
 #undef ADD
     good = good && buf_append_byte(&all, (uint8_t)way->reach, err);
     good = good && (secret_sha256(buf_view(&all).at, buf_len(&all), out) || no_memory(err));
-    keyring_wipe(&all);
-    buf_done(&all);
+    buf_wipe(&all);
     return good;
 }
 

@@ -1,4 +1,5 @@
 #include "ati/keyring/keyring.h"
+#include "base/secret.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -494,7 +495,7 @@ static void expands_each_name_once(void **state)
         } else if (!view_eq(buf_view(&out), view_str(expected))) {
             fail_msg("%s: %.*s", text, VIEW_ARG(buf_view(&out)));
         }
-        keyring_wipe(&out);
+        buf_wipe(&out);
     }
     keyring_unref(k);
 }

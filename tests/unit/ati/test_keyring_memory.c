@@ -143,7 +143,7 @@ static void an_expanded_text_is_gone_when_it_is_wiped(void **state)
                                    &out, missing, NULL));
     found = scan_for(masked);
     assert_int_equal(found.hits, 201); /* where it stands, and nowhere else */
-    keyring_wipe(&out);
+    buf_wipe(&out);
     assert_int_equal(scan_for(masked).hits, 1);
     keyring_unref(k);
     assert_int_equal(scan_for(masked).hits, 0);

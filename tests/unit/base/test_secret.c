@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/secret.h"
 
 static void hashes_the_vectors_of_the_standard(void **state)
@@ -28,6 +29,23 @@ static void hashes_the_vectors_of_the_standard(void **state)
         hex_encode(view_from(hash, sizeof hash), hex);
         assert_string_equal(hex, rows[i].hex);
     }
+}
+
+static void wipes_all_that_a_buffer_owns(void **state)
+{
+    struct budget budget;
+    struct buf b;
+    uint8_t *area;
+
+    (void)state;
+    budget_init(&budget, SIZE_MAX);
+    buf_init(&b, SIZE_MAX, "a key");
+    buf_count(&b, &budget);
+    buf_wipe(&b);
+    assert_true(buf_room(&b, (size_t)BUF_COUNTED_BYTES * 2, &area, NULL));
+    buf_wipe(&b);
+    assert_true(!b.area && !b.size && !buf_len(&b) && b.max == SIZE_MAX);
+    assert_int_equal(budget.used, 0);
 }
 
 static void compares_every_bit(void **state)
@@ -97,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_the_vectors_of_the_standard),
+        cmocka_unit_test(wipes_all_that_a_buffer_owns),
         cmocka_unit_test(compares_every_bit),
         cmocka_unit_test(wipes_all_and_only_what_it_is_given),
         cmocka_unit_test(random_bytes_fill_the_room_and_differ),
