@@ -5,11 +5,19 @@
 
 #define COUNT(options) (sizeof(options) / sizeof *(options))
 
-static const struct cli_option add_mcp[] = {
+/* Options of load, then those that add-mcp has, too, then those of add-mcp. */
+static const struct cli_option servers[] = {
+    {.name = "name", .value = "NAME", .help = "of the provider", .required = true},
+    {.name = "mcp", .help = "an MCP server, not an OpenAPI document"},
     {.name = "transport",
      .value = "TRANSPORT",
-     .help = "how the server is spoken to: http or stdio",
-     .required = true},
+     .help = "how the server is spoken to: http or stdio; else stdio"},
+    {.name = "save", .help = "for good: as import-openapi and add-mcp do"},
+    {.name = "ttl", .value = "SECONDS", .help = "how long it stays", .fallback = "3600"},
+    {.name = "auth", .value = "TYPE", .help = "none, bearer, header, query, basic or oauth2"},
+    {.name = "auth-key", .value = "NAME", .help = "key of the keyring; else {name}_api_key"},
+    {.name = "auth-query", .value = "NAME", .help = "parameter that takes the key"},
+
     {.name = "url", .value = "URL", .help = "where the server is (http)"},
     {.name = "command", .value = "COMMAND", .help = "what starts the server (stdio)"},
     {.name = "args",
@@ -21,12 +29,18 @@ static const struct cli_option add_mcp[] = {
      .value = "KEY=VALUE",
      .help = "its environment; ${name} is a key of the keyring",
      .many = true},
+    {.name = "auth-header", .value = "NAME", .help = "header that takes the key"},
+
+    {.name = "transport",
+     .value = "TRANSPORT",
+     .help = "how the server is spoken to: http or stdio",
+     .required = true},
     {.name = "auth", .value = "TYPE", .help = "none, bearer or header; else none"},
     {.name = "auth-key", .value = "NAME", .help = "key of the keyring"},
-    {.name = "auth-header", .value = "NAME", .help = "header that takes the key"},
     {.name = "description", .value = "TEXT", .help = "what it is for"},
     {.name = "category", .value = "NAME", .help = "where it belongs"},
 };
+enum { OF_LOAD = 8, OF_ADD_MCP = 5 };
 
 static const struct cli_option add_cli[] = {
     {.name = "command", .value = "COMMAND", .help = "the program", .required = true},
@@ -44,46 +58,15 @@ static const struct cli_option add_cli[] = {
     {.name = "timeout", .value = "SECONDS", .help = "how long a call may take; else 120"},
 };
 
+/* The last one is inspect-openapi's, too. */
 static const struct cli_option import_openapi[] = {
     {.name = "name", .value = "NAME", .help = "of the provider; else made of SPEC"},
     {.name = "auth-key", .value = "NAME", .help = "key of the keyring; else {name}_api_key"},
-    {.name = "include-tags",
-     .value = "TAG",
-     .help = "only operations that have one of these tags",
-     .many = true},
     {.name = "dry-run", .help = "show what would be written, and write nothing"},
-};
-
-static const struct cli_option inspect_openapi[] = {
     {.name = "include-tags",
      .value = "TAG",
      .help = "only operations that have one of these tags",
      .many = true},
-};
-
-static const struct cli_option load[] = {
-    {.name = "name", .value = "NAME", .help = "of the provider", .required = true},
-    {.name = "mcp", .help = "an MCP server, not an OpenAPI document"},
-    {.name = "transport",
-     .value = "TRANSPORT",
-     .help = "how the server is spoken to: http or stdio; else stdio"},
-    {.name = "url", .value = "URL", .help = "where the server is (http)"},
-    {.name = "command", .value = "COMMAND", .help = "what starts the server (stdio)"},
-    {.name = "args",
-     .value = "ARG",
-     .help = "arguments of the command",
-     .many = true,
-     .greedy = true},
-    {.name = "env",
-     .value = "KEY=VALUE",
-     .help = "its environment; ${name} is a key of the keyring",
-     .many = true},
-    {.name = "auth", .value = "TYPE", .help = "none, bearer, header, query, basic or oauth2"},
-    {.name = "auth-key", .value = "NAME", .help = "key of the keyring; else {name}_api_key"},
-    {.name = "auth-header", .value = "NAME", .help = "header that takes the key"},
-    {.name = "auth-query", .value = "NAME", .help = "parameter that takes the key"},
-    {.name = "save", .help = "for good: as import-openapi and add-mcp do"},
-    {.name = "ttl", .value = "SECONDS", .help = "how long it stays", .fallback = "3600"},
 };
 
 static const struct cli_command commands[] = {
@@ -105,8 +88,8 @@ static const struct cli_command commands[] = {
      .words = "NAME",
      .words_least = 1,
      .words_most = 1,
-     .options = add_mcp,
-     .option_count = COUNT(add_mcp),
+     .options = servers + OF_LOAD,
+     .option_count = COUNT(servers) - OF_LOAD,
      .run = provider_add_mcp,
      .about = "Examples:\n"
               "  ati provider add-mcp docs --transport http --url https://docs.example/mcp\n"
@@ -136,15 +119,15 @@ static const struct cli_command commands[] = {
      .words = "SPEC",
      .words_least = 1,
      .words_most = 1,
-     .options = inspect_openapi,
-     .option_count = COUNT(inspect_openapi),
+     .options = import_openapi + COUNT(import_openapi) - 1,
+     .option_count = 1,
      .run = provider_inspect_openapi},
     {.name = "load",
      .summary = "use a provider for a while",
      .words = "[SPEC]",
      .words_most = 1,
-     .options = load,
-     .option_count = COUNT(load),
+     .options = servers,
+     .option_count = COUNT(servers) - OF_ADD_MCP,
      .run = provider_load,
      .about = "Examples:\n"
               "  ati provider load openapi.json --name pets\n"

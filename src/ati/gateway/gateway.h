@@ -22,7 +22,7 @@
  * Metrics     on a listener of their own (metrics_listen), never on the port that agents reach.
  *
  * Limits   bodies: CALL_BODY_BYTES_MAX for /call of who may upload, CALL_ARGUMENT_BYTES_MAX of others, ROUTE_BODY_BYTES_MAX elsewhere; GATEWAY_BATCH_MAX.
- * Read in order   config.c gateway.c worker.c pipeline.c auth.c route.c request.c invoke.c call.c mcp_route.c tools.c health.c help.c metrics.c
+ * Read in order   config.c gateway.c worker.c pipeline.c auth.c page.c route.c request.c invoke.c call.c mcp_route.c tools.c health.c help.c metrics.c
  *                 reload.c discovery.c */
 #pragma once
 

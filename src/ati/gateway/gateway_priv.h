@@ -236,6 +236,16 @@ bool pipeline_unreadable(void *context, struct serve_exchange *x, int status, co
 void pipeline_route(void *context, struct serve_exchange *x);
 void pipeline_unrouted(void *context, struct serve_exchange *x);
 
+/* page.c */
+/* A browser's page at origin may speak to this host: a loopback one to a loopback one, one of the list (comma-separated origins, "*" for
+ * all; NULL: none), or one of the same host. That one only when the caller was verified, which no page is by itself, or when the host is fixed:
+ * a name may be made to lead here by whoever serves the page (DNS rebinding). Who sends no Origin is no page. */
+bool page_origin_good(struct view origin, struct view host, const char *allowed, bool verified);
+/* host, as in a Host field, is an IP literal, localhost or below it: no DNS says where that leads. */
+bool page_host_fixed(struct view host);
+/* Both, as this request names them. verified: as above. */
+bool page_may_speak(const struct http_head *head, const char *allowed, bool verified);
+
 /* auth.c: the one function that says who asks. */
 enum auth_verdict {
     AUTH_OPEN,     /* this path is for everybody */

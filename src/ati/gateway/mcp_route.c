@@ -347,13 +347,9 @@ static void read_message(struct mcp_work *k, uint32_t token)
 static bool may_speak(struct request *r, struct view *session)
 {
     const struct http_head *head = r->exchange->request.head;
-    struct view origin = VIEW(""), host = VIEW(""), version;
+    struct view version;
 
-    (void)!http_field(head, VIEW("Host"), &host);
-    if (http_field_count(head, VIEW("Origin")) > 0 &&
-        (!http_field(head, VIEW("Origin"), &origin) ||
-         !mcp_server_origin_good(origin, host, r->worker->gateway->config->origins,
-                                 !r->caller->unrestricted))) {
+    if (!page_may_speak(head, r->worker->gateway->config->origins, !r->caller->unrestricted)) {
         request_text(r, 403, VIEW("forbidden: origin is not allowed"));
         return false;
     }

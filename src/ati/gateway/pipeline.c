@@ -52,20 +52,18 @@ static bool page_layer(struct request *r)
 {
     const struct gateway_config *config = r->worker->gateway->config;
     const struct http_head *head = r->exchange->request.head;
-    struct view origin = VIEW(""), host = VIEW("");
+    struct view host = VIEW("");
 
     if (!r->caller || !r->caller->unrestricted)
         return true;
     (void)!http_field(head, VIEW("Host"), &host);
-    if (!config->allow_open && !mcp_server_host_fixed(host)) {
+    if (!config->allow_open && !page_host_fixed(host)) {
         request_text(r, 403,
                      VIEW("forbidden: without authentication only addresses and localhost are "
                           "served; configure tokens, or say --allow-open"));
         return false;
     }
-    if (http_field_count(head, VIEW("Origin")) > 0 &&
-        (!http_field(head, VIEW("Origin"), &origin) ||
-         !mcp_server_origin_good(origin, host, config->origins, false))) {
+    if (!page_may_speak(head, config->origins, false)) {
         request_text(r, 403, VIEW("forbidden: origin is not allowed"));
         return false;
     }

@@ -9,7 +9,7 @@
  * one is taken, whichever gateway of several gave it; what DELETE has ended here stays ended (sessions.c).
  *
  * Memory   nothing is kept between messages but calls under way and ended sessions, both bounded.
- * Read in order   message.c listing.c result.c origin.c sessions.c */
+ * Read in order   message.c listing.c result.c sessions.c */
 #pragma once
 
 #include "ati/caller/caller.h"
@@ -70,14 +70,6 @@ MUST_USE bool mcp_server_progress(struct view token, struct view params, struct 
 
 /* What a client may say in MCP-Protocol-Version. */
 bool mcp_server_version_known(struct view version);
-
-/* A browser's page at origin may speak to this host: a loopback one to a loopback one, one of the list (comma-separated origins, "*" for
- * all; NULL: none), or one of the same host. That one only when the caller was verified, which no page is by itself, or when the host is fixed:
- * a name may be made to lead here by whoever serves the page (DNS rebinding). Who sends no Origin is no page. */
-bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed,
-                            bool verified);
-/* host, as in a Host field, is an IP literal, localhost or below it: no DNS says where that leads. */
-bool mcp_server_host_fixed(struct view host);
 
 /* sessions.c: calls under way, and sessions that have ended. One a process; any thread. */
 struct mcp_server_sessions;

@@ -1,4 +1,5 @@
-#include "ati/mcp_server/mcp_server.h"
+/* page: which web pages may speak to us. Pure. */
+#include "ati/gateway/gateway_priv.h"
 #include "http/http.h"
 #include "net/addr.h"
 
@@ -21,7 +22,7 @@ static bool split(struct view origin, struct view *host, uint16_t *port)
     return http_authority_split(view_skip(origin, tls ? 8 : 7), host, port);
 }
 
-bool mcp_server_host_fixed(struct view host)
+bool page_host_fixed(struct view host)
 {
     struct addr a;
     struct view name;
@@ -33,8 +34,7 @@ bool mcp_server_host_fixed(struct view host)
            (name.len > 10 && view_eq_nocase(view_skip(name, name.len - 10), VIEW(".localhost")));
 }
 
-bool mcp_server_origin_good(struct view origin, struct view host, const char *allowed,
-                            bool verified)
+bool page_origin_good(struct view origin, struct view host, const char *allowed, bool verified)
 {
     struct view rest = view_str(allowed), piece, page, own;
     uint16_t page_port, own_port;
@@ -53,6 +53,16 @@ bool mcp_server_origin_good(struct view origin, struct view host, const char *al
         return false;
     if (loopback(page) && loopback(own))
         return true;
-    return (verified || mcp_server_host_fixed(host)) && view_eq_nocase(page, own) &&
+    return (verified || page_host_fixed(host)) && view_eq_nocase(page, own) &&
            page_port == own_port;
+}
+
+bool page_may_speak(const struct http_head *head, const char *allowed, bool verified)
+{
+    struct view origin, host = VIEW("");
+
+    (void)!http_field(head, VIEW("Host"), &host);
+    return http_field_count(head, VIEW("Origin")) == 0 ||
+           (http_field(head, VIEW("Origin"), &origin) &&
+            page_origin_good(origin, host, allowed, verified));
 }
