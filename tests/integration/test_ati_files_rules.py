@@ -1,16 +1,20 @@
 """file_manager, promise by promise: arguments and what is wrong with them, hosts that may be asked, types by extension, destinations and their refusals."""
 
 import base64
+import collections
 import contextlib
+import datetime
 import json
 import re
+import subprocess
 import urllib.parse
 
 import pytest
 
-from harness import netns
+from harness import certs, netns
 from harness.ati import Folder, Proxy, Upstream
-from harness.dns import Dns
+from harness.dns import Dns, Reply
+from test_ati_files import Server
 from test_ati_requests import name_servers
 
 BIG = 524288000
@@ -285,3 +289,89 @@ def test_what_a_download_gives(behind, tmp_path):
     out = tmp_path / "f"
     done = behind.folder.run("run", "file_manager:download", "--url", "http://u/", "--out", out)
     assert out.read_bytes() == b"\x00\xff" and re.match(rf'\{{\n  "content_type": null,\n  "path": "{out}",\n  "size_bytes": 2', done.stdout)
+
+
+# --- destinations as their providers have them ----------------------------------------------------
+
+DESTINATIONS = """
+[provider]
+name = "file_manager"
+description = "d"
+handler = "file_manager"
+upload_default_destination = "plain"
+[provider.upload_destinations.plain]
+kind = "gcs"
+bucket = "my-bucket"
+[provider.upload_destinations.own]
+kind = "gcs"
+bucket = "other"
+prefix = "a/b/"
+key_ref = "another"
+[provider.upload_destinations.fal]
+kind = "fal_storage"
+"""
+NAMES = "storage.googleapis.com", "oauth2.test", "rest.alpha.fal.ai", "cdn.test"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A network where Google's storage and fal.ai's are ours. run(words) is the command line in it."""
+    if not netns.permitted():
+        pytest.skip("network namespaces are not permitted here")
+    path = tmp_path_factory.mktemp("world")
+    subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path / "key.pem"], check=True, capture_output=True)
+    account = {"type": "service_account", "client_email": "me@project.test", "private_key": (path / "key.pem").read_text(), "token_uri": "https://oauth2.test/token"}
+    asked, authority = [], certs.authority(path)
+
+    def take(handler):
+        asked.append((handler.headers["Host"], handler.path, handler.headers["Authorization"], handler.headers["Content-Type"], handler.body))
+        if handler.path == "/token":
+            return 200, {}, b'{"access_token": "token-of-google", "expires_in": 3600}'
+        if handler.path.startswith("/storage/auth/token"):
+            return 200, {}, json.dumps({"token": "token-of-fal", "token_type": "Bearer", "base_url": "https://cdn.test"}).encode()
+        return 200, {}, b'{"access_url": "https://cdn.test/f/1"}'
+
+    with contextlib.ExitStack() as stack:
+        net = netns.NetNs("8.8.4.4/32", *(f"{address}/32" for address in name_servers() if not address.startswith("127.")))
+        stack.callback(net.close)
+        with net:
+            for address in name_servers():
+                Dns({name: Reply(["8.8.4.4"]) for name in NAMES}, address, 53)
+            certificate = certs.server(path, authority, "all", sans=tuple(f"DNS:{name}" for name in NAMES))
+            there = stack.enter_context(Server({}, host="8.8.4.4", port=443, certificate=certificate))
+        there.routes = collections.defaultdict(lambda: take)
+        folder = Folder(path / "ati", {"files": DESTINATIONS}, {"gcp_credentials": json.dumps(account), "another": json.dumps({**account, "client_email": "you@project.test"}),
+                                                               "fal_api_key": "key-of-fal"}, SSL_CERT_FILE=str(authority.cert), ATI_SSRF_PROTECTION="1")
+
+        def run(*words):
+            asked.clear()
+            with net:
+                done = folder.run("run", "file_manager:upload", *words)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout), asked
+        yield run
+
+
+UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
+@pytest.mark.parametrize("words, bucket, prefix", [((), "my-bucket", "ati-uploads"), (("--destination", "own"), "other", "a/b")])
+def test_a_bucket_of_google(world, tmp_path, words, bucket, prefix):
+    (tmp_path / "a b.txt").write_text("what it holds")
+    told, (token, stored) = world("--path", tmp_path / "a b.txt", *words)
+    day = datetime.datetime.now(datetime.timezone.utc).date()
+    assert token[:2] == ("oauth2.test", "/token") and token[3] == "application/x-www-form-urlencoded"
+    name = urllib.parse.parse_qs(urllib.parse.urlsplit(stored[1]).query)["name"][0]
+    assert re.fullmatch(rf"{prefix}/({day}|{day - datetime.timedelta(days=1)})/{UUID}-a b\.txt", name)
+    assert stored[0] == "storage.googleapis.com" and stored[1].startswith(f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name=")
+    assert stored[2:] == ("Bearer token-of-google", "text/plain", b"what it holds")
+    assert told == {"success": True, "url": f"https://storage.googleapis.com/{bucket}/{urllib.parse.quote(name)}", "size_bytes": 13, "content_type": "text/plain",
+                    "destination": words[1] if words else "plain"}
+
+
+def test_storage_of_fal(world, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"png")
+    told, (token, stored) = world("--path", tmp_path / "a.png", "--destination", "fal")
+    assert token == ("rest.alpha.fal.ai", "/storage/auth/token?storage_type=fal-cdn-v3", "Key key-of-fal", "application/json", b"{}")
+    assert stored == ("cdn.test", "/files/upload", "Bearer token-of-fal", "image/png", b"png")
+    assert told == {"success": True, "url": "https://cdn.test/f/1", "size_bytes": 3, "content_type": "image/png", "destination": "fal"}
