@@ -1,4 +1,4 @@
-"""Programs as tools and generators of credentials, promise by promise: one gateway, a program for each."""
+"""Programs as tools, promise by promise: one gateway, a program for each."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness.ati import ATI, SECRET, Folder, Proxy, Upstream, environment
+from harness.ati import ATI, Folder, Proxy, environment
 from harness.base import PATIENCE
 from test_ati_cli import KEY, KEYS, sealed
 
@@ -198,120 +198,3 @@ def test_a_credential_of_one_call_is_overwritten_before_it_goes(tmp_path, stack)
     size, name = result(proxy, "c").split("\n")
     assert int(size) == len(KEY) and re.fullmatch(r"key_[0-9a-f]{16}", name)
     assert (tmp_path / "link").read_bytes() == bytes(len(KEY)) and not list((folder.path / ".creds").iterdir())
-
-
-# --- generators -----------------------------------------------------------------------------------
-
-GENERATOR = """
-auth_type = "{auth}"
-{more}
-[provider.auth_generator]
-{lines}
-[[tools]]
-name = "{name}:t"
-description = "d"
-endpoint = "/x"
-"""
-COMMAND = 'type = "command"\ncommand = "{command}"\nargs = {args}\n'
-JSON = 'output_format = "json"\n'
-
-
-def printed(text, more=""):
-    return COMMAND.format(command="printf", args=json.dumps(["%s", text])) + more
-
-
-GENERATORS = {
-    "text": ("bearer", printed(" made \n")),
-    "header": ("header", printed("made")),
-    "query": ("query", printed("made of&x")),
-    "none": ("none", printed("made")),
-    "token": ("bearer", printed('{"access_token": "second", "token": "first"}', JSON)),
-    "access": ("bearer", printed('{"access_token": "second"}', JSON)),
-    "whole": ("bearer", printed('{"other": 1}', JSON)),
-    "injects": ("bearer", printed('{"a": {"b": "deep"}, "n": 7, "first": "f"}', JSON + '[provider.auth_generator.inject."a.b"]\ntype = "header"\nname = "X-Deep"\n'
-                                  '[provider.auth_generator.inject.n]\ntype = "header"\nname = "X-N"\n[provider.auth_generator.inject.first]\ntype = "query"\nname = "q"\n')),
-    "lacks": ("bearer", printed('{"a": 1}', JSON + '[provider.auth_generator.inject."a.b"]\ntype = "header"\nname = "X"\n')),
-    "odd": ("bearer", printed("no json", JSON)),
-    "empty": ("bearer", printed("")),
-    "fails": ("bearer", COMMAND.format(command="sh", args=json.dumps(["-c", "echo why >&2; exit 4"]))),
-    "gone": ("bearer", COMMAND.format(command="/no/such/program", args="[]")),
-    "nokey": ("bearer", COMMAND.format(command="printf", args='["${nobody}"]')),
-    "who": ("bearer", COMMAND.format(command="printf", args='["%s,%s,%s,%s,%s,$HOME", "${JWT_SUB}", "${JWT_SCOPE}", "${TOOL_NAME}", "${TIMESTAMP}", "${key}"]')),
-    "environ": ("bearer", COMMAND.format(command="sh", args=json.dumps(["-c", "env | cut -d= -f1 | sort | tr '\\n' ,"])) + '[provider.auth_generator.env]\nOWN = "${key}"\n'),
-    "script": ("bearer", 'type = "script"\ninterpreter = "sh"\nscript = \'\'\'echo "$(stat -c "%a %n" "$0") $#"\'\'\'\nargs = ["unused"]\n'),
-    "bad_script": ("bearer", 'type = "script"\ninterpreter = "sh"\nscript = "exit 1"\n'),
-    "short": ("bearer", COMMAND.format(command="sleep", args='["1000"]') + "timeout_secs = 1\n"),
-    "static": ("bearer", printed("made")),
-}
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Upstream() as up:
-        yield up
-
-
-@pytest.fixture(scope="module")
-def generators(tmp_path_factory, upstream):
-    path = tmp_path_factory.mktemp("generators")
-    (path / "scratch").mkdir()
-    manifests = {name: PROVIDER.format(name=name, body=f'base_url = "{upstream.url}"\n' + GENERATOR.format(
-        name=name, auth=auth, lines=lines, more='auth_key_name = "key"\n' if name == "static" else 'auth_header_name = "X-Own"\nauth_value_prefix = "Key "\n' if name == "header" else ""))
-        for name, (auth, lines) in GENERATORS.items()}
-    with Proxy(Folder(path / "ati", manifests, KEYS, TMPDIR=str(path / "scratch"), UNTOLD="x")) as proxy:
-        proxy.scratch = path / "scratch"
-        yield proxy
-
-
-@pytest.mark.parametrize("name, field, value", [
-    ("text", "Authorization", "Bearer made"), ("header", "X-Own", "Key made"), ("none", "Authorization", None), ("token", "Authorization", "Bearer first"),
-    ("access", "Authorization", "Bearer second"), ("whole", "Authorization", 'Bearer {"other": 1}'), ("injects", "Authorization", "Bearer f"), ("injects", "X-Deep", "deep"),
-    ("injects", "X-N", "7"), ("static", "Authorization", "Bearer made")])
-def test_what_a_generator_prints_is_the_credential(generators, upstream, name, field, value):
-    assert generators.call(f"{name}:t")[0] == 200
-    assert upstream.asked[-1]["headers"][field] == value and "q=" not in upstream.asked[-1]["path"]
-
-
-def test_a_generated_credential_in_the_query(generators, upstream):
-    assert generators.call("query:t")[0] == 200
-    assert upstream.asked[-1]["path"] == "/x?api_key=made+of%26x"
-
-
-def test_what_a_generator_is_told(generators, upstream):
-    assert generators.call("who:t")[0] == 200
-    told = upstream.asked[-1]["headers"]["Authorization"].removeprefix("Bearer ").split(",")
-    assert told[:3] == ["dev", "*", "who:t"] and re.fullmatch(r"\d{10}", told[3]) and told[4:] == [KEY, "$HOME"]
-    assert generators.call("environ:t")[0] == 200
-    names = set(upstream.asked[-1]["headers"]["Authorization"].removeprefix("Bearer ").strip(",").split(","))
-    assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"PATH", "HOME", "TMPDIR", "OWN"}
-
-
-def test_a_script_is_a_file_of_ours_for_its_time(generators, upstream):
-    assert generators.call("script:t")[0] == 200
-    told = upstream.asked[-1]["headers"]["Authorization"]
-    assert re.fullmatch(rf"Bearer 600 {generators.scratch}/\.ati-gen-{generators.process.pid}-[0-9a-f]{{16}} 0", told), told
-    assert generators.call("bad_script:t")[0] == 502
-    assert not list(generators.scratch.iterdir())
-
-
-def test_each_subject_has_its_own(tmp_path, upstream):
-    runs = tmp_path / "runs"
-    made = COMMAND.format(command="sh", args=json.dumps(["-c", f'echo x >>{runs}; printf %s "$1"', "sh", "${JWT_SUB}|${JWT_SCOPE}"])) + "cache_ttl_secs = 3600\n"
-    manifests = {"own": PROVIDER.format(name="own", body=f'base_url = "{upstream.url}"\n' + GENERATOR.format(name="own", auth="bearer", lines=made, more=""))}
-    folder = Folder(tmp_path / "ati", manifests, ATI_JWT_SECRET=SECRET)
-    with Proxy(folder) as proxy:
-        for sub in ("one", "two", "one", "two"):
-            assert proxy.call("own:t", token=folder.token("tool:own:t", sub=sub))[0] == 200
-            assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {sub}|tool:own:t"
-    assert runs.read_text() == "x\n" * 2
-
-
-@pytest.mark.parametrize("name, error", [
-    ("lacks", "Failed to parse generator output: JSON path 'a.b' not found in output"), ("odd", "Failed to parse generator output: "),
-    ("empty", "Failed to parse generator output: "), ("fails", "Generator exited with code 4: why\n"), ("gone", "Failed to spawn generator process: /no/such/program: "),
-    ("nokey", "Keyring key 'nobody' not found (required by auth_generator)"), ("short", "Generator timed out after 1s")])
-def test_generators_that_fail(generators, upstream, name, error):
-    before = len(upstream.asked)
-    status, told = generators.call(f"{name}:t")
-    assert status == 502 and told["error"].startswith("Upstream API error: API key 'auth_generator: " + error) and told["error"].endswith("' not found in keyring")
-    assert len(upstream.asked) == before

@@ -40,11 +40,13 @@ def at(location, more=""):
 
 REFUSED = ("authorization host cookie set-cookie content-type content-length transfer-encoding connection proxy-authorization x-forwarded-for "
            "x-forwarded-host x-forwarded-proto x-real-ip").split()
+FRAMING = "te trailer upgrade keep-alive proxy-connection expect".split()
 PLACES = {"id": at("path"), "q": at("query"), "h": at("header"), "b": at("body")}
 TOOLS = [
     *(tool(f"plain:{method.lower()}", "/literal/{x}", method) for method in ("GET", "POST", "PUT", "DELETE")),
     *(tool(f"placed:{method.lower()}", "/at/{id}/and/{id}", method, PLACES) for method in ("GET", "POST", "PUT", "DELETE")),
     tool("placed:form", "/form", "POST", {"x-ati-body-encoding": "form", "q": at("query"), "a": at("body"), "list": at("body")}),
+    tool("placed:pair", "/pair/{a}{b}", "GET", {"a": at("path"), "b": at("path")}),
     tool("placed:bare", "/bare", "POST", {"q": at("query")}),
     tool("placed:many", "/many", "GET", {
         **{name: '{ type = "array", x-ati-param-location = "query", x-ati-collection-format = "%s" }' % name for name in ("multi", "csv", "ssv", "pipes")},
@@ -54,7 +56,7 @@ TOOLS = [
         "truth": '{ x-ati-param-location = "query", default = false }', "nothing": '{ x-ati-param-location = "query", default = "" }',
         "list": '{ x-ati-param-location = "query", default = [] }', "table": '{ x-ati-param-location = "query", default = {} }'}),
     tool("plain:defaults", "/defaults", "POST", {"text": '{ default = "standard" }', "other": '{ default = 1 }'}),
-    *(tool(f"placed:header_{name}", "/h", "GET", {name.title(): at("header")}) for name in REFUSED),
+    *(tool(f"placed:header_{name}", "/h", "GET", {name.title(): at("header")}) for name in (*REFUSED, *FRAMING)),
     tool("placed:fields", "/fields", "GET", {"X-Number": '{ x-ati-param-location = "header" }', "X-List": '{ x-ati-param-location = "header" }',
                                             "X-Truth": '{ x-ati-param-location = "header" }'}),
 ]
@@ -97,7 +99,7 @@ def folder(tmp_path_factory, upstream):
     manifests["extra"] = provider("extra", upstream.url, '[provider.extra_headers]\nX-Plain = "plain"\nX-Held = "a ${holder} b"\nX-Unknown = "${nobody}"\n'
                                   'User-Agent = "named/1"\n', tool("extra:t", "/x"))
     for name, auth in AUTHS.items():
-        manifests[name] = provider(name, upstream.url, auth + 'auth_key_name = "key"\n', tool(f"{name}:t", "/x", "GET", {"X-Own-Key": at("header"), "X-Api-Key": at("header"), "a": at("query")}))
+        manifests[name] = provider(name, upstream.url, auth + 'auth_key_name = "key"\n', tool(f"{name}:t", "/x", "GET", {"X-Own-Key": at("header"), "X-Api-Key": at("header"), "a": at("query"), "api_key": at("query")}))
         manifests[f"{name}_missing"] = provider(f"{name}_missing", upstream.url, auth + 'auth_key_name = "nobody"\n', tool(f"{name}_missing:t", "/x"))
         manifests[f"{name}_unset"] = provider(f"{name}_unset", upstream.url, auth, tool(f"{name}_unset:t", "/x"))
     for name in ("url", "none"):
@@ -220,6 +222,12 @@ def test_a_nul_in_a_path_is_refused(proxy, upstream):
     assert "U+0000" in refused(proxy, upstream, "placed:get", {"id": "a\0b"})
 
 
+def test_values_that_make_a_way_up_or_nothing(proxy, upstream):
+    assert refused(proxy, upstream, "placed:get", {"id": ""}) == "Invalid path parameter 'id': it is empty"
+    assert refused(proxy, upstream, "placed:get", {"id": "."}) == "Invalid path parameters: they make a segment of dots"
+    assert refused(proxy, upstream, "placed:pair", {"a": ".", "b": "."}) == "Invalid path parameters: they make a segment of dots"
+
+
 def test_paths_are_encoded_byte_by_byte(sent):
     """All but letters, digits and -_.~"""
     every = "".join(chr(c) for c in range(1, 127) if chr(c) not in "\\?#") + "ü€"
@@ -235,7 +243,7 @@ def test_a_path_lacks_nothing(proxy, upstream):
 # --- fields ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", [*REFUSED, *FRAMING])
 def test_fields_that_are_not_the_callers(proxy, upstream, name):
     assert refused(proxy, upstream, f"placed:header_{name}", {name.title(): "mine"}) == \
         f"Header '{name.title()}' is not allowed as a user-supplied parameter"
@@ -272,6 +280,10 @@ def test_credentials(sent, name, field, value):
     else:
         assert query_of(request) == [("a", "1"), ("api_key", KEYS["key"])]
     assert ("Authorization" in request["headers"]) == (field == "Authorization")
+
+
+def test_nothing_stands_beside_the_credential_of_the_query(sent):
+    assert query_of(sent("query:t", {"a": "1", "api_key": "mine"})) == [("a", "1"), ("api_key", KEYS["key"])]
 
 
 @pytest.mark.parametrize("name", AUTHS)
@@ -542,6 +554,12 @@ def test_no_records_at_the_command_line(folder):
     assert (done.returncode, done.stdout) != (0, "") and json.loads(done.stderr.splitlines()[-1])["error"]["message"].endswith("No records found (404)")
 
 
+def test_a_status_beyond_all_is_no_answer(proxy):
+    for status in ("600", "999"):
+        code, told = proxy.call("says:says", {"status": status})
+        assert code == 502 and told["error"].startswith(FAILED + "HTTP request failed: ")
+
+
 def test_nothing_is_asked_twice(proxy, upstream):
     for status in ("500", "503", "429", "408"):
         before = len(upstream.asked)
@@ -560,6 +578,23 @@ def test_ten_redirects_are_followed(proxy, upstream):
 def test_a_redirect_of_a_post(proxy, upstream):
     assert proxy.call("says:post", {"status": 302, "to": "/x"})[1]["result"]["method"] == "GET"
     assert proxy.call("says:post", {"status": 307, "to": "/x"})[1]["result"]["method"] == "POST"
+
+
+def test_a_credential_stays_where_it_was_sent(tmp_path, upstream):
+    """A redirect within an origin takes it along, one to another does not; nor the operator's own fields."""
+    with Upstream() as elsewhere:
+        def manifest_of(name, auth):
+            to = [f"{upstream.url}/x", f"{elsewhere.url}/x"]
+            return provider(name, upstream.url, auth + 'auth_key_name = "key"\n[provider.extra_headers]\nX-Own = "${holder}"\n', "".join(
+                tool(f"{name}:{which}", "/says", "GET", {"status": '{ x-ati-param-location = "query", default = 302 }', "to": at("query", f', default = "{url}"')})
+                for which, url in zip(("same", "other"), to)))
+
+        with Proxy(Folder(tmp_path, {name: manifest_of(name, AUTHS[name]) for name in ("bearer", "named", "basic")}, KEYS)) as one:
+            for name, field in (("bearer", "Authorization"), ("named", "X-Own-Key"), ("basic", "Authorization")):
+                assert one.call(f"{name}:same")[0] == 200 and upstream.asked[-1]["path"] == "/x"
+                assert field in upstream.asked[-1]["headers"] and upstream.asked[-1]["headers"]["X-Own"] == KEYS["holder"]
+                assert one.call(f"{name}:other")[0] == 200
+                assert field not in elsewhere.asked[-1]["headers"] and "X-Own" not in elsewhere.asked[-1]["headers"]
 
 
 def test_nobody_is_there(tmp_path):
