@@ -186,7 +186,7 @@ static void reply(struct request *r, struct serve_reply *answer)
 {
     char extra[REQUEST_EXTRA_BYTES];
 
-    memcpy(extra, r->extra, sizeof extra);
+    memcpy(extra, r->extra, strlen(r->extra) + 1);
     answer->extra = extra;
     end(r, answer->status);
     serve_reply(r->exchange, answer);
