@@ -37,7 +37,7 @@ static inline size_t buf_len(const struct buf *b)
 /* Lends the content, until the next call that changes b. */
 static inline struct view buf_view(const struct buf *b)
 {
-    return view_from(b->area ? b->area + b->head : NULL, b->tail - b->head);
+    return b->area ? view_from(b->area + b->head, b->tail - b->head) : view_from(NULL, 0);
 }
 
 /* Makes room for n more bytes and lends it at *out; follow with buf_wrote. */

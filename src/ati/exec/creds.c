@@ -58,7 +58,8 @@ static bool remember(struct creds *c, char *path, int fd, struct err *err)
     if (!list)
         return err_set(err, ERR_MEMORY, "no memory for a credential file");
     c->list = list;
-    list[c->count++] = (struct cred){path, fd};
+    list[c->count].path = path;
+    list[c->count++].fd = fd;
     return true;
 }
 

@@ -184,10 +184,7 @@ void request_extra(struct request *r, const char *name, const char *value)
 
 static void reply(struct request *r, struct serve_reply *answer)
 {
-    char extra[REQUEST_EXTRA_BYTES];
-
-    memcpy(extra, r->extra, strlen(r->extra) + 1);
-    answer->extra = extra;
+    answer->extra = r->extra;
     end(r, answer->status);
     serve_reply(r->exchange, answer);
 }

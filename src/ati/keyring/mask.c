@@ -310,15 +310,9 @@ static bool look_outside(struct mask *m, struct err *err)
 
 /* --- a pass ----------------------------------------------------------------------------------------- */
 
-/* As buf_view, in a form that analysers follow: without memory there are no bytes. */
-static struct view bytes_of(const struct buf *b)
-{
-    return b->area ? buf_view(b) : VIEW("");
-}
-
 static void begin(struct mask *m, bool escapes)
 {
-    m->in = bytes_of(m->text);
+    m->in = buf_view(m->text);
     m->escapes = escapes;
     m->again = !m->json && !escapes;
     m->copied = 0;
@@ -408,7 +402,7 @@ bool mask_step(struct mask *m, bool *more, struct err *err)
     }
     if (!finish(m, err))
         goto failed;
-    now = bytes_of(m->text);
+    now = buf_view(m->text);
     *more = *more && m->again && now.at && view_find(now, '\\') < now.len;
     if (*more)
         begin(m, true);
