@@ -221,6 +221,16 @@ hint = "of none"
 """
 
 
+LACKING = {  # what is missing of a credential
+    "bare": ('"bearer"\n', "API key 'auth_key_name not set' not found in keyring"), "bareheader": ('"header"\n', "API key 'auth_key_name not set' not found in keyring"),
+    "oid": ('"oauth2"\nauth_secret_name = "k"\noauth2_token_url = "/t"\n', "OAuth2 token exchange failed: auth_key_name not set for OAuth2"),
+    "osecret": ('"oauth2"\nauth_key_name = "k"\noauth2_token_url = "/t"\n', "OAuth2 token exchange failed: auth_secret_name not set for OAuth2"),
+    "ourl": ('"oauth2"\nauth_key_name = "k"\nauth_secret_name = "k"\n', "OAuth2 token exchange failed: oauth2_token_url not set"),
+    "okey": ('"oauth2"\nauth_key_name = "nobody"\nauth_secret_name = "k"\noauth2_token_url = "/t"\n', "API key 'nobody' not found in keyring"),
+    "oother": ('"oauth2"\nauth_key_name = "k"\nauth_secret_name = "nobody"\noauth2_token_url = "/t"\n', "API key 'nobody' not found in keyring"),
+}
+
+
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory):
     """A gateway that wants tokens, with a manifest for each thing that fields do."""
@@ -242,6 +252,7 @@ def rich(tmp_path_factory):
             "inner": HEAD.replace('"x"', '"inner"') + "internal = true\n" + base + tool("inner:free") + tool("inner:own", 'scope = "of:my:own"\n'),
             "url": HEAD.replace('"x"', '"url"') + base + 'auth_type = "url"\nauth_key_name = "k"\n' + tool("url:t"),
             "noauth": HEAD.replace('"x"', '"noauth"') + base + 'auth_key_name = "k"\n[provider.extra_headers]\nX-More = "more"\nAccept = "text/x"\n' + tool("noauth:t"),
+            **{name: HEAD.replace('"x"', f'"{name}"') + f'{base}auth_type = {fields}' + tool(f"{name}:t") for name, (fields, _) in LACKING.items()},
             "homeless": HEAD.replace('"x"', '"homeless"') + tool("homeless:t"),
             "static": HEAD.replace('"x"', '"static"') + f'handler = "mcp"\nmcp_command = "{sys.executable}"\nmcp_args = ["{SCRIPT}", "good"]\n' +
             '[[tools]]\nname = "static:echo"\ndescription = "of the manifest"\n[[tools]]\nname = "static:listed_nowhere"\ndescription = "of the manifest alone"\n',
@@ -314,6 +325,13 @@ def test_without_an_auth_type_the_key_is_not_sent(rich):
         asked = rich.upstream.asked[-1]
         assert KEYS["k"] not in json.dumps([asked["path"], *asked["headers"].items()])
     assert asked["headers"]["X-More"] == "more" and asked["headers"].get_all("Accept") == ["text/x"]
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_what_a_credential_lacks(rich, name):
+    before = len(rich.upstream.asked)
+    assert rich.call(f"{name}:t", {}, rich.all) == (502, {"result": None, "error": f"Upstream API error: {LACKING[name][1]}"})
+    assert len(rich.upstream.asked) == before
 
 
 def test_a_provider_without_an_address(rich):

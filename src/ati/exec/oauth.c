@@ -28,12 +28,13 @@ static const struct tool_provider *provider_of(const struct oauth *o)
     return o->e->request.tool->provider;
 }
 
-static bool find(struct oauth *o, const char *name, const char *unset, struct view *out,
+static bool find(struct oauth *o, const char *field, const char *name, struct view *out,
                  struct err *err)
 {
-    if (!name || !keyring_find(o->e->request.snapshot->keyring, view_str(name), out))
-        return err_set(err, ERR_NOT_FOUND, "API key '%s' not found in keyring",
-                       name ? name : unset);
+    if (!name)
+        return err_set(err, ERR_CONFIG, FAILED "%s not set for OAuth2", field);
+    if (!keyring_find(o->e->request.snapshot->keyring, view_str(name), out))
+        return err_set(err, ERR_NOT_FOUND, "API key '%s' not found in keyring", name);
     exec_secret(o->e, *out);
     return true;
 }
@@ -154,9 +155,9 @@ bool oauth_start(struct execution *e, oauth_done *done, void *context, struct oa
     o->done = done;
     o->context = context;
     *out = o;
-    if (!find(o, p->auth_key_name, "auth_key_name not set", &o->id, err) ||
-        !find(o, p->auth_secret_name, "auth_secret_name not set", &o->secret, err) ||
-        !find_url(o, err) || !key_of(o, key, err))
+    if (!find(o, "auth_key_name", p->auth_key_name, &o->id, err) ||
+        !find(o, "auth_secret_name", p->auth_secret_name, &o->secret, err) || !find_url(o, err) ||
+        !key_of(o, key, err))
         return false;
     o->grant = (struct grant){
         .e = e,

@@ -308,7 +308,7 @@ static void what_is_missing_is_named(void **state)
         const char *toml, *error;
     } cases[] = {
         {"auth_key_name=\"id\"\noauth2_token_url=\"https://x\"\n",
-         "API key 'auth_secret_name not set' not found in keyring"},
+         "OAuth2 token exchange failed: auth_secret_name not set for OAuth2"},
         {"auth_key_name=\"id\"\nauth_secret_name=\"nobody\"\noauth2_token_url=\"https://x\"\n",
          "API key 'nobody' not found in keyring"},
         {"auth_key_name=\"id\"\nauth_secret_name=\"long\"\noauth2_token_url=\"/token\"\n",
