@@ -351,7 +351,7 @@ MAN     := $(sort $(wildcard docs/man/*.[1-8]))
 SYSTEMD := $(sort $(wildcard deploy/*.service deploy/*.socket deploy/*/*.service deploy/*/*.socket))
 EXAMPLES := $(filter-out $(SYSTEMD),$(shell find deploy examples \( -name node_modules -o -name site \) -prune -o -type f -print 2>/dev/null | sort))
 SHAREDIR := $(DESTDIR)$(PREFIX)/share/postern
-READY   := $(sort $(wildcard manifests/*.toml))
+READY   := $(sort $(wildcard manifests/*.toml) manifests/README.md)
 DOCS    := $(wildcard README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md)
 
 # Where each shell looks for words that a program of this prefix takes.

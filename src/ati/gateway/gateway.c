@@ -111,7 +111,7 @@ static bool may_be_open(const struct gateway *g, const struct addr *bound, struc
 static bool alone(const struct listener *l, struct err *err)
 {
     return !l->shared ||
-           err_set(err, ERR_CONFIG,
+           err_set(err, ERR_IO,
                    "cannot listen on %s: another program of this user listens there: end it, or "
                    "choose another --port (0 takes a free one)",
                    l->name);
