@@ -4,6 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
+
+import pytest
 
 from harness.ati import ATI, SECRET, Folder, Proxy, environment
 from harness.base import PATIENCE, eventually, free_port
@@ -171,6 +174,73 @@ def test_the_second_signal_while_it_looks(tmp_path):
     done = folder.run("proxy", "--port", "0", timeout=PATIENCE * 3)
     assert done.returncode == 0, done.stderr
     assert "second signal" in done.stderr and "Sanitizer" not in done.stderr, done.stderr
+
+
+# As SERVER, when its file of tools is there; else it ends at once. Its starts are counted.
+AWAY = SERVER.replace("tools, mood = sys.argv[1], sys.argv[2]", """tools, mood = sys.argv[1], sys.argv[2]
+open(tools + ".starts", "a").write("x")
+if not os.path.exists(tools):
+    sys.exit("away")""")
+
+
+def away(folder, name):
+    server(folder, name, "x")
+    (folder.path / f"{name}.tools").unlink()
+    (folder.path / "server.py").write_text(AWAY)
+
+
+def starts(folder, name):
+    return len((folder.path / f"{name}.tools.starts").read_text())
+
+
+LOOKS = {
+    "list": lambda proxy: proxy.ask("GET", "/tools"),
+    "info": lambda proxy: proxy.ask("GET", "/tools/late:alpha"),
+    "call": lambda proxy: proxy.call("late:alpha"),
+    "mcp-list": lambda proxy: proxy.rpc("tools/list"),
+    "mcp-call": lambda proxy: proxy.rpc("tools/call", {"name": "late:alpha"}),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_server_that_was_away_at_the_start_is_asked_again(tmp_path, look):
+    """By whoever looks for a tool: he does not wait for it, the next one has it."""
+    folder = place(tmp_path)
+    away(folder, "late")
+    with Proxy(folder) as proxy:
+        assert starts(folder, "late") == 1
+        (tmp_path / "late.tools").write_text("alpha")
+        look(proxy)
+        assert proxy.log("discovered MCP tools")["provider"] == "late"
+        assert names(proxy) == ["late:alpha"] and proxy.call("late:alpha")[0] == 200
+
+
+def test_a_server_that_stays_away_is_asked_less_and_less(tmp_path):
+    folder = place(tmp_path)
+    away(folder, "late")
+    server(folder, "one", "alpha")
+    began = time.monotonic()
+    with Proxy(folder) as proxy:
+        for _ in range(300):
+            assert proxy.ask("GET", "/tools")[0] == 200 and proxy.call("late:alpha")[0] == 404
+        assert starts(folder, "late") <= 3 + (time.monotonic() - began) // 2  # at the start, at once, after two seconds, after four
+        assert starts(folder, "one") == 1
+
+
+@pytest.mark.patient
+def test_a_server_that_refused_its_list_says_that_it_has_changed(tmp_path):
+    """It has never told its tools, and is asked without anybody looking."""
+    folder = place(tmp_path)
+    server(folder, "late", "alpha")
+    (tmp_path / "server.py").write_text(SERVER.replace("""    elif message["method"] == "tools/list":""", """    elif message["method"] == "tools/list" and not refused:
+        refused.append(1)
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32603, "message": "not yet"}}), flush=True)
+        print('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}', flush=True)
+        continue
+    elif message["method"] == "tools/list":""").replace("for line in", "refused = []\nfor line in"))
+    with Proxy(folder) as proxy:
+        assert proxy.log("discovered MCP tools")["provider"] == "late"
+        assert names(proxy) == ["late:alpha"]
 
 
 def test_a_server_says_that_its_tools_have_changed(tmp_path):

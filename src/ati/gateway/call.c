@@ -287,6 +287,7 @@ static void unknown(struct request *r, const char *name)
 {
     char text[ERR_TEXT_BYTES];
 
+    worker_looks(r->worker);
     metric_add(&r->worker->stats.unknown, 1);
     (void)snprintf(text, sizeof text, "Unknown tool: '%.256s'", name);
     call_refuse(r, 404, "", view_str(text));

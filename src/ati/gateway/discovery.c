@@ -1,5 +1,6 @@
 /* discovery: which tools MCP servers have: a few servers at once, each with its time. What was found is kept, so that a reload
- * does not begin without it. */
+ * does not begin without it. Who did not answer is asked again when somebody looks for tools: the first time at once, then after a
+ * while that doubles from DISCOVERY_AGAIN_MS to DISCOVERY_AGAIN_MOST_MS. */
 #include <stdlib.h>
 
 #include "ati/gateway/gateway_priv.h"
@@ -19,7 +20,11 @@ struct known {
     char *provider;
     struct tool *tools;
     size_t count;
-    bool changed; /* it said that there is more to say */
+    bool found;        /* it has answered once */
+    bool changed;      /* it said that there is more to say */
+    bool failed;       /* it did not answer when it was asked last */
+    uint64_t wait_ms;  /* from that failure to the next question; 0: it is the first one in a row */
+    uint64_t again_ms; /* when that may be */
 };
 
 struct discovery {
@@ -27,10 +32,12 @@ struct discovery {
     struct asked asked[DISCOVERY_AT_ONCE];
     struct snapshot *snapshot; /* whose servers are asked; NULL: nobody is */
     size_t next;               /* provider to look at */
-    bool changed_only;         /* of them those that have changed */
+    bool changed_only;         /* of them those that have changed, or may be asked again */
     struct timer again;        /* to ask those */
     struct known *known;
     size_t known_count;
+    _Atomic uint64_t
+        due_ms; /* the first again_ms of those that failed; read by workers; UINT64_MAX: none did */
     void (*done)(struct gateway *g);
 };
 
@@ -45,6 +52,7 @@ bool discovery_new(struct gateway *g, struct discovery **out, struct err *err)
     if (!d)
         return err_set(err, ERR_MEMORY, "no memory for discovery");
     d->gateway = g;
+    atomic_init(&d->due_ms, UINT64_MAX);
     timer_init(&d->again, ask_again);
     for (size_t i = 0; i < DISCOVERY_AT_ONCE; i++) {
         d->asked[i].discovery = d;
@@ -136,27 +144,69 @@ static struct known *find(struct discovery *d, const char *provider)
     return NULL;
 }
 
-/* Takes tools. */
-static void remember(struct discovery *d, const char *provider, struct tool *tools, size_t count)
+/* The one of this provider, made if need be; lent until the next call. NULL: no memory. */
+static struct known *known_of(struct discovery *d, const char *provider)
 {
     struct known *k = find(d, provider), *more;
     char *name;
 
+    if (k)
+        return k;
+    more = realloc(d->known, (d->known_count + 1) * sizeof *more);
+    if (more)
+        d->known = more;
+    name = more ? strdup(provider) : NULL;
+    if (!name)
+        return NULL;
+    k = &d->known[d->known_count++];
+    *k = (struct known){.provider = name};
+    return k;
+}
+
+/* Takes tools. False: no memory. */
+static bool remember(struct discovery *d, const char *provider, struct tool *tools, size_t count)
+{
+    struct known *k = known_of(d, provider);
+
     if (!k) {
-        more = realloc(d->known, (d->known_count + 1) * sizeof *more);
-        if (more)
-            d->known = more;
-        name = more ? strdup(provider) : NULL;
-        if (!name) {
-            tools_free(tools, count);
-            return;
-        }
-        k = &d->known[d->known_count++];
-        *k = (struct known){.provider = name};
+        tools_free(tools, count);
+        return false;
     }
     tools_free(k->tools, k->count);
     k->tools = tools;
     k->count = count;
+    k->found = true;
+    k->wait_ms = 0;
+    return true;
+}
+
+/* It is asked again some time. */
+static void remember_failure(struct discovery *d, const char *provider)
+{
+    struct known *k = known_of(d, provider);
+
+    if (!k)
+        return;
+    k->again_ms = loop_now_ms(d->gateway->loop) + k->wait_ms;
+    k->wait_ms = !k->wait_ms                                ? DISCOVERY_AGAIN_MS
+                 : k->wait_ms < DISCOVERY_AGAIN_MOST_MS / 2 ? 2 * k->wait_ms
+                                                            : DISCOVERY_AGAIN_MOST_MS;
+    k->failed = true;
+}
+
+/* Those that a reload has taken away are nobody's. */
+static void set_due(struct discovery *d)
+{
+    const struct catalog *c = d->gateway->snapshot->catalog;
+    uint64_t due = UINT64_MAX;
+
+    for (size_t i = 0; i < d->known_count; i++) {
+        const struct known *k = &d->known[i];
+
+        if (k->failed && k->again_ms < due && catalog_provider(c, view_str(k->provider)))
+            due = k->again_ms;
+    }
+    atomic_store(&d->due_ms, due);
 }
 
 static bool add(struct catalog *c, const struct tool_provider *provider, const struct known *k,
@@ -179,7 +229,7 @@ bool discovery_known(struct discovery *d, struct catalog *c, struct catalog **ou
         struct catalog *next = NULL;
         bool good;
 
-        if (!p || p->handler != HANDLER_MCP)
+        if (!d->known[i].found || !p || p->handler != HANDLER_MCP)
             continue;
         good = add(c, p, &d->known[i], &next, err);
         catalog_unref(c);
@@ -223,13 +273,15 @@ static void answered(void *context, struct mcp_answer *answer)
     if (answer->failed) {
         log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
                   F_STR("provider", name), F_VIEW("error", buf_view(&answer->error)));
+        remember_failure(d, name);
     } else {
         size_t count = answer->tool_count;
 
-        remember(d, name, answer->tools, count);
+        bool kept = remember(d, name, answer->tools, count);
+
         answer->tools = NULL;
         answer->tool_count = 0;
-        if (find(d, name) && publish(d, name, &err))
+        if (kept && publish(d, name, &err))
             log_event(g->log, LOG_INFO, "mcp.discovered", "discovered MCP tools",
                       F_STR("provider", name), F_U64("tools", count));
         else
@@ -248,6 +300,7 @@ static void timed_out(struct loop *loop, struct timer *timer)
     log_event(a->discovery->gateway->log, LOG_WARN, "mcp.undiscovered",
               "MCP tool discovery timed out (30s)", F_STR("provider", a->provider->name));
     exec_list_cancel(a->listing);
+    remember_failure(a->discovery, a->provider->name);
     release(a);
     go_on(a->discovery);
 }
@@ -261,6 +314,7 @@ static bool ask(struct discovery *d, struct asked *a, const struct tool_provider
         log_event(g->log, LOG_WARN, "mcp.undiscovered", "MCP tool discovery failed",
                   F_STR("provider", p->name), F_STR("error", err.text));
         a->listing = NULL;
+        remember_failure(d, p->name);
         return false;
     }
     a->provider = p;
@@ -272,11 +326,13 @@ static bool ask(struct discovery *d, struct asked *a, const struct tool_provider
 static bool wanted(struct discovery *d, const struct tool_provider *p)
 {
     struct known *k = p->handler == HANDLER_MCP ? find(d, p->name) : NULL;
-    bool changed = k && k->changed;
+    bool due = k && (k->changed || (k->failed && k->again_ms <= loop_now_ms(d->gateway->loop)));
 
+    if (p->handler != HANDLER_MCP || (d->changed_only && !due))
+        return false;
     if (k)
-        k->changed = false;
-    return p->handler == HANDLER_MCP && (changed || !d->changed_only);
+        k->changed = k->failed = false;
+    return true;
 }
 
 /* Gives every free place a server; when there are neither servers nor asked ones any more, it is done. */
@@ -301,6 +357,7 @@ static void go_on(struct discovery *d)
     snapshot_unref(d->snapshot);
     d->snapshot = NULL;
     d->done = NULL;
+    set_due(d);
     if (done)
         done(d->gateway);
 }
@@ -341,11 +398,24 @@ static void ask_again(struct loop *loop, struct timer *timer)
 
 void discovery_changed(struct discovery *d, const char *provider)
 {
-    struct known *k = find(d, provider);
+    struct known *k = known_of(d, provider);
 
     if (!k)
         return;
     k->changed = true;
     if (!timer_armed(&d->again))
         wait_a_while(d);
+}
+
+void discovery_look(struct discovery *d)
+{
+    if (d->snapshot) /* it goes on */
+        return;
+    d->changed_only = true;
+    begin(d);
+}
+
+bool discovery_due(const struct discovery *d, uint64_t now_ms)
+{
+    return atomic_load_explicit(&d->due_ms, memory_order_relaxed) <= now_ms;
 }

@@ -79,6 +79,17 @@ static bool open_main(struct gateway *g, struct err *err)
            (!g->telemetry || telemetry_start(g->telemetry, g->loop, g->client, err));
 }
 
+/* Posted by a worker. */
+static void look(struct loop *loop, struct post *post)
+{
+    struct gateway *g = CONTAINER(post, struct gateway, looking);
+
+    (void)loop;
+    atomic_store(&g->looks, false);
+    if (g->discovery && !g->stopping)
+        discovery_look(g->discovery);
+}
+
 static bool open_shared(struct gateway *g, struct err *err)
 {
     const struct exec_shared_options shared = {.mcp = g->hub,
@@ -225,6 +236,7 @@ bool gateway_new(const struct gateway_config *config, struct log_sink *sink, str
     g->sink = sink;
     g->log = log;
     g->start_ms = clock_monotonic_ms(&clock_system);
+    g->looking.run = look;
     open_budgets(g);
     random_bytes(id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)

@@ -25,6 +25,7 @@ enum {
     DISCOVERY_MS = 30 * 1000,
     DISCOVERY_AGAIN_MS =
         2000, /* at the least between two questions to a server that says its tools have changed */
+    DISCOVERY_AGAIN_MOST_MS = 300 * 1000,
     HELP_TIMEOUT_MS = 60 * 1000,
     HELP_ANSWER_BYTES_MAX = 4 * 1024 * 1024,
     ANSWER_BYTES_MAX = 64 * 1024 * 1024, /* of a listing; the value of a call has its own ceiling */
@@ -134,7 +135,8 @@ struct gateway {
     uint64_t reloads, reload_failures;
     bool serving, stopping;
     pthread_t ender;
-    struct post ended;
+    struct post ended, looking;
+    atomic_bool looks; /* looking is under way */
     unsigned stop_signals;
 };
 
@@ -155,6 +157,9 @@ void worker_stop(struct worker *w);
 void worker_join(struct worker *w);
 void worker_close(struct worker *w); /* what is left; its thread has ended */
 
+/* Somebody looks for tools: servers that did not tell theirs may be asked again. On a worker's thread. */
+void worker_looks(struct worker *w);
+
 /* reload.c */
 /* All of it anew, as configured. first: of the start (an unreadable keyring is a warning then). */
 MUST_USE bool snapshot_load(struct gateway *g, bool first, struct snapshot **out, struct err *err);
@@ -171,6 +176,10 @@ MUST_USE bool discovery_known(struct discovery *d, struct catalog *c, struct cat
 void discovery_start(struct discovery *d, void (*done)(struct gateway *g));
 /* This provider's tools are not what they were: it is asked again, soon, and once for all that it says until then. */
 void discovery_changed(struct discovery *d, const char *provider);
+/* Asks those again that did not answer, and have had their while. */
+void discovery_look(struct discovery *d);
+/* Is there one of those? Any thread. */
+bool discovery_due(const struct discovery *d, uint64_t now_ms);
 
 /* metrics.c */
 MUST_USE bool metrics_open(struct gateway *g, struct err *err);

@@ -380,6 +380,7 @@ static void help(struct request *r, struct view query, struct view only)
              "No LLM is configured: there is no tool _chat_completion; add a manifest _llm.toml");
         return;
     }
+    worker_looks(r->worker);
     buf_init(&tools, PROMPT_BYTES_MAX, "prompt");
     if (!put_tools(r, only, &tools, &count, &err)) {
         request_no_memory(r);

@@ -261,6 +261,7 @@ static bool start_call(struct mcp_work *k, struct tool_call *c)
     struct err err;
 
     if (!tool) {
+        worker_looks(r->worker);
         metric_add(&r->worker->stats.unknown, 1);
         (void)snprintf(text, sizeof text, "Unknown tool: '%.256s'", c->message.name);
         refuse(k, c->message.id, JSONRPC_INVALID_PARAMS, text);
@@ -336,6 +337,8 @@ static void read_message(struct mcp_work *k, uint32_t token)
             trace_message(r, &span, m->method);
         return;
     }
+    if (strcmp(m->method, "tools/list") == 0)
+        worker_looks(r->worker);
     if (!k->failed && step == MCP_CANCEL)
         mcp_server_cancel(r->worker->gateway->sessions, r->caller->subject, k->session,
                           m->cancelled);

@@ -144,6 +144,7 @@ void tools_answer(struct request *r)
 
     if (!filter_read(r, &f))
         return;
+    worker_looks(r->worker);
     buf_init(&body, ANSWER_BYTES_MAX, "answer");
     json_begin(&w, &body);
     json_array(&w);
@@ -170,6 +171,7 @@ void tool_answer(struct request *r)
     struct buf body;
 
     if (!tool || tool->provider->internal || !caller_may(r->caller, tool->scope, request_now_s())) {
+        worker_looks(r->worker);
         (void)snprintf(text, sizeof text, "Tool '%.*s' not found", VIEW_ARG(view_first(name, 256)));
         request_json_error(r, 404, text);
         return;

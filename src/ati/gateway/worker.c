@@ -164,6 +164,14 @@ struct snapshot *worker_snapshot(struct worker *w)
     return w->snapshot;
 }
 
+void worker_looks(struct worker *w)
+{
+    struct gateway *g = w->gateway;
+
+    if (discovery_due(g->discovery, loop_now_ms(w->loop)) && !atomic_exchange(&g->looks, true))
+        loop_post(g->loop, &g->looking);
+}
+
 struct order {
     struct post post;
     struct worker *worker;
