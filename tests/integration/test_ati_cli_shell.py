@@ -103,6 +103,15 @@ def test_every_command_tells_of_itself(folder):
     assert not (folder.path / "config.toml").exists()
 
 
+@pytest.mark.parametrize(("command", "flags"), [
+    ("tool list", "provider"), ("token keygen", "algorithm"), ("token issue", "sub scope ttl aud iss key secret rate"), ("token validate", "key secret"),
+    ("init", "proxy es256"), ("audit tail", "n"), ("audit search", "tool since"),
+])
+def test_help_names_the_flags_of_a_command(folder, command, flags):
+    text = folder.run(*command.split(), "--help").stdout
+    assert set(re.findall(r"^  (?:-\w, )?--([a-z0-9-]+)", text, re.MULTILINE)) >= set(flags.split()), text
+
+
 def test_the_proxys_help_says_what_it_is(folder):
     text = folder.run("proxy", "--help").stdout
     assert "proxy server" in text
@@ -305,7 +314,7 @@ def test_a_long_error_is_told_whole(folder, proxy):
 def test_standard_error_is_silent_until_it_is_asked(folder, proxy):
     there = proxy(5)
     assert not folder.run("run", "x", ATI_PROXY_URL=there.url).stderr
-    for words, env in ((("--verbose",), {}), ((), {"RUST_LOG": "debug"}), ((), {"RUST_LOG": "off,ati=debug"})):
+    for words, env in ((("--verbose",), {}), (("--verbose",), {"RUST_LOG": ""}), ((), {"RUST_LOG": "debug"}), ((), {"RUST_LOG": "off,ati=debug"})):
         done = folder.run(*words, "run", "x", ATI_PROXY_URL=there.url, **env)
         assert "DEBUG mode: proxy" in done.stderr and done.stdout == "5\n"
         assert "\033" not in done.stderr

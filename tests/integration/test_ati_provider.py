@@ -89,6 +89,13 @@ def test_an_mcp_server_over_http(folder):
         ("category", "reading")]
 
 
+def test_an_mcp_server_with_a_bearer(folder):
+    good(folder.run("provider", "add-mcp", "docs", "--transport", "http", "--url", "https://docs.example/mcp", "--auth", "bearer", "--auth-key", "docs_key"))
+    assert tomllib.loads((folder.path / "manifests/docs.toml").read_text())["provider"] == {
+        "name": "docs", "description": "docs MCP provider", "handler": "mcp", "mcp_transport": "http", "mcp_url": "https://docs.example/mcp",
+        "auth_type": "bearer", "auth_key_name": "docs_key"}
+
+
 def test_an_mcp_server_over_stdio(folder):
     done = folder.run("provider", "add-mcp", "files", "--transport", "stdio", "--command", "npx", "--args", "-y", "@scope/pkg", "--args", "/srv",
                       "--env", "TOKEN=${files_token}", "--env", "A=b=c", "--env", 'Q="\\\n', "--description", 'It "reads"\nfiles \\')
@@ -237,6 +244,7 @@ def test_info(full):
     assert json.loads(good(full.run("provider", "info", "soon")))["description"] == "soon (cached)"
     assert good(full.run("provider", "info", "shop", "--output", "text")) == (
         "Provider:    shop\nDescription: a shop\nHandler:     http\nBase URL:    https://shop.example\nAuth:        bearer\nCategory:    retail\n")
+    assert good(full.run("provider", "info", "far", "--output", "table")).endswith("Auth:        none\nTransport:   MCP (http)\n")
     bad(full.run("provider", "info", "nobody"), 4, "provider.not_found",
         r"Provider 'nobody' not found\. Run 'ati provider list' to see available providers\.")
 
@@ -465,6 +473,8 @@ def test_load_with_another_credential(folder, spec):
     assert (told["auth"]["type"], told["auth"]["key_name"]) == ("query", "mine")
     cached = json.loads((folder.path / "cache/providers/it.json").read_text())
     assert (cached["auth_type"], cached["auth_key_name"], cached["auth_query_name"]) == ("query", "mine", "q")
+    told, _ = loaded(folder.run("provider", "load", spec, "--name", "it", "--auth", "header", "--auth-header", "X-Mine"))
+    assert told["auth"] | {"description": 0} == {"type": "header", "key_name": "it_api_key", "description": 0, "resolved": False, "header_name": "X-Mine"}
     bad(folder.run("provider", "load", spec, "--name", "it", "--auth", "odd"), 1, "tool.execution_failed", r"Unknown auth type: odd \(.*\)")
 
 

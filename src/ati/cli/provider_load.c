@@ -251,11 +251,11 @@ static bool tell_openapi(struct load *l, const struct document *d, const struct 
     json_key(&w, "auth");
     json_object(&w);
     member(&w, "description", description);
-    if (d->auth.header_name)
-        member(&w, "header_name", d->auth.header_name);
+    if (k->header)
+        member(&w, "header_name", k->header);
     member(&w, "key_name", l->key);
-    if (d->auth.query_name)
-        member(&w, "query_name", d->auth.query_name);
+    if (k->query)
+        member(&w, "query_name", k->query);
     json_key(&w, "resolved");
     json_bool(&w, l->resolved);
     member(&w, "type", l->auth);

@@ -285,6 +285,8 @@ static void info_text(const struct tool_provider *p)
                  manifest_auth_name(p->auth));
     if (p->category)
         (void)printf("Category:    %s\n", p->category);
+    if (p->handler == HANDLER_MCP)
+        (void)printf("Transport:   MCP (%s)\n", p->mcp_http ? "http" : "stdio");
     if (p->handler == HANDLER_CLI)
         info_cli(p);
 }
