@@ -32,7 +32,7 @@ static bool find(struct oauth *o, const char *field, const char *name, struct vi
                  struct err *err)
 {
     if (!name)
-        return err_set(err, ERR_CONFIG, FAILED "%s not set for OAuth2", field);
+        return err_set(err, ERR_CONFIG, FAILED ": %s not set for OAuth2", field);
     if (!keyring_find(o->e->request.snapshot->keyring, view_str(name), out))
         return err_set(err, ERR_NOT_FOUND, "API key '%s' not found in keyring", name);
     exec_secret(o->e, *out);
