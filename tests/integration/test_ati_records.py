@@ -214,21 +214,20 @@ def test_a_file_that_grows_is_moved_aside(tmp_path, upstream):
 
 # --- the commands that read it --------------------------------------------------------------------
 
-NOW = datetime.datetime.now(datetime.timezone.utc)
-
-
 def row(tool, ago_s, status="ok", **more):
-    when = (NOW - datetime.timedelta(seconds=ago_s)).isoformat()
+    when = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=ago_s)).isoformat()
     return {"ts": when, "tool": tool, "args": {"a": 1.5}, "status": status, "duration_ms": 7, "agent_sub": "agent-7", **more}
 
 
-ROWS = [row("a:old", 8 * 86400), row("a:day", 26 * 3600), row("b:x", 7200), row("a:hour", 3000, "error", error="went wrong", exit_code=3), row("a", 600), row("a:new", 20)]
+ALL = ["a:old", "a:day", "b:x", "a:hour", "a", "a:new"]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = Folder(tmp_path_factory.mktemp("audit"))
-    texts = [json.dumps(one, separators=(",", ":")) for one in ROWS]
+    ages = 8 * 86400, 26 * 3600, 7200, 3000, 600, 0
+    folder.rows = [row(tool, ago, **({"status": "error", "error": "went wrong", "exit_code": 3} if tool == "a:hour" else {})) for tool, ago in zip(ALL, ages)]
+    texts = [json.dumps(one, separators=(",", ":")) for one in folder.rows]
     texts[2:2] = ["no json", "", '{"half": ', "[]", '{"tool": "a:x"}']
     (folder.path / "audit.jsonl").write_text("\n".join(texts) + "\n")
     return folder
@@ -240,7 +239,7 @@ def tools(done):
 
 
 def test_the_latest_calls(written):
-    assert tools(written.run("audit", "tail")) == [one["tool"] for one in ROWS]
+    assert tools(written.run("audit", "tail")) == ALL
     for words in (("-n", "2"), ("-n2",), ("--n", "2")):
         assert tools(written.run("audit", "tail", *words)) == ["a", "a:new"]
 
@@ -253,19 +252,19 @@ def test_twenty_unless_it_is_said(tmp_path):
 
 @pytest.mark.parametrize("words, found", [
     (["--tool", "a:day"], ["a:day"]), (["--tool", "a:*"], ["a:old", "a:day", "a:hour", "a:new"]), (["--tool", "a*"], ["a:old", "a:day", "a:hour", "a", "a:new"]),
-    (["--tool", "*"], [one["tool"] for one in ROWS]), (["--since", "30s"], ["a:new"]), (["--since", "15m"], ["a", "a:new"]), (["--since", "1h"], ["a:hour", "a", "a:new"]),
-    (["--since", "3h", "--tool", "b:x"], ["b:x"]), (["--since", "7d"], ["a:day", "b:x", "a:hour", "a", "a:new"]), ([], [one["tool"] for one in ROWS])])
+    (["--tool", "*"], ALL), (["--since", "300s"], ["a:new"]), (["--since", "15m"], ["a", "a:new"]), (["--since", "1h"], ["a:hour", "a", "a:new"]),
+    (["--since", "3h", "--tool", "b:x"], ["b:x"]), (["--since", "7d"], ["a:day", "b:x", "a:hour", "a", "a:new"]), ([], ALL)])
 def test_calls_are_found_by_tool_and_time(written, words, found):
     assert tools(written.run("audit", "search", *words)) == found
 
 
 def test_how_calls_are_told(written):
     """As one compact list, its lines as they were written; or a line for each."""
-    done = written.run("audit", "tail", "-n", "3")
-    assert done.stdout == "[" + ",".join(json.dumps(one, separators=(",", ":")) for one in ROWS[-3:]) + "]\n"
+    done, last = written.run("audit", "tail", "-n", "3"), written.rows[-3:]
+    assert done.stdout == "[" + ",".join(json.dumps(one, separators=(",", ":")) for one in last) + "]\n"
     for style in ("text", "table"):
         assert written.run("audit", "tail", "-n", "3", "--output", style).stdout.splitlines() == [
-            f"{ROWS[3]['ts']} [ERR] a:hour (7ms) agent=agent-7 went wrong", f"{ROWS[4]['ts']} [OK] a (7ms) agent=agent-7 ", f"{ROWS[5]['ts']} [OK] a:new (7ms) agent=agent-7 "]
+            f"{last[0]['ts']} [ERR] a:hour (7ms) agent=agent-7 went wrong", f"{last[1]['ts']} [OK] a (7ms) agent=agent-7 ", f"{last[2]['ts']} [OK] a:new (7ms) agent=agent-7 "]
 
 
 @pytest.mark.parametrize("words", [["tail"], ["search", "--tool", "x"], ["search", "--since", "1d"]])

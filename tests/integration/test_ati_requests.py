@@ -529,10 +529,10 @@ def test_errors_tell_status_and_body(proxy, status, body):
 NONE = [
     {"error": {"message": "No records found"}}, {"error": "No records were found for x"}, {"message": "no companies found"}, {"message": "PERSONS FOUND"},
     {"message": "No results were found."}, {"error": {"message": "no matches found"}}, {"error": {"type": "not_found", "message": "Not found"}},
-    {"type": "not_found"}, {"error_type": "not_found", "message": "  "}, {"error": {"type": "not_found"}}, {"message": "  No records found "},
+    {"type": "not_found", "message": ""}, {"error_type": "not_found", "message": "  "}, {"message": "  No records found "},
 ]
 SOME = [
-    {"error": {"message": "No route found"}}, {"message": "records are gone"}, {"message": "There are no records found"}, {"type": "not_found", "message": "User not found"},
+    {"error": {"message": "No route found"}}, {"type": "not_found"}, {"error": {"type": "not_found"}}, {"message": "records are gone"}, {"message": "There are no records found"}, {"type": "not_found", "message": "User not found"},
     {"error": {"type": "gone", "message": "not found"}}, {"message": "no records"}, [], {"message": 7}, {}, {"error": {"message": "x", "note": "no records found"}},
 ]
 

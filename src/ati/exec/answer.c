@@ -61,11 +61,11 @@ static bool no_records(const struct json_doc *doc)
     char message[MESSAGE_MAX] = "", type[TYPE_MAX] = "";
     struct view said;
 
-    /* What does not fit is no such message. */
+    /* Without a message it may as well be a page that is gone; and what does not fit is none of these. */
     if (!text_at(doc, error, "message", message, sizeof message) &&
         !text_at(doc, 0, "error", message, sizeof message) &&
         !text_at(doc, 0, "message", message, sizeof message))
-        message[0] = '\0';
+        return false;
     if (!text_at(doc, error, "type", type, sizeof type) &&
         !text_at(doc, 0, "type", type, sizeof type) &&
         !text_at(doc, 0, "error_type", type, sizeof type))
