@@ -339,16 +339,22 @@ def warnings(proxy):
     return [line for line in proxy.seen if "a collector does not take telemetry" in line]
 
 
-def test_a_collector_that_refuses_is_told_of_once(start, stack):
+def test_a_collector_that_refuses_is_told_of_once(start, stack, tmp_path):
     """Calls go on; what it refused for now comes again."""
-    collector = stack.enter_context(Collector(503))
-    proxy = start(collector.url, OTEL_EXPORTER_OTLP_HEADERS=f"Authorization={COLLECTORS}")
+    collector, clock, page = stack.enter_context(Collector(503)), Clock(tmp_path / "clock"), free_port()
+    proxy = start(collector.url, "--metrics-listen", f"127.0.0.1:{page}", OTEL_EXPORTER_OTLP_HEADERS=f"Authorization={COLLECTORS}", **clock.environ)
+
+    def later(seen):
+        """Second by second, until that is seen."""
+        clock.skip(1)
+        assert proxy.ask("GET", "/readyz", port=page)[0] == 200
+        return seen()
+
     assert proxy.call("shop:list", token=proxy.agent)[0] == 200
-    for _ in range(3):  # both signals, and again
-        collector.exported.get(timeout=PATIENCE * 2)
+    eventually(lambda: later(lambda: collector.exported.qsize() >= 3), "both signals, and again", pause=0.05)
     assert proxy.call("shop:list", token=proxy.agent)[0] == 200
     collector.status = 200
-    proxy.log("a collector takes telemetry again")
+    eventually(lambda: later(lambda: any("a collector takes telemetry again" in line for line in proxy.seen)), "the collector's return", pause=0.05)
     assert collector.spans()[0]["spanId"] in {span["spanId"] for span in collector.spans()[1:]}
     proxy.close()
     assert len(warnings(proxy)) == 2 and {json.loads(line)["signal"] for line in warnings(proxy)} == {"traces", "metrics"}
