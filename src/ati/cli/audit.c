@@ -167,6 +167,7 @@ static const struct cli_command commands[] = {
      .summary = "find calls by tool and time",
      .options = search_options,
      .option_count = sizeof search_options / sizeof *search_options,
+     .about = "Example:\n  ati audit search --tool 'github:*' --since 12h\n",
      .run = search},
 };
 

@@ -151,4 +151,7 @@ const struct cli_command cli_init = {
     .option_count = sizeof options / sizeof *options,
     .stateless = true,
     .run = init,
+    .about = "The directory is ATI_DIR, else ~/.ati. What --proxy writes to config.toml is a\n"
+             "note for you: the proxy takes its keys from ATI_JWT_PUBLIC_KEY or\n"
+             "ATI_JWT_SECRET.\n",
 };

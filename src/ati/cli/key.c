@@ -105,7 +105,9 @@ static const struct cli_command commands[] = {
      .words = "NAME VALUE",
      .words_least = 2,
      .words_most = 2,
-     .about = "A value @file:PATH stands for what the file holds when the key is used.\n",
+     .about = "A value @file:PATH stands for what the file holds when the key is used.\n"
+              "\nExample, with a value that no list of processes shows:\n"
+              "  ati key set github_token - <token.txt\n",
      .run = set},
     {.name = "list", .summary = "list the names, with values masked", .run = list},
     {.name = "remove",

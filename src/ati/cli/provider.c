@@ -113,7 +113,10 @@ static const struct cli_command commands[] = {
      .options = import_openapi,
      .option_count = COUNT(import_openapi),
      .run = provider_import_openapi,
-     .about = "SPEC is a path or a URL, of JSON or YAML (OpenAPI 3.0 or 3.1).\n"},
+     .about = "SPEC is a path or a URL, of JSON or YAML (OpenAPI 3.0 or 3.1).\n"
+              "\nExample, which writes nothing yet:\n"
+              "  ati provider import-openapi https://shop.example/openapi.yaml \\\n"
+              "    --name shop --include-tags orders --dry-run\n"},
     {.name = "inspect-openapi",
      .summary = "tell about an OpenAPI document",
      .words = "SPEC",

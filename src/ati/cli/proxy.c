@@ -110,5 +110,8 @@ const struct cli_command cli_proxy = {
     .run = run,
     .about = "SIGHUP reads manifests, keyring and token keys anew; SIGTERM drains. Tokens are\n"
              "checked by ATI_JWT_PUBLIC_KEY (a file) or ATI_JWT_SECRET (hexadecimal); with\n"
-             "neither, everybody may call everything, on loopback alone.\n",
+             "neither, everybody may call everything, on loopback alone.\n"
+             "\nExample:\n"
+             "  ati init --proxy --es256\n"
+             "  ATI_JWT_PUBLIC_KEY=~/.ati/jwt-public.pem ati proxy --port 8090\n",
 };

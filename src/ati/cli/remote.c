@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ati/cli/claims.h"
 #include "ati/cli/work.h"
 #include "ati/token/token.h"
 #include "base/json.h"
@@ -15,6 +16,8 @@ enum {
     TOKEN_FIELD_BYTES_MAX = 64 * 1024,
     HTTP_UNAUTHORISED = 401
 };
+
+#define SCHEME "Bearer "
 
 struct remote {
     struct cli_work work;
@@ -78,17 +81,30 @@ bool remote_judge(int status, struct view body, struct buf *error)
     return good;
 }
 
+static bool has_expired(struct view token)
+{
+    struct cli_claims claims;
+    bool over = cli_claims_read(&claims, token, NULL) && claims.expires_s &&
+                clock_wall_ms(&clock_system) / 1000 > claims.expires_s;
+
+    cli_claims_done(&claims);
+    return over;
+}
+
 /* The proxy says no more than its status. */
 static void tell_unauthorised(const struct remote *r, int status)
 {
-    if (status == HTTP_UNAUTHORISED)
-        log_event(
-            r->work.cli->log, LOG_WARN, "cli.unauthorised",
-            buf_len(&r->credential)
-                ? "the proxy does not take this session token: it has expired, or another key made "
-                  "it; \"ati auth status\" shows what it is, the proxy's log says why"
-                : "the proxy wants a session token: set ATI_SESSION_TOKEN or "
-                  "ATI_SESSION_TOKEN_FILE");
+    const char *why = "the proxy wants a session token: set ATI_SESSION_TOKEN or "
+                      "ATI_SESSION_TOKEN_FILE";
+
+    if (status != HTTP_UNAUTHORISED)
+        return;
+    if (buf_len(&r->credential))
+        why = has_expired(view_skip(buf_view(&r->credential), strlen(SCHEME)))
+                  ? "this session token has expired: whoever runs the proxy issues another one"
+                  : "the proxy does not take this session token: its log says why; \"ati auth "
+                    "status\" shows what it is";
+    log_event(r->work.cli->log, LOG_WARN, "cli.unauthorised", why);
 }
 
 /* Where a person looks next. The URL is not shown: it may hold a password. */
@@ -141,7 +157,7 @@ static bool find_credential(struct remote *r, const struct cli *cli, struct err 
 
     buf_init(&token, TOKEN_BYTES_MAX, "session token");
     good = token_session(cli->environment, &token, err) &&
-           (!buf_len(&token) || (buf_append_str(&r->credential, "Bearer ", err) &&
+           (!buf_len(&token) || (buf_append_str(&r->credential, SCHEME, err) &&
                                  buf_append(&r->credential, buf_view(&token), err)));
     buf_wipe(&token);
     return good;

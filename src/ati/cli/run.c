@@ -338,6 +338,16 @@ static bool keep_files(struct run *r)
     return good || fail(r, &err);
 }
 
+/* The message stays as clients know it; where a person looks next stands before it. */
+static void tell_remedy(const struct run *r)
+{
+    if (!r->cli->proxy_url && view_find_text(buf_view(&r->error), VIEW("not found in keyring")))
+        log_event(
+            r->cli->log, LOG_WARN, "keyring.missing",
+            "\"ati key set NAME VALUE\" adds a key, \"ati key list\" shows those that there are",
+            F_STR("dir", r->cli->folder));
+}
+
 static int run(struct cli *cli, const struct cli_words *words)
 {
     int64_t when_ms = clock_wall_ms(&clock_system);
@@ -352,12 +362,14 @@ static int run(struct cli *cli, const struct cli_words *words)
     if (r.called)
         audit(&r, when_ms, clock_monotonic_ms(&clock_system) - start_ms);
     good = good && keep_files(&r) && (cli_show(cli, buf_view(&r.value), &err) || fail(&r, &err));
-    if (good)
+    if (good) {
         status = 0;
-    else if (r.status)
+    } else if (r.status) {
         status = r.status;
-    else
+    } else {
+        tell_remedy(&r);
         status = cli_fail(cli, buf_view(&r.error));
+    }
     run_done(&r);
     return status;
 }
@@ -373,5 +385,8 @@ const struct cli_command cli_run = {
     .run = run,
     .about = "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it\n"
              "is some and as a string otherwise; --key alone is true. -J or --json among them\n"
-             "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n",
+             "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n"
+             "\nExamples:\n"
+             "  ati run github:search_repositories --query tdx --per-page 5\n"
+             "  ati run gh issue list --limit 3\n",
 };

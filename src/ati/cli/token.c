@@ -312,12 +312,20 @@ static const struct cli_command commands[] = {
      .words_most = 1,
      .options = keygen_options,
      .option_count = COUNT(keygen_options),
+     .about = "ES256 prints two PEM texts, the private key first; HS256 a secret in hexadecimal\n"
+              "digits. \"ati init --proxy --es256\" writes a key pair to files.\n",
      .stateless = true,
      .run = keygen},
     {.name = "issue",
      .summary = "make a token for a sandbox",
      .options = issue_options,
      .option_count = COUNT(issue_options),
+     .about =
+         "Signed by --key or --secret, else by ATI_JWT_PRIVATE_KEY or ATI_JWT_SECRET.\n"
+         "Scopes are tool:NAME, tool:PREFIX:*, help, and * for everything.\n"
+         "\nExample:\n"
+         "  ati token issue --key ~/.ati/jwt-private.pem --sub sandbox-17 --ttl 1800 \\\n"
+         "    --scope \"tool:github:* tool:weather:forecast\" --rate 'tool:*=9/hour'\n",
      .run = issue},
     {.name = "inspect",
      .summary = "show what a token says, without verifying it",
@@ -332,6 +340,7 @@ static const struct cli_command commands[] = {
      .words_most = 1,
      .options = validate_options,
      .option_count = COUNT(validate_options),
+     .about = "By --key or --secret, else by ATI_JWT_PUBLIC_KEY or ATI_JWT_SECRET.\n",
      .run = validate},
 };
 

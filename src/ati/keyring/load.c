@@ -64,6 +64,7 @@ static bool from_files(const struct keyring_source *source, struct keyring **out
 {
     char encrypted[KEYRING_PATH_BYTES], plain[KEYRING_PATH_BYTES];
     struct err why = {0};
+    struct stat s;
 
     if (!keyring_path(source->folder, "keyring.enc", encrypted, err) ||
         !keyring_path(source->folder, "credentials", plain, err))
@@ -77,6 +78,8 @@ static bool from_files(const struct keyring_source *source, struct keyring **out
     }
     if (exists(plain)) {
         report->source = PLAINTEXT;
+        if (stat(plain, &s) == 0 && (s.st_mode & (S_IRWXG | S_IRWXO)))
+            warn(report, "%s may be read by others: chmod 600 it", plain);
         return from_credentials(plain, out, &why) ||
                unusable(source, "empty (credentials error)", out, report, &why, err);
     }
