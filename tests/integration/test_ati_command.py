@@ -651,9 +651,9 @@ def secure():
 
 
 PROXIES = [
-    ("http", ["http_proxy"], True), ("http", ["ALL_PROXY"], True), ("http", ["all_proxy"], True), ("http", ["HTTPS_PROXY"], False),
+    ("http", ["http_proxy"], True), ("http", ["HTTP_PROXY"], True), ("http", ["ALL_PROXY"], True), ("http", ["all_proxy"], True), ("http", ["HTTPS_PROXY"], False),
     ("https", ["HTTPS_PROXY"], True), ("https", ["https_proxy"], True), ("https", ["ALL_PROXY"], True), ("https", ["http_proxy"], False),
-    ("http", ["http_proxy", "NO_PROXY"], False), ("https", ["https_proxy", "no_proxy"], False),
+    ("http", ["HTTP_PROXY", "REQUEST_METHOD"], False), ("http", ["http_proxy", "NO_PROXY"], False), ("https", ["https_proxy", "no_proxy"], False),
 ]
 
 
@@ -706,9 +706,27 @@ def test_blank_variables_are_unset(folder):
         assert (health["db"], health["auth"]) == ("disabled", "disabled")
 
 
+CAPTURES = """
+[provider]
+name = "c"
+description = "d"
+handler = "cli"
+cli_command = "sh"
+cli_default_args = ["-c", '{script} "$2"', "sh"]
+cli_output_args = ["-o"]
+"""
+
+
+def test_the_bound_of_captures_is_500_mebibytes(folder, tmp_path):
+    """Asked with a file that is nothing but long."""
+    folder.manifest("c", CAPTURES.format(script="truncate -s 524288001"))
+    done = folder.run("run", "c", "-o", tmp_path / "out")
+    assert done.returncode != 0 and error_of(done)["message"].endswith("exceeds ATI_CLI_MAX_OUTPUT_BYTES (524288000 bytes)")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])
 def test_a_bound_for_captures_that_is_none_is_passed_over(folder, tmp_path, value):
-    folder.manifest("c", '[provider]\nname = "c"\ndescription = "d"\nhandler = "cli"\ncli_command = "sh"\ncli_default_args = ["-c", \'printf hello >"$2"\', "sh"]\n'
-                         'cli_output_args = ["-o"]\n')
+    folder.manifest("c", CAPTURES.format(script="printf hello >"))
     done = folder.run("run", "c", "-o", tmp_path / "out", ATI_CLI_MAX_OUTPUT_BYTES=value)
     assert done.returncode == 0 and pathlib.Path(tmp_path / "out").read_text() == "hello", done.stderr
