@@ -435,6 +435,24 @@ def test_nothing_found_is_an_empty_list(findable):
         assert findable.run("--output", "table", *words).stdout == ""
 
 
+def test_nothing_of_a_proxy_is_an_empty_list_too(stage):
+    stage.status, stage.text = 200, "[]"
+    for words, said in ((["tool", "list"], "no tools available from proxy"), (["tool", "search", "x", "y"], 'no tools match search query="x y"')):
+        done = stage.ask(*words)
+        assert (done.returncode, done.stdout) == (0, "[]\n") and done.stderr.endswith(f"  WARN {said}\n")
+        assert stage.ask("--output", "text", *words).stdout == ""
+
+
+@pytest.mark.parametrize(("schema", "lines"), [
+    ("null", ""), ('{"type":"object"}', "\nParameters:\n  none\n"),
+    ('{"properties":{"q":{"type":"string","description":"what"},"n":{}}}', "\nParameters:\n  --q                    (string) what\n  --n                    (any)\n"),
+])
+def test_a_tool_of_a_proxy_in_text(stage, schema, lines):
+    stage.status, stage.text = 200, '{"name":"x","provider":"p","description":"d","method":"GET","tags":["a","b"],"skills":["s"],"input_schema":%s}' % schema
+    assert stage.ask("--output", "text", "tool", "info", "x").stdout == (
+        "Tool:        x\nProvider:    p\nDescription: d\nMethod:      GET\nTags:        a, b\nSkills:      s\n" + lines)
+
+
 def test_help_may_be_off_and_scopes_may_be_none(folder):
     claims = {"sub": "a", "aud": "x", "exp": 4102444800, "iat": 1, "scope": ""}
     token = "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".AA"
@@ -522,11 +540,11 @@ def test_a_document_has_half_a_minute(folder, stack, clock):
 
 def test_the_help_of_a_program_has_five_seconds(folder, tmp_path, clock):
     program, gate = tmp_path / "slow", tmp_path / "gate"
-    program.write_text(f'#!/bin/sh\n[ "$1" = --help ] || exit 1\nread word <{gate}\necho "$word"\n[ "$word" = whole ] || exec sleep 600\n')
+    program.write_text(f'#!/bin/sh\n[ "$1" = --help ] || exit 1\nread word <{gate}\necho "$word"\n[ "$word" = whole ] || sleep 5\necho end\n')
     program.chmod(0o755)
     folder.manifest("c", f'[provider]\nname = "c"\ndescription = "d"\nhandler = "cli"\ncli_command = "{program}"\n')
     os.mkfifo(gate)
-    for seconds, word in ((4, "whole"), (6, "half")):
+    for seconds, word in ((4, "whole"), (5, "half")):  # the other half would come five seconds later
         with subprocess.Popen([ATI, "tool", "info", "c"], env=environment(folder.path, clock.environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as process:
             with open(gate, "w", encoding="ascii") as told:  # returns when the program reads
@@ -534,7 +552,7 @@ def test_the_help_of_a_program_has_five_seconds(folder, tmp_path, clock):
                 told.write(word + "\n")
             out, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, err
-            assert json.loads(out).get("help_text") == ("whole" if word == "whole" else None)
+            assert json.loads(out).get("help_text") == ("whole\nend" if word == "whole" else None)
 
 
 # --- init, key ---------------------------------------------------------------------------------------

@@ -61,29 +61,56 @@ static void print_row(const struct json_doc *doc, uint32_t tool)
 }
 
 /* The answer of /tools: as it is, or a line for each. */
-static bool show_remote_list(const struct cli *cli, struct view answer, struct err *err)
+static bool show_remote_tools(const struct cli *cli, struct view answer, size_t *count,
+                              struct err *err)
 {
     struct json_tree tree;
     uint32_t at = json_first(0);
 
-    if (cli->format == CLI_JSON)
-        return cli_show(cli, answer, err);
     if (!json_load_loose(answer, UINT32_MAX, &tree, err))
         return false;
-    for (uint32_t i = 0; tree.doc.tokens[0].kind == JSON_ARRAY && i < tree.doc.tokens[0].count;
-         i++) {
+    *count = tree.doc.tokens[0].kind == JSON_ARRAY ? tree.doc.tokens[0].count : 1;
+    for (size_t i = 0;
+         cli->format != CLI_JSON && tree.doc.tokens[0].kind == JSON_ARRAY && i < *count; i++) {
         print_row(&tree.doc, at);
         at = tree.doc.tokens[at].next;
     }
     json_unload(&tree);
+    return cli->format != CLI_JSON || cli_show(cli, answer, err);
+}
+
+static bool show_remote_list(const struct cli *cli, const char *provider, struct view answer,
+                             struct err *err)
+{
+    size_t count;
+
+    (void)provider;
+    if (!show_remote_tools(cli, answer, &count, err))
+        return false;
+    if (!count)
+        log_event(cli->log, LOG_WARN, "tool.none", "no tools available from proxy");
     return true;
 }
 
-static bool show_remote_info(const struct cli *cli, struct view answer, struct err *err)
+static bool show_remote_found(const struct cli *cli, const char *query, struct view answer,
+                              struct err *err)
+{
+    size_t count;
+
+    if (!show_remote_tools(cli, answer, &count, err))
+        return false;
+    if (!count)
+        log_event(cli->log, LOG_WARN, "tool.none", "no tools match search", F_STR("query", query));
+    return true;
+}
+
+static bool show_remote_info(const struct cli *cli, const char *name, struct view answer,
+                             struct err *err)
 {
     struct buf text;
     bool good;
 
+    (void)name;
     if (cli->format == CLI_JSON)
         return cli_show(cli, answer, err);
     buf_init(&text, TOOL_BYTES_MAX, "tool");
@@ -94,7 +121,8 @@ static bool show_remote_info(const struct cli *cli, struct view answer, struct e
     return good;
 }
 
-typedef bool show_remote(const struct cli *cli, struct view answer, struct err *err);
+typedef bool show_remote(const struct cli *cli, const char *asked, struct view answer,
+                         struct err *err);
 
 /* before + the encoded value: "/tools?search=a%20b". value NULL: /tools. */
 static int ask_proxy(struct cli *cli, const char *before, const char *value, show_remote *show)
@@ -117,7 +145,7 @@ static int ask_proxy(struct cli *cli, const char *before, const char *value, sho
         if (outcome == REMOTE_FAILED)
             status = cli_fail(cli, buf_view(&error));
         else if (outcome == REMOTE_OK)
-            status = show(cli, buf_view(&answer), &err) ? 0 : cli_fail_err(cli, &err);
+            status = show(cli, value, buf_view(&answer), &err) ? 0 : cli_fail_err(cli, &err);
     }
     buf_done(&path);
     buf_done(&answer);
@@ -277,7 +305,7 @@ static int search(struct cli *cli, const struct cli_words *words)
         status = cli_fail_err(cli, &err);
     } else if (cli->proxy_url) {
         status =
-            ask_proxy(cli, "/tools?search=", (const char *)buf_view(&query).at, show_remote_list);
+            ask_proxy(cli, "/tools?search=", (const char *)buf_view(&query).at, show_remote_found);
     } else {
         good = open_all(&l, cli, &err);
         if (good) {

@@ -276,10 +276,13 @@ bool tool_info_remote(struct view answer, struct buf *out, struct err *err)
     if (!json_load_loose(answer, UINT32_MAX, &tree, err))
         return false;
     schema = json_member(&tree.doc, 0, "input_schema");
-    good = remote_lines(&tree.doc, out, err) && buf_append_str(out, "\nParameters:\n", err);
-    before = buf_len(out);
-    good = good && (!schema || properties(&tree.doc, schema, property_line, out, err)) &&
-           (buf_len(out) > before || buf_append_str(out, "  none\n", err));
+    good = remote_lines(&tree.doc, out, err);
+    if (good && schema && tree.doc.tokens[schema].kind == JSON_OBJECT) {
+        good = buf_append_str(out, "\nParameters:\n", err);
+        before = buf_len(out);
+        good = good && properties(&tree.doc, schema, property_line, out, err) &&
+               (buf_len(out) > before || buf_append_str(out, "  none\n", err));
+    }
     json_unload(&tree);
     return good;
 }
