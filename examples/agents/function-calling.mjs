@@ -12,6 +12,18 @@ async function ask(path, body) {
   return answer.json()
 }
 
+// An error is an answer, too: the model reads why it was refused.
+async function call({ name, arguments: text }) {
+  let args
+  try {
+    args = JSON.parse(text || "{}")
+  } catch {
+    return { error: "the arguments are no JSON" }
+  }
+  const { result, error } = await ask("/call", { tool_name: name, args })
+  return error ? { error } : result
+}
+
 const tools = (await ask("/tools")).map(({ name, description, input_schema }) => ({
   type: "function",
   function: { name: functionName(name), description, parameters: input_schema ?? { type: "object", properties: {} } },
@@ -22,11 +34,11 @@ for (let turn = 0; turn < 8; turn++) {
   const { choices } = await openai.chat.completions.create({ model, messages, tools: tools.length ? tools : undefined })
   const { message } = choices[0]
   messages.push(message)
-  if (!message.tool_calls?.length) break
-  for (const { id, function: wanted } of message.tool_calls) {
-    // An error is an answer, too: the model reads why it was refused.
-    const { result, error } = await ask("/call", { tool_name: wanted.name, args: JSON.parse(wanted.arguments || "{}") })
-    messages.push({ role: "tool", tool_call_id: id, content: JSON.stringify(error ? { error } : result) })
+  if (!message.tool_calls?.length) {
+    console.log(message.content)
+    process.exit()
   }
+  for (const { id, function: wanted } of message.tool_calls)
+    messages.push({ role: "tool", tool_call_id: id, content: JSON.stringify(await call(wanted)) })
 }
-console.log(messages.at(-1).content)
+throw new Error("The model had no answer after 8 turns.")

@@ -3,7 +3,7 @@
 const need = (name) => {
   const value = process.env[name]
   if (!value) {
-    console.error(`${name} is not set. See README.md: it takes five commands to get there.`)
+    console.error(`${name} is not set. See README.md: it takes a few commands to get there.`)
     process.exit(2)
   }
   return value

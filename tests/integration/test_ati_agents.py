@@ -14,7 +14,7 @@ from harness.base import PATIENCE, ROOT
 from harness.peers import need
 
 EXAMPLES = ROOT / "examples/agents"
-AGENTS = ["openai-agents", "vercel-ai-sdk", "langgraph", "function-calling"]
+AGENTS = ["openai-agents.mjs", "vercel-ai-sdk.mjs", "langgraph.mjs", "function-calling.mjs", "function_calling.py"]
 MANIFEST = """
 [provider]
 name = "news"
@@ -108,8 +108,8 @@ def gateway(tmp_path_factory):
 @pytest.fixture(params=AGENTS)
 def agent(request, gateway):
     """agent(model, scope): runs the example until it ends."""
-    node = need("node")
-    if not (EXAMPLES / "node_modules").exists():
+    program = need("node") if request.param.endswith(".mjs") else "/usr/bin/python3"
+    if request.param.endswith(".mjs") and not (EXAMPLES / "node_modules").exists():
         pytest.skip("npm ci was not run in examples/agents")
     gateway.upstream.asked.clear()
 
@@ -118,7 +118,7 @@ def agent(request, gateway):
             "ATI_PROXY_URL": gateway.url, "ATI_SESSION_TOKEN": gateway.folder.token(scope), "OPENAI_API_KEY": "sk-test", "MODEL": "m",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{model.server_port}/v1", "OPENAI_AGENTS_DISABLE_TRACING": "1", "LANGSMITH_TRACING": "false",
             "HOME": os.environ.get("HOME", "/")})
-        return subprocess.run([node, f"{request.param}.mjs", "What happened on monday?"], cwd=EXAMPLES, env=told, capture_output=True, text=True,
+        return subprocess.run([program, request.param, "What happened on monday?"], cwd=EXAMPLES, env=told, capture_output=True, text=True,
                               timeout=PATIENCE * 6, check=False)
     return run
 
