@@ -38,6 +38,7 @@ void mcp_connection_gone(struct mcp_connection *c)
         return;
     c->gone = true;
     timer_cancel(&c->timer);
+    mcp_readings_drop(c);
     unlink_(c);
     loop_retire(c->hub->loop, &c->retired);
     mcp_hub_lost(c->hub);

@@ -37,7 +37,10 @@ struct mcp_exchange {
     struct sse sse;
     char *event_id; /* the last one; NULL: none */
     unsigned resumes;
-    struct timer timer; /* to resume, or to end what lingers */
+    struct timer timer;    /* to resume, or to end what lingers */
+    unsigned readings;     /* of what it said, by the thread */
+    bool waits;            /* for them: it has ended */
+    struct client_end how; /* it has */
     bool over;
     struct retired retired;
 };
@@ -71,6 +74,7 @@ static void end(struct mcp_exchange *x)
     if (x->over)
         return;
     x->over = true;
+    mcp_readings_forget(c, x);
     if (x->r)
         x->r->exchange = NULL;
     x->r = NULL;
@@ -256,8 +260,10 @@ static void heard_event(struct mcp_exchange *x, const struct sse_event *e)
 {
     remember(x, e->id);
     /* Data that is not JSON is passed over, as on standard streams. */
-    if (e->data.len)
-        (void)!mcp_message(x->c, &x->r, false, e->data);
+    if (e->data.len && mcp_hear(x->c, x, false, e->data, NULL) == MCP_HEARD_LATER)
+        x->readings++;
+    if (x->c->reading_bytes > MCP_MESSAGE_BYTES_MAX)
+        mcp_readings_finish(x->c);
 }
 
 static void heard_events(struct mcp_exchange *x, struct view bytes)
@@ -368,6 +374,10 @@ static bool stream_ended(struct mcp_exchange *x)
 
     if (sse_end(&x->sse, &e))
         heard_event(x, &e);
+    if (x->over || x->readings) {
+        x->waits = true;
+        return true;
+    }
     if (resume_later(x))
         return true;
     r = take_request(x);
@@ -377,10 +387,10 @@ static bool stream_ended(struct mcp_exchange *x)
     return false;
 }
 
-static void body_ended(struct mcp_exchange *x)
+/* What it said has been read: whoever still waits was not meant. */
+static void body_read(struct mcp_exchange *x, bool json)
 {
     struct mcp_connection *c = x->c;
-    bool json = !x->r || mcp_message(c, &x->r, true, buf_view(&x->body));
     struct mcp_request *r = take_request(x);
 
     if (r && !json)
@@ -388,6 +398,19 @@ static void body_ended(struct mcp_exchange *x)
                            c->provider->name, x->status);
     else if (r)
         mcp_request_failed(r, "MCP protocol error (code -1): Response missing 'result' field");
+}
+
+/* True: it goes on. */
+static bool body_ended(struct mcp_exchange *x)
+{
+    enum mcp_heard heard = x->r ? mcp_hear(x->c, x, true, buf_view(&x->body), &x->body) : MCP_HEARD;
+
+    if (heard == MCP_HEARD_LATER) {
+        x->readings++;
+        return true;
+    }
+    body_read(x, heard == MCP_HEARD);
+    return false;
 }
 
 static void greeted(struct mcp_exchange *x, const struct client_end *e)
@@ -434,6 +457,10 @@ static bool ended(struct mcp_exchange *x, const struct client_end *e)
 {
     bool good = e->outcome == CLIENT_OK;
 
+    if (x->readings) {
+        x->waits = true;
+        return true;
+    }
     if (x->kind == POST_GREETING)
         greeted(x, e);
     else if (x->kind == POST_RESUMED && !(good && x->stream))
@@ -445,8 +472,34 @@ static bool ended(struct mcp_exchange *x, const struct client_end *e)
     else if (x->status / 100 != 2)
         failed_status(x);
     else
-        body_ended(x);
+        return body_ended(x);
     return false;
+}
+
+struct mcp_request *const *mcp_exchange_request(const struct mcp_exchange *x)
+{
+    return &x->r;
+}
+
+void mcp_exchange_starved(struct mcp_exchange *x)
+{
+    struct mcp_request *r = take_request(x);
+
+    if (r)
+        mcp_request_starved(r);
+}
+
+void mcp_exchange_heard(struct mcp_exchange *x, bool whole, bool good)
+{
+    x->readings--;
+    if (whole) {
+        body_read(x, good);
+        end(x);
+    } else if (x->waits && !x->readings) {
+        x->waits = false;
+        if (!ended(x, &x->how))
+            end(x);
+    }
 }
 
 static void done(void *context, const struct client_end *e)
@@ -454,7 +507,8 @@ static void done(void *context, const struct client_end *e)
     struct mcp_exchange *x = context;
 
     x->call = NULL;
-    if (!ended(x, e))
+    x->how = *e;
+    if (!ended(x, &x->how))
         end(x);
 }
 

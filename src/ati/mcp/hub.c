@@ -98,7 +98,7 @@ static bool copy_name(struct mcp_ask *ask, struct view name, struct err *err)
     return ask->name || no_memory(err);
 }
 
-static void wake(struct mcp_hub *hub)
+void mcp_hub_wake(struct mcp_hub *hub)
 {
     uint64_t one = 1;
 
@@ -125,7 +125,7 @@ static void ask_start(struct mcp_ask *ask)
     pthread_mutex_lock(&hub->lock);
     put_in_inbox(hub, ask);
     pthread_mutex_unlock(&hub->lock);
-    wake(hub);
+    mcp_hub_wake(hub);
 }
 
 static struct mcp_ask *ask_new(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot,
@@ -206,7 +206,7 @@ void mcp_cancel(struct mcp_ask *ask)
         put_in_inbox(hub, ask);
     pthread_mutex_unlock(&hub->lock);
     if (!finished)
-        wake(hub);
+        mcp_hub_wake(hub);
 }
 
 /* On the asker's loop. */
@@ -285,19 +285,41 @@ static void ask_listed(struct mcp_ask *ask, const struct json_doc *doc, uint32_t
         ask_end(ask);
 }
 
+/* False: nobody has mapped it yet. */
+static bool take_mapped(struct mcp_ask *ask, bool *single, bool *good, struct err *err)
+{
+    struct mcp_mapped *m = ask->request.connection->mapped;
+    struct mcp_answer *a = &ask->answer;
+
+    if (!m)
+        return false;
+    *good = m->good;
+    *single = m->single;
+    *err = m->err;
+    a->tool_failed = m->tool_failed;
+    a->value = m->value;
+    a->error = m->error;
+    buf_init_like(&m->value, &a->value);
+    buf_init_like(&m->error, &a->error);
+    return true;
+}
+
 void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result)
 {
     const struct mcp_way *way = ask->request.connection->way;
     struct mcp_answer *a = &ask->answer;
     struct err err = {0};
-    bool single;
+    bool single = false, good = false;
 
     if (ask->list) {
         ask_listed(ask, doc, result);
         return;
     }
-    if (!mcp_result_map(doc, result, &a->value, &a->tool_failed, &single, &a->error, &err) ||
-        !mcp_way_mask(way, &a->value, true, &err) || !mcp_way_mask(way, &a->error, false, &err)) {
+    if (!take_mapped(ask, &single, &good, &err))
+        good = mcp_result_map(doc, result, &a->value, &a->tool_failed, &single, &a->error, &err) &&
+               mcp_way_mask(way, &a->value, true, &err) &&
+               mcp_way_mask(way, &a->error, false, &err);
+    if (!good) {
         buf_done(&a->value);
         a->busy = err.code == ERR_BUSY;
         mcp_ask_failed(ask, view_str(err.text));
@@ -542,6 +564,7 @@ static void inbox_ready(struct loop *loop, struct io *io, uint32_t events)
         return;
     keep_those_of(hub);
     empty_inbox(hub);
+    mcp_readings_tell(hub);
 }
 
 static void use_default(uint64_t *value, uint64_t usual)
@@ -589,7 +612,7 @@ void mcp_hub_keep(struct mcp_hub *hub, struct catalog *catalog)
     hub->keep = catalog_ref(catalog);
     pthread_mutex_unlock(&hub->lock);
     catalog_unref(before);
-    wake(hub);
+    mcp_hub_wake(hub);
 }
 
 static void fail_all(struct mcp_hub *hub)
@@ -647,6 +670,7 @@ void mcp_hub_free(struct mcp_hub *hub)
         mcp_connection_free(hub->connections);
     timer_cancel(&hub->end);
     task_cancel(hub->loop, &hub->told_closed);
+    mcp_reader_free(hub->reader);
     loop_forget(hub->loop, &hub->wake);
     close(hub->wake.fd);
     catalog_unref(hub->keep);

@@ -20,9 +20,11 @@
  *            status has MCP_NOTICE_MS to come; the call that it is about does not wait for it.
  * Secrets    that a connection was made with are masked in all that its server says, before any of it is looked at: results, errors,
  *            progress, lists; and once more in what results are made into (a document within a text).
+ * Long ones  messages from MCP_HEAVY_BYTES on are read by a thread of the hub, so that other connections go on; those of one connection stay
+ *            in their order.
  * Limits     MCP_CALL_MS, MCP_START_MS, MCP_MESSAGE_BYTES_MAX, MCP_VALUES_MAX, MCP_PAGES_MAX, MCP_TOOLS_MAX, MCP_LIST_BYTES_MAX,
  *            MCP_OWN_MAX.
- * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c message.c progress.c list.c
+ * Read in order   hub.c (who asks) way.c (how a server is reached) connection.c (what is said) stdio.c http.c reader.c message.c progress.c list.c
  *                 result.c */
 #pragma once
 

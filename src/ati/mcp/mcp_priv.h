@@ -44,11 +44,16 @@ void mcp_way_free(struct mcp_way *way);
 char *mcp_copy(struct view text); /* as a C string; NULL: no memory */
 /* The manifest says the same of both. */
 bool mcp_way_same(const struct tool_provider *a, const struct tool_provider *b);
+/* One more of its mask, for another thread. */
+MUST_USE bool mcp_way_mask_new(const struct mcp_way *way, struct mask **out, struct err *err);
 /* Masks the secrets in what the server says. json: text is JSON, else an error's. */
 MUST_USE bool mcp_way_mask(const struct mcp_way *way, struct buf *text, bool json, struct err *err);
 
 /* --- connection.c */
 struct mcp_connection;
+struct mcp_reading;
+struct mcp_mapped;
+struct mcp_reader;
 
 /* Of us to the server. */
 struct mcp_request {
@@ -98,7 +103,12 @@ struct mcp_connection {
     struct timer timer;                /* idle, or leaving */
     struct retired retired;
 
-    struct child *child; /* stdio */
+    struct mcp_reading
+        *readings;        /* messages that wait to be read, or are being read; the oldest first */
+    size_t reading_bytes; /* of them */
+    struct mcp_reading *telling; /* the one whose turn it is */
+    struct mcp_mapped *mapped;   /* its result, when the thread has made it; NULL: to be made */
+    struct child *child;         /* stdio */
     struct buf line;
     uint64_t written;
     char *session; /* http: what Mcp-Session-Id says; NULL: nothing */
@@ -137,6 +147,37 @@ MUST_USE bool mcp_message(struct mcp_connection *c, struct mcp_request *const *o
                           struct view text);
 /* result: a token. The request's own is in doc. */
 void mcp_connection_hello(struct mcp_connection *c, const struct json_doc *doc, uint32_t result);
+
+/* The same of a text that was read already. */
+void mcp_tree(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
+              const struct json_doc *doc);
+
+/* --- reader.c: mcp_message, at once or, for what is long, when a thread has read it. x: as only; NULL: standard streams. owned: the buffer that
+ * text is all of, taken then; NULL: text is copied if need be. */
+enum { MCP_HEAVY_BYTES = 256 * 1024 };
+enum mcp_heard {
+    MCP_HEARD,
+    MCP_HEARD_NOTHING, /* it is no JSON, or there was no memory: who waits has been told of that */
+    MCP_HEARD_LATER,   /* mcp_exchange_heard follows, unless x ends before */
+};
+struct mcp_reading;
+struct mcp_mapped {
+    bool there, good; /* there: the message has a result */
+    struct err err;   /* not good */
+    struct buf value, error;
+    bool tool_failed, single;
+};
+MUST_USE enum mcp_heard mcp_hear(struct mcp_connection *c, struct mcp_exchange *x, bool whole,
+                                 struct view text, struct buf *owned);
+void mcp_readings_tell(struct mcp_hub *hub);        /* what has been read */
+void mcp_readings_finish(struct mcp_connection *c); /* all of it; waits for the thread */
+void mcp_readings_drop(struct mcp_connection *c);   /* nobody wants any of it */
+void mcp_readings_forget(struct mcp_connection *c, const struct mcp_exchange *x);
+void mcp_reader_free(struct mcp_reader *reader); /* NULL is fine */
+/* http.c, for it: */
+struct mcp_request *const *mcp_exchange_request(const struct mcp_exchange *x);
+void mcp_exchange_heard(struct mcp_exchange *x, bool whole, bool good);
+void mcp_exchange_starved(struct mcp_exchange *x);
 
 /* --- progress.c: what the server says of how far it is, until the asker's loop has told it. An ask that has ended may be named by
  * two posts, that of its notes and that of its answer: the later one frees it. */
@@ -203,7 +244,9 @@ struct mcp_hub {
     void *closed_context;
     struct timer end;
     struct task told_closed;
+    struct mcp_reader *reader; /* NULL: no long message has come yet */
 };
+void mcp_hub_wake(struct mcp_hub *hub); /* any thread */
 /* Ends it: the answer goes to the asker. */
 void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t result);
 void mcp_ask_failed(struct mcp_ask *ask, struct view text);

@@ -123,19 +123,26 @@ static void one(struct mcp_connection *c, struct mcp_request *const *only, bool 
         broken(r);
 }
 
+void mcp_tree(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
+              const struct json_doc *doc)
+{
+    uint32_t at = json_first(0);
+
+    if (doc->tokens[0].kind == JSON_ARRAY)
+        for (uint32_t i = 0; i < doc->tokens[0].count; i++, at = doc->tokens[at].next)
+            one(c, only, false, doc, at);
+    else
+        one(c, only, whole, doc, 0);
+}
+
 static bool read_masked(struct mcp_connection *c, struct mcp_request *const *only, bool whole,
                         struct view text)
 {
     struct json_tree tree;
-    uint32_t at = json_first(0);
 
     if (!json_load_loose(text, MCP_VALUES_MAX, &tree, NULL))
         return false;
-    if (tree.doc.tokens[0].kind == JSON_ARRAY)
-        for (uint32_t i = 0; i < tree.doc.tokens[0].count; i++, at = tree.doc.tokens[at].next)
-            one(c, only, false, &tree.doc, at);
-    else
-        one(c, only, whole, &tree.doc, 0);
+    mcp_tree(c, only, whole, &tree.doc);
     json_unload(&tree);
     return true;
 }

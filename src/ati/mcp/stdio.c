@@ -18,11 +18,16 @@ static struct view trim(struct view line)
 }
 
 /* What is not JSON is for people: a banner, a warning. */
-static void heard_line(struct mcp_connection *c, struct view line)
+static void heard_line(struct mcp_connection *c, struct view line, struct buf *owned)
 {
     line = trim(line);
-    if (line.len)
-        (void)!mcp_message(c, NULL, false, line);
+    if (!line.len)
+        return;
+    if (owned)
+        owned->tail = owned->head + line.len;
+    (void)!mcp_hear(c, NULL, false, line, owned);
+    if (c->reading_bytes > MCP_MESSAGE_BYTES_MAX)
+        mcp_readings_finish(c);
 }
 
 static void too_much(struct mcp_connection *c, const struct err *err)
@@ -44,12 +49,12 @@ static void heard(void *context, struct view piece)
     while (piece.len && c->state != MCP_LEAVING) {
         n = view_find(piece, '\n');
         if (n < piece.len && !buf_len(&c->line)) {
-            heard_line(c, view_first(piece, n));
+            heard_line(c, view_first(piece, n), NULL);
         } else if (!buf_append(&c->line, view_first(piece, n), &err)) {
             too_much(c, &err);
             return;
         } else if (n < piece.len) {
-            heard_line(c, buf_view(&c->line));
+            heard_line(c, buf_view(&c->line), &c->line);
             buf_done(&c->line);
         }
         piece = view_skip(piece, n + 1);
@@ -96,6 +101,7 @@ static void ended(void *context, int status, struct view error)
     struct mcp_connection *c = context;
     char lines[ERROR_LINES_BYTES + 1];
 
+    mcp_readings_finish(c); /* that it has said all the same */
     last_lines(c, error, lines);
     if (c->state == MCP_READY)
         move_unread(c);

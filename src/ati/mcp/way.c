@@ -86,7 +86,7 @@ static bool add_secrets_of(const struct making *m, struct view text)
     return true;
 }
 
-static bool make_mask(struct mcp_way *way, struct err *err)
+bool mcp_way_mask_new(const struct mcp_way *way, struct mask **out, struct err *err)
 {
     struct view *secrets = calloc(way->secrets.count + 1, sizeof *secrets);
     bool good;
@@ -95,7 +95,7 @@ static bool make_mask(struct mcp_way *way, struct err *err)
         return no_memory(err);
     for (size_t i = 0; i < way->secrets.count; i++)
         secrets[i] = view_str(way->secrets.at[i]);
-    good = mask_new(secrets, way->secrets.count, &way->mask, NULL) || no_memory(err);
+    good = mask_new(secrets, way->secrets.count, out, NULL) || no_memory(err);
     free(secrets);
     return good;
 }
@@ -360,7 +360,8 @@ bool mcp_way_new(const struct tool_provider *provider, const struct keyring *key
             err, ERR_CONFIG,
             "Missing MCP configuration: Unknown MCP transport: '%s' (expected 'stdio' or 'http')",
             transport);
-    if (good && make_mask(way, err) && take_print(way, provider->name, way->fingerprint, err)) {
+    if (good && mcp_way_mask_new(way, &way->mask, err) &&
+        take_print(way, provider->name, way->fingerprint, err)) {
         *out = way;
         return true;
     }
