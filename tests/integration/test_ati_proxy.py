@@ -473,7 +473,7 @@ def test_mcp_sessions_and_origins(dev):
 
 @pytest.mark.parametrize("path", ["/mcp", "/help"])
 def test_json_routes_want_json(dev, path):
-    for kind in ("text/plain", "", "application/xml", "text/json", "application/jsonx"):
+    for kind in ("text/plain", "", "application/xml", "text/json", "application/jsonx", "application/octet-stream", "text/vnd.something+json", "application/json+x"):
         assert dev.ask("POST", path, b"{}", headers={"Content-Type": kind})[0::2] == (415, b"Expected request with `Content-Type: application/json`")
     for kind in ("application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"):
         status, _, body = dev.ask("POST", path, b"{", headers={"Content-Type": kind})

@@ -1,10 +1,12 @@
 """Session tokens from outside: `ati token`, `ati auth status`, and other people's libraries in both directions."""
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
 import os
+import pathlib
 import re
 import subprocess
 import time
@@ -12,7 +14,7 @@ import time
 import pytest
 
 from harness.ati import ATI, SECRET, Folder, Proxy, environment
-from harness.base import BROWSER, PATIENCE
+from harness.base import BROWSER, PATIENCE, eventually
 
 CLAIMS = {"sub": "agent-7", "aud": "ati-proxy", "scope": "tool:a:b tool:c* help"}
 
@@ -289,7 +291,7 @@ def test_what_is_not_quite_a_token_is_refused(folder, pair):
     # The public key is no secret of HS256.
     for secret in (public.read_bytes(), public.read_bytes().strip()):
         assert not judged(folder, hs256(good, secret.hex()), "--key", public)[0]
-    for fine in ({"exp": good["iat"] - 50}, {"aud": ["x", "ati-proxy"]}, {"nbf": 9999999999}, {"iat": 9999999999}, {"iss": "any"}, {"scope": ""},
+    for fine in ({"exp": int(time.time()) - 30}, {"aud": ["x", "ati-proxy"]}, {"nbf": 9999999999}, {"iat": 9999999999}, {"iss": "any"}, {"scope": ""},
                  {"ati": {"v": 1}}, {"ati": None}):
         assert judged(folder, hs256({**good, **fine}), "--secret", SECRET)[0], fine
 
@@ -408,14 +410,18 @@ def test_the_token_file_is_read_each_time(folder):
     file = folder.path / "session"
 
     def subject(**environ):
-        done = folder.run("auth", "status", ATI_SESSION_TOKEN_FILE=str(file), **environ)
-        return json.loads(done.stdout)["sub"] if done.stdout.startswith("{") else None
+        done = folder.run("auth", "status", ATI_SESSION_TOKEN_FILE=str(file), ATI_JWT_SECRET=SECRET, **environ)
+        if done.stdout.startswith("No session token set "):
+            return None
+        shown = json.loads(done.stdout)
+        assert shown["signature_verified"] is True  # of all of it, and nothing beside it
+        return shown["sub"]
 
     assert subject() is None
     for name in ("one", "two"):
-        file.write_text(f"\n{folder.token('x', sub=name)}\n")
+        file.write_text(f"\n{folder.token('x', sub=name)}\r\n")
         assert subject() == name
-    assert subject(ATI_SESSION_TOKEN=folder.token("x", sub="environment")) == "environment"
+    assert subject(ATI_SESSION_TOKEN=f" {folder.token('x', sub='environment')}\n") == "environment"
     assert subject(ATI_SESSION_TOKEN="  ") == "two"
     file.write_text("\n")
     assert subject() is None
@@ -504,12 +510,26 @@ def test_a_window_slides_over_the_file(folder):
 
 
 def test_processes_at_once_share_a_rate(folder):
+    """Each waits for its turn: here all of them do, at a lock that the test holds."""
     folder.manifest("say", SAY)
     environ = environment_of(folder, "*", "--rate", "tool:say=3/day")
-    running = [subprocess.Popen([ATI, "run", "say", "x"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) for _ in range(8)]
+    inode = f":{folder.path.stat().st_ino} "
+
+    def waiting():
+        return sum(" -> FLOCK " in line and inode in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+
+    lock = os.open(folder.path, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running = [subprocess.Popen([ATI, "run", "say", "x"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+                   for _ in range(6)]
+        eventually(lambda: waiting() == len(running) or any(one.poll() is not None for one in running), "six who wait")
+        assert all(one.poll() is None for one in running)
+    finally:
+        os.close(lock)
     for one in running:
         one.communicate(timeout=PATIENCE * 2)
-    assert sorted(one.returncode for one in running) == [0] * 3 + [5] * 5
+    assert sorted(one.returncode for one in running) == [0] * 3 + [5] * 3
 
 
 def environment_of(folder, *words):
