@@ -199,6 +199,11 @@ def test_four_ways_to_write_a_list(sent):
         "csv": ",".join(several), "ssv": " ".join(several), "pipes": "|".join(several)}
 
 
+def test_what_is_no_list_is_one_text(sent):
+    told = dict(query_of(sent("placed:many", {"multi": {"k": [1]}, "csv": {"k": 1, "l": 2}, "ssv": {}, "pipes": "a|b", "unsaid": {"m": None}})))
+    assert told == {"multi": '{"k":[1]}', "csv": '{"k":1,"l":2}', "ssv": "{}", "pipes": "a|b", "unsaid": '{"m":null}'}
+
+
 def test_defaults_stand_for_what_is_left_out(sent):
     assert sorted(query_of(sent("placed:defaults"))) == [("nothing", ""), ("number", "7"), ("text", "standard"), ("truth", "false")]  # not [] and {}
     assert dict(query_of(sent("placed:defaults", {"text": "mine", "number": 0})))["text"] == "mine"

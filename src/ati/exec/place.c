@@ -268,9 +268,12 @@ static bool style_word(const struct json_doc *doc, uint32_t property, const char
     return words->word;
 }
 
-static void read_style(const struct json_doc *doc, uint32_t property, struct place_how *how)
+/* The older key is for lists alone: an object stays the one text that its readers know. */
+static void read_style(const struct json_doc *doc, uint32_t property, bool list,
+                       struct place_how *how)
 {
-    (void)style_word(doc, property, "x-ati-collection-format", collections, &how->style);
+    if (list)
+        (void)style_word(doc, property, "x-ati-collection-format", collections, &how->style);
     if (style_word(doc, property, "x-ati-param-style", styles, &how->style))
         how->explode = truth_of(doc, property, "x-ati-param-explode", false);
     if (json_member(doc, property, "x-ati-param-content"))
@@ -293,7 +296,7 @@ static bool find_destination(const struct placing *p, const struct argument *a,
         d->place = place_of(doc, a->property);
         if (d->place == IN_QUERY)
             d->how.style = STYLE_MULTI;
-        read_style(doc, a->property, &d->how);
+        read_style(doc, a->property, a->doc->tokens[a->value].kind == JSON_ARRAY, &d->how);
         if (text_of(doc, a->property, "x-ati-param-name", d->name, sizeof d->name))
             d->wire = view_str(d->name);
         if (truth_of(doc, a->property, "x-ati-param-reserved", false))
