@@ -34,6 +34,8 @@ DOCUMENT = {
         "/said": {
             "get": op("both", summary="A summary", description="A description"), "post": op("same", summary="Alike", description="Alike"),
             "put": op("summary", summary="Just this"), "delete": op("description", description="Just that"), "patch": op("silent")},
+        "/said/2": {"get": op("hollow", summary="Just this", description=""), "post": op("own", **body({
+            "type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "readOnly": True}, "a": {"type": "string"}}}, required=True))},
         "/tagged": {"get": op("tagged", tags=["b", "a", "b"]), "post": op("untagged"), "put": op("other", tags=["c"])},
         "/sent": {"post": op("multipart", **body({"type": "object"}, "multipart/form-data"))},
         "/p/{id}": {
@@ -151,7 +153,7 @@ def test_filters_that_leave_out(names):
 # --- what a tool says -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, said", [("both", "A summary — A description"), ("same", "Alike"), ("summary", "Just this"), ("description", "Just that"), ("silent", "")])
+@pytest.mark.parametrize("name, said", [("both", "A summary — A description"), ("same", "Alike"), ("summary", "Just this"), ("description", "Just that"), ("silent", ""), ("hollow", "Just this")])
 def test_descriptions(proxy, name, said):
     assert tool(proxy, f"all:{name}")["description"] == said
 
@@ -215,6 +217,13 @@ def test_properties_of_a_body_are_arguments(proxy, name, required):
     schema = tool(proxy, f"all:{name}")["input_schema"]
     assert schema["properties"] == {"a": {"type": "string", "x-ati-param-location": "body"}, "b": {"type": "integer", "x-ati-param-location": "body"}}
     assert schema.get("required") == required and "x-ati-body-encoding" not in schema
+
+
+def test_what_only_the_server_writes_is_no_argument(proxy):
+    """Who sends it nevertheless is let."""
+    schema = tool(proxy, "all:own")["input_schema"]
+    assert set(schema["properties"]) == {"a"} and "required" not in schema
+    assert json.loads(proxy.call("all:own", {"id": 7, "a": "b"})[1]["result"]["body"]) == {"id": 7, "a": "b"}
 
 
 def test_forms_and_other_types(proxy):
