@@ -21,7 +21,7 @@ static size_t option_index(const struct cli_command *c, const char *name)
     for (size_t i = 0; i < c->option_count; i++)
         if (strcmp(c->options[i].name, name) == 0)
             return i;
-    CHECK(!"an option of this command");
+    CHECK(false); /* every option that is asked for is of this command */
     return 0;
 }
 

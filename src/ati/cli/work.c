@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "net/owner.h"
 #include "net/process.h"
 #include "net/resolve.h"
 
@@ -24,7 +25,7 @@ static void hide_progress(struct cli_work *w)
 
 static void tick(struct loop *loop, struct timer *timer)
 {
-    struct cli_work *w = (struct cli_work *)((char *)timer - offsetof(struct cli_work, tick));
+    struct cli_work *w = OWNER(timer, struct cli_work, tick);
     uint64_t now = loop_now_ms(loop);
 
     if (now - w->started_ms >= WORK_QUIET_MS) {

@@ -117,7 +117,7 @@ static bool slice(struct run *r, const struct path_selector *s, uint32_t array,
     const struct json_token *t = &r->doc->tokens[array];
     int64_t len = t->count, start, end, wanted;
     struct path_nodes all = {.at = NULL};
-    uint32_t left, at = 0, child;
+    uint32_t left = 0, at = 0, child;
     bool good = true;
 
     if (t->kind != JSON_ARRAY || !s->step)
@@ -148,7 +148,7 @@ static bool slice(struct run *r, const struct path_selector *s, uint32_t array,
 static bool children(struct run *r, const struct path_selector *s, uint32_t node,
                      struct path_nodes *out)
 {
-    uint32_t left, at = 0, child;
+    uint32_t left = 0, at = 0, child;
 
     while (next_child(r->doc, node, &left, &at, &child)) {
         bool wanted = true;
@@ -196,7 +196,7 @@ static bool apply(struct run *r, const struct path_segment *segment, uint32_t no
 static bool descend(struct run *r, const struct path_segment *segment, uint32_t node,
                     struct path_nodes *out)
 {
-    uint32_t left, at = 0, child;
+    uint32_t left = 0, at = 0, child;
 
     if (!apply(r, segment, node, out))
         return false;

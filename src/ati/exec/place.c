@@ -247,12 +247,11 @@ static const struct style_word collections[] = {{"multi", STYLE_MULTI},
                                                 {"csv", STYLE_FORM},
                                                 {"ssv", STYLE_SPACE},
                                                 {"pipes", STYLE_PIPE},
-                                                {NULL}};
+                                                {NULL, STYLE_SIMPLE}};
 static const struct style_word styles[] = {
-    {"simple", STYLE_SIMPLE},      {"label", STYLE_LABEL},
-    {"matrix", STYLE_MATRIX},      {"form", STYLE_FORM},
-    {"deepObject", STYLE_DEEP},    {"spaceDelimited", STYLE_SPACE},
-    {"pipeDelimited", STYLE_PIPE}, {NULL}};
+    {"simple", STYLE_SIMPLE},      {"label", STYLE_LABEL},     {"matrix", STYLE_MATRIX},
+    {"form", STYLE_FORM},          {"deepObject", STYLE_DEEP}, {"spaceDelimited", STYLE_SPACE},
+    {"pipeDelimited", STYLE_PIPE}, {NULL, STYLE_SIMPLE}};
 
 static bool style_word(const struct json_doc *doc, uint32_t property, const char *key,
                        const struct style_word *words, enum place_style *out)

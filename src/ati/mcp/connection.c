@@ -299,6 +299,7 @@ static struct mcp_ask *ask_of(struct mcp_request *r)
 }
 
 /* A sentence, without the secrets of a connection. */
+PRINTF(3, 0)
 static void masked(const struct mcp_connection *c, struct buf *out, const char *fmt, va_list args)
 {
     char *text = NULL;

@@ -160,7 +160,7 @@ static bool has_ended(const struct mcp_server_sessions *s, const uint8_t id[stat
 bool mcp_server_session_good(struct mcp_server_sessions *s, const char *subject,
                              struct view session)
 {
-    struct mcp_server_call like = {0};
+    struct mcp_server_call like = {.sessions = NULL};
     uint8_t id[SHA256_BYTES];
     bool good;
 
@@ -226,7 +226,7 @@ void mcp_server_call_end(struct mcp_server_call *c)
 void mcp_server_cancel(struct mcp_server_sessions *s, const char *subject, struct view session,
                        struct view id)
 {
-    struct mcp_server_call like = {0};
+    struct mcp_server_call like = {.sessions = NULL};
 
     if (!key_make(&like, subject, session, id))
         return;
@@ -243,7 +243,7 @@ void mcp_server_cancel(struct mcp_server_sessions *s, const char *subject, struc
 
 void mcp_server_session_end(struct mcp_server_sessions *s, const char *subject, struct view session)
 {
-    struct mcp_server_call like = {0};
+    struct mcp_server_call like = {.sessions = NULL};
     uint8_t id[SHA256_BYTES];
     bool known;
 

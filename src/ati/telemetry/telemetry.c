@@ -152,7 +152,7 @@ void telemetry_free(struct telemetry *t)
 
 /* --- what loops say --- */
 
-void span_begin(struct telemetry *t, struct span *s, const char *name, int kind,
+void span_begin(struct telemetry *t, struct span *s, const char *name, enum span_kind kind,
                 const struct trace_context *parent)
 {
     *s = (struct span){.name = name, .kind = kind};
@@ -268,7 +268,8 @@ static void failed(struct export_ *x, const char *why, bool retry)
                   F_STR("signal", x->what), F_STR("reason", why));
     x->failing = true;
     if (retry && x->tries < TELEMETRY_TRIES) {
-        timer_set(t->loop, &x->again, loop_now_ms(t->loop) + (RETRY_MS << (x->tries - 1)));
+        timer_set(t->loop, &x->again,
+                  loop_now_ms(t->loop) + ((uint64_t)RETRY_MS << (x->tries - 1)));
         return;
     }
     finished(x);

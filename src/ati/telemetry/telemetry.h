@@ -49,14 +49,16 @@ struct span_attribute {
     struct view text;
     int64_t value;
 };
+/* As OTLP numbers them. */
+enum span_kind { SPAN_INTERNAL = 1, SPAN_SERVER = 2, SPAN_CLIENT = 3 };
 struct span {
     struct trace_context context, parent;
     const char *name; /* a literal */
     int64_t start_ns; /* wall clock */
-    enum { SPAN_SERVER = 2, SPAN_INTERNAL = 1, SPAN_CLIENT = 3 } kind;
+    enum span_kind kind;
 };
 /* t NULL: nothing happens, and context stays invalid. parent: invalid ones start a trace. */
-void span_begin(struct telemetry *t, struct span *s, const char *name, int kind,
+void span_begin(struct telemetry *t, struct span *s, const char *name, enum span_kind kind,
                 const struct trace_context *parent);
 /* Any thread. attributes are copied. */
 void span_end(struct telemetry *t, struct span *s, bool failed,

@@ -600,7 +600,7 @@ static void check_assertion(struct files_world *f, const char *assertion)
     size_t len[3], signed_len = (size_t)(strrchr(assertion, '.') - assertion);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     struct json_tree tree;
-    int64_t issued, expires;
+    int64_t issued = 0, expires = 0;
 
     split(assertion, parts, len);
     assert_string_equal(parts[0], "{\"alg\":\"RS256\",\"kid\":\"key-1\",\"typ\":\"JWT\"}");

@@ -209,8 +209,8 @@ static void takes_what_needs_no_answer(void **state)
     static const char *const quiet[] = {
         "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}",
         "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\"}",
-        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
-        "cancelled\",\"params\":{\"requestId\":{}}}",
+        ("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
+         "\"params\":{\"requestId\":{}}}"),
         "{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{}}",
         "{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{\"code\":1,\"message\":\"no\"}}",
     };

@@ -125,8 +125,8 @@ static void every_cut_of_an_answer_is_the_same_answer(void **state)
     static const char *const answers[] = {
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
-        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"),
     };
     struct world *w = *state;
     char url[256];
