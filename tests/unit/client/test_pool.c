@@ -3,12 +3,6 @@
 
 #define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-static void pass(struct world *w, uint64_t ms)
-{
-    w->now_ms += ms;
-    some_turns(w);
-}
-
 static void ask(struct world *w, struct asker *c, const char *method, bool repeatable)
 {
     caller_start(w, c,
@@ -119,15 +113,15 @@ static void idle_connections_have_their_time(void **state)
     struct world *w = *state;
     int fd = once(w, -1, ANSWER);
 
-    pass(w, 59 * 1000);
+    world_pass(w, 59 * 1000);
     fd = once(w, fd, ANSWER);
-    pass(w, 61 * 1000);
+    world_pass(w, 61 * 1000);
     check_hung_up(w, fd);
     fd = once(w, -1,
               "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5, max=9\r\nContent-Length: 2\r\n\r\nok");
-    pass(w, 3900);
+    world_pass(w, 3900);
     fd = once(w, fd, "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok");
-    pass(w, 4100); /* before the server's five seconds are over */
+    world_pass(w, 4100); /* before the server's five seconds are over */
     check_hung_up(w, fd);
     fd = once(w, -1, ANSWER);
     client_close_idle(w->client);

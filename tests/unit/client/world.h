@@ -340,3 +340,18 @@ static inline void reset(int fd)
 }
 
 #define world_test(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+
+/* --- what most tests ask for --- */
+
+#define OK_5 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+static inline void world_url(const struct world *w, const char *path, char out[static 256])
+{
+    (void)snprintf(out, 256, "%s%s", w->origin, path);
+}
+
+static inline void world_pass(struct world *w, uint64_t ms)
+{
+    w->now_ms += ms;
+    some_turns(w);
+}
