@@ -33,7 +33,11 @@ struct child {
     struct timer timer; /* the next try, or the end of the grace */
     struct buf error_end;
     struct budget *places; /* that it has one of */
-    struct err why;        /* it could not be started after all */
+    struct channel
+        *channel; /* NULL: we start, signal and reap ourselves; else the helper is asked: */
+    struct ask start, stop, kill, reap;
+    bool starting, reaping; /* it has not answered yet */
+    struct err why;         /* it could not be started after all */
     struct retired retired;
 };
 
@@ -198,11 +202,30 @@ static void error_ready(struct loop *loop, struct io *io, uint32_t events)
 
 /* --- life ------------------------------------------------------------------------------------------- */
 
-/* The process stays a zombie until ended, so that nobody else gets its number: the signal finds its group or nobody. */
-static void signal_group(const struct child *c, int signo)
+/* The process stays a zombie until it is reaped, so that nobody else gets its number: the signal finds its group or nobody. */
+static void stop_group(struct child *c)
 {
-    if (c->pid)
-        (void)kill(-c->pid, signo);
+    if (!c->pid || c->reaping)
+        return;
+    c->stop.pid = c->pid;
+    if (c->channel) {
+        channel_ask(c->channel, &c->stop);
+        return;
+    }
+    (void)kill(-c->pid, SIGTERM);
+    /* A process that has been stopped (SIGSTOP) hears of it, too. */
+    (void)kill(-c->pid, SIGCONT);
+}
+
+/* Once: the timer that leads here is not set again. */
+static void kill_group(struct child *c)
+{
+    c->killed = true;
+    c->kill.pid = c->pid;
+    if (c->channel)
+        channel_ask(c->channel, &c->kill);
+    else
+        (void)kill(-c->pid, SIGKILL);
 }
 
 static void link_(struct child *c)
@@ -256,12 +279,10 @@ static int reap(struct child *c)
 {
     int status = 0;
 
-    signal_group(c, SIGKILL);
-    while (c->pid && waitpid(c->pid, &status, 0) < 0)
-        if (errno != EINTR) {
-            status = W_EXITCODE(127, 0);
-            break;
-        }
+    if (c->pid) {
+        (void)kill(-c->pid, SIGKILL);
+        status = spawn_reap(c->pid);
+    }
     c->pid = 0;
     return status;
 }
@@ -279,23 +300,48 @@ static void tell(struct child *c, int status)
         r.ended(c->context, status, buf_view(&c->error_end));
 }
 
-/* The process has ended, or never ran. */
-static void ended(struct child *c)
+static void finish(struct child *c, int status)
 {
-    int status;
-
-    if (!c->pid) {
-        status = W_EXITCODE(0, SIGTERM); /* stopped before it ran */
-    } else {
-        signal_group(c, SIGKILL);
-        for (int i = 0; i < DRAIN_PIECES && (read_piece(c, &c->out) || read_piece(c, &c->error));)
-            i++;
-        status = reap(c);
-    }
     timer_cancel(&c->timer);
     tell(c, status);
     release(c);
     loop_retire(c->loop, &c->retired);
+}
+
+/* What is there still; its group writes no more. */
+static void drain(struct child *c)
+{
+    for (int i = 0; i < DRAIN_PIECES && (read_piece(c, &c->out) || read_piece(c, &c->error));)
+        i++;
+}
+
+static void reaped(struct ask *ask, const struct helper_answer *answer, int pidfd)
+{
+    struct child *c = OWNER(ask, struct child, reap);
+
+    if (pidfd >= 0)
+        close(pidfd);
+    c->pid = 0;
+    drain(c);
+    /* Without a helper: it was killed when that ended. */
+    finish(c, answer ? answer->status : W_EXITCODE(0, SIGKILL));
+}
+
+/* The process has ended, or never ran. */
+static void ended(struct child *c)
+{
+    if (!c->pid) {
+        finish(c, W_EXITCODE(0, SIGTERM)); /* stopped before it ran */
+    } else if (!c->channel) {
+        (void)kill(-c->pid, SIGKILL);
+        drain(c);
+        finish(c, reap(c));
+    } else if (!c->reaping) {
+        c->reaping = true;
+        timer_cancel(&c->timer);
+        c->reap.pid = c->pid;
+        channel_ask(c->channel, &c->reap);
+    }
 }
 
 static void process_ready(struct loop *loop, struct io *io, uint32_t events)
@@ -314,9 +360,7 @@ static void process_ready(struct loop *loop, struct io *io, uint32_t events)
         timer_set(loop, &c->timer, loop_now_ms(loop) + (c->killed ? 0 : CHILD_GRACE_MS));
 }
 
-/* Above 2, whatever of ours is closed: giving the child one of those takes none of the others away, and nobody takes one for a
- * standard stream. */
-static bool lift(int *fd)
+bool child_lift(int *fd)
 {
     int higher;
 
@@ -328,25 +372,73 @@ static bool lift(int *fd)
     return higher >= 0;
 }
 
+/* It runs: now it is listened to. A helper's word of that may come behind the first of its own. */
+static bool watch(struct child *c, const struct spawned *s, struct err *err)
+{
+    c->pid = s->pid;
+    c->process.fd = s->pidfd;
+    close_give(c);
+    spawn_image_free(c->image);
+    c->image = NULL;
+    if (s->pidfd < 0)
+        errno = EMFILE; /* it came, and found no room */
+    if (!child_lift(&c->process.fd))
+        return err_system(err, ERR_IO, errno, "a process's descriptor");
+    return loop_watch_level(c->loop, &c->process, EPOLLIN, err) &&
+           loop_watch_level(c->loop, &c->out, EPOLLIN, err) &&
+           loop_watch_level(c->loop, &c->error, EPOLLIN, err);
+}
+
+/* Somebody still writes the program: it is tried again. */
+static bool again(struct child *c, const struct spawned *s)
+{
+    if (s->errnum != ETXTBSY || c->stopping || c->tries++ >= CHILD_BUSY_TRIES)
+        return false;
+    timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_BUSY_MS);
+    return true;
+}
+
+static void started(struct ask *ask, const struct helper_answer *answer, int pidfd)
+{
+    struct child *c = OWNER(ask, struct child, start);
+    struct spawned s = {.pidfd = pidfd};
+
+    c->starting = false;
+    if (answer) {
+        s.pid = answer->pid;
+        s.stage = answer->stage;
+        s.errnum = answer->errnum;
+    }
+    if (answer && !s.errnum && watch(c, &s, &c->why)) {
+        if (c->stopping) {
+            stop_group(c);
+            timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_GRACE_MS);
+        }
+        return;
+    }
+    if (!answer)
+        (void)err_set(&c->why, ERR_IO, "%.200s: %s", c->image->program, HELPER_GONE);
+    else if (s.errnum && again(c, &s))
+        return;
+    else if (s.errnum && !(s.errnum == ETXTBSY && c->stopping))
+        (void)spawn_failed(c->image, &s, &c->why);
+    ended(c);
+}
+
 static bool run_it(struct child *c, struct err *err)
 {
     struct spawned s;
 
-    if (!spawn(c->image, c->give, &s, err)) {
-        if (s.errnum == ETXTBSY && c->tries++ < CHILD_BUSY_TRIES) {
-            timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_BUSY_MS);
-            return true;
-        }
-        return false;
+    if (c->channel) {
+        c->starting = true;
+        c->start.image = c->image;
+        channel_ask(c->channel, &c->start);
+        return true;
     }
-    c->pid = s.pid;
-    c->process.fd = s.pidfd;
-    close_give(c);
-    spawn_image_free(c->image);
-    c->image = NULL;
-    if (!lift(&c->process.fd))
-        (void)err_system(err, ERR_IO, errno, "a process's descriptor");
-    else if (loop_watch_level(c->loop, &c->process, EPOLLIN, err))
+    spawn(c->image, c->give, &s);
+    if (s.errnum)
+        return again(c, &s) || spawn_failed(c->image, &s, err);
+    if (watch(c, &s, err))
         return true;
     (void)reap(c);
     return false;
@@ -359,12 +451,10 @@ static void timed(struct loop *loop, struct timer *timer)
     (void)loop;
     if (!c->pid && !c->stopping && run_it(c, &c->why))
         return;
-    if (!c->pid || c->process.fd < 0) {
+    if (!c->pid || c->process.fd < 0)
         ended(c);
-        return;
-    }
-    c->killed = true;
-    signal_group(c, SIGKILL);
+    else
+        kill_group(c);
 }
 
 /* --- opening ---------------------------------------------------------------------------------------- */
@@ -378,7 +468,7 @@ static bool open_pipe(int *ours, int *theirs, bool we_write)
         return false;
     *ours = ends[we_write ? 1 : 0];
     *theirs = ends[we_write ? 0 : 1];
-    return lift(ours) && lift(theirs) && fcntl(*ours, F_SETFL, O_NONBLOCK) == 0;
+    return child_lift(ours) && child_lift(theirs) && fcntl(*ours, F_SETFL, O_NONBLOCK) == 0;
 }
 
 static bool open_streams(struct child *c, bool talk, struct err *err)
@@ -389,14 +479,12 @@ static bool open_streams(struct child *c, bool talk, struct err *err)
         good = open_pipe(&c->in.fd, &c->give[0], true);
     } else {
         c->give[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        good = lift(&c->give[0]);
+        good = child_lift(&c->give[0]);
     }
     if (!good || !open_pipe(&c->out.fd, &c->give[1], false) ||
         !open_pipe(&c->error.fd, &c->give[2], false))
         return err_system(err, ERR_IO, errno, "%.200s: pipes", c->image->program);
-    return (!talk || loop_watch_level(c->loop, &c->in, 0, err)) &&
-           loop_watch_level(c->loop, &c->out, EPOLLIN, err) &&
-           loop_watch_level(c->loop, &c->error, EPOLLIN, err);
+    return !talk || loop_watch_level(c->loop, &c->in, 0, err);
 }
 
 /* Writing to a child that has gone is an error and no signal; and children are there until we look at them, also when
@@ -442,7 +530,12 @@ bool child_start(struct loop *loop, const struct child_command *command, bool ta
     buf_init(&c->error_end, CHILD_ERROR_BYTES, "a child's standard error");
     timer_init(&c->timer, timed);
     c->retired.free = retire;
-    if (spawn_image_new(command, &c->image, err) && open_streams(c, talk, err) && run_it(c, err)) {
+    c->start = (struct ask){.verb = HELPER_START, .streams = c->give, .answered = started};
+    c->stop.verb = HELPER_STOP;
+    c->kill.verb = HELPER_KILL;
+    c->reap = (struct ask){.verb = HELPER_REAP, .answered = reaped};
+    if (channel_of(loop, &c->channel, err) && spawn_image_new(command, &c->image, err) &&
+        open_streams(c, talk, err) && run_it(c, err)) {
         link_(c);
         *out = c;
         return true;
@@ -497,13 +590,14 @@ void child_stop(struct child *c)
         return;
     c->stopping = true;
     drop_input(c);
+    if (c->starting && !channel_withdraw(c->channel, &c->start))
+        return; /* the answer is on its way */
+    c->starting = false;
     if (!c->pid) {
         timer_set(c->loop, &c->timer, loop_now_ms(c->loop));
         return;
     }
-    signal_group(c, SIGTERM);
-    /* A process that has been stopped (SIGSTOP) hears of it, too. */
-    signal_group(c, SIGCONT);
+    stop_group(c);
     if (!timer_armed(&c->timer))
         timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_GRACE_MS);
 }
@@ -539,8 +633,10 @@ void child_end_all(struct loop *loop)
 {
     struct child *c;
 
+    channel_close(loop);
     while ((c = any_of(loop)) != NULL) {
-        (void)reap(c);
+        if (!c->channel)
+            (void)reap(c);
         release(c);
         loop_retire(loop, &c->retired);
     }

@@ -7,6 +7,12 @@
  * when it has ended is killed, and it is killed itself when the thread of its loop ends. SIGCHLD is not used: a process is watched
  * by its descriptor, and reaped by whoever started it. From the first child on SIGPIPE is ignored.
  *
+ * Who starts it: we do, unless child_helper_start was called. Then a process of its own does, for one that confines itself afterwards
+ * (net/sandbox.h) and whose children must not be confined with it: they have the rights, the folder and the limits of the time when the
+ * helper was started. It is asked over one line a loop (SOCK_SEQPACKET), and answers in order; commands travel in files without a name
+ * that are wiped when they have been read. It knows nothing but what it is asked, ignores signals, and ends, and kills its children
+ * with their groups, when we are gone.
+ *
  * Two ways to have one:
  *   child_run    arguments in, output out: collected, bounded, with a time limit; its standard input is empty
  *   child_open   a line of talk: writes to its input, pieces of its output as they come
@@ -15,7 +21,8 @@
  * Memory   one struct a child; output is bounded by what the caller says. Standard error is drained always: at most
  *          CHILD_ERROR_BYTES of its end are kept, so that nobody blocks on it.
  *
- * Read in order   spawn.c (processes) child.c (streams) run.c (collected) environment.c */
+ * Read in order   spawn.c (processes) child.c (streams) run.c (collected) environment.c; helper.c wire.c channel.c (the helper, what is
+ *                 said to it, and who says it) */
 #pragma once
 
 #include <sys/types.h>
@@ -62,11 +69,12 @@ struct child_receiver {
      * status: as of waitpid. error: the end of its standard error, lent. */
     void (*ended)(void *context, int status, struct view error);
     /* In place of ended: it never ran, because its file was open for writing all the time (ETXTBSY) that child_open, too, would
-     * have waited. NULL: ended is called with the status of "exit 127" and why as error. */
+     * have waited; or a helper could not start it. NULL: ended is called with the status of "exit 127" and why as error. */
     void (*failed)(void *context, const struct err *err);
 };
-/* ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_BUSY or ERR_IO, with "{program}: {why}", when it cannot be started. ETXTBSY is tried again
- * CHILD_BUSY_TRIES times, CHILD_BUSY_MS apart. The command is lent for the call. */
+/* ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_BUSY or ERR_IO, with "{program}: {why}", when it cannot be started. With a helper all but
+ * ERR_BUSY comes later, by failed, word by word the same. ETXTBSY is tried again CHILD_BUSY_TRIES times, CHILD_BUSY_MS apart. The
+ * command is lent for the call. */
 MUST_USE bool child_open(struct loop *loop, const struct child_command *command,
                          const struct child_receiver *receiver, void *context, struct child **out,
                          struct err *err);
@@ -81,7 +89,8 @@ uint64_t child_unread(const struct child *c);
 void child_stop(struct child *c);
 /* The end of its standard error up to now. Lent until the loop runs on. */
 struct view child_error(const struct child *c);
-pid_t child_pid(const struct child *c); /* 0: it waits to be started (ETXTBSY) */
+pid_t child_pid(
+    const struct child *c); /* 0: it waits to be started (ETXTBSY, or a helper that is asked) */
 /* The same as child_stop, and nobody wants to be told: what is left happens on the loop. */
 void child_abandon(struct child *c);
 /* Kills and reaps everything of this loop at once, for its end; nobody is told. Not from inside a receiver. */
@@ -94,7 +103,7 @@ struct child_output {
     bool too_large;  /* more than output_max: killed */
     struct buf text; /* standard output; the receiver may take it */
     struct view error;
-    const struct err *failed; /* it never ran (ETXTBSY); NULL: it did */
+    const struct err *failed; /* it never ran; NULL: it did */
     bool starved;             /* too_large, because there was no memory for more */
 };
 struct child_job;
@@ -103,3 +112,10 @@ MUST_USE bool child_run(struct loop *loop, const struct child_command *command, 
                         uint64_t timeout_ms, child_done *done, void *context,
                         struct child_job **out, struct err *err);
 void child_cancel(struct child_job *job); /* kills the group; done is not called */
+
+/* helper.c: from now on children are started by a process of its own. Once, before threads are made and secrets are read: it is a fork
+ * of this one. name: how it is listed, at most 15 bytes. environment: our own; the helper wipes its copy of every variable. */
+MUST_USE bool child_helper_start(const char *name, char **environment, struct err *err);
+pid_t child_helper_pid(void); /* 0: none was started */
+/* Ends it, and waits for that. After child_end_all of every loop. No-op without one. */
+void child_helper_stop(void);

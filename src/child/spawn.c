@@ -14,9 +14,6 @@
 
 enum { STACK_BYTES = 64 * 1024, SIGNALS = 64 };
 
-/* Where the child stumbled. */
-enum stage { STAGE_EXEC, STAGE_FOLDER, STAGE_STREAMS, STAGE_PRIVILEGES };
-
 /* The kernel's own: glibc's cannot name its two inner signals. */
 struct kernel_sigaction {
     void (*handler)(int);
@@ -29,8 +26,8 @@ struct kernel_sigaction {
 struct launch {
     struct spawn_image *image;
     const int *streams;
-    enum stage stage;
-    int errnum; /* 0: the new program runs */
+    enum spawn_stage stage; /* where the child stumbled */
+    int errnum;             /* 0: the new program runs */
 };
 
 /* --- the command ------------------------------------------------------------------------------------ */
@@ -82,6 +79,8 @@ bool spawn_image_new(const struct child_command *command, struct spawn_image **o
     if (!image)
         return err_set(err, ERR_MEMORY, "%.200s: no memory for its arguments", command->program);
     image->bytes = bytes;
+    image->argument_count = arguments;
+    image->variable_count = variables;
     image->arguments = (char **)(void *)(image + 1);
     image->environment = image->arguments + arguments + 2;
     at = (char *)(image->environment + variables + 1);
@@ -92,6 +91,7 @@ bool spawn_image_new(const struct child_command *command, struct spawn_image **o
         image->environment[i] = copy(&at, command->environment[i]);
     if (command->folder)
         image->folder = copy(&at, command->folder);
+    image->texts = view_from(image->program, (size_t)(at - image->program));
     if (path) {
         image->path = copy(&at, path);
         image->found = at;
@@ -174,20 +174,20 @@ IN_CHILD static bool prepare(struct launch *l)
 {
     for (int i = 0; i < 3; i++)
         if (syscall(SYS_dup3, l->streams[i], i, 0) < 0) {
-            l->stage = STAGE_STREAMS;
+            l->stage = SPAWN_STREAMS;
             return false;
         }
     /* What others opened without CLOEXEC. Kernels before 5.9 lack the call. */
     syscall(SYS_close_range, 3, ~0U, 0);
     syscall(SYS_setsid);
     syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    l->stage = STAGE_PRIVILEGES;
+    l->stage = SPAWN_PRIVILEGES;
     if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return false;
-    l->stage = STAGE_FOLDER;
+    l->stage = SPAWN_FOLDER;
     if (l->image->folder && syscall(SYS_chdir, l->image->folder) != 0)
         return false;
-    l->stage = STAGE_EXEC;
+    l->stage = SPAWN_EXEC;
     return true;
 }
 
@@ -219,47 +219,43 @@ static void restore_signals(uint64_t before)
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }
 
-static bool told(const struct launch *l, struct err *err)
+bool spawn_failed(const struct spawn_image *image, const struct spawned *s, struct err *err)
 {
-    enum err_code code = l->errnum == ENOENT || l->errnum == ENOTDIR ? ERR_NOT_FOUND
-                         : l->errnum == EACCES || l->errnum == EPERM || l->errnum == ELOOP
+    enum err_code code = s->errnum == ENOENT || s->errnum == ENOTDIR ? ERR_NOT_FOUND
+                         : s->errnum == EACCES || s->errnum == EPERM || s->errnum == ELOOP
                              ? ERR_DENIED
-                         : l->errnum == E2BIG ? ERR_LIMIT
+                         : s->errnum == E2BIG ? ERR_LIMIT
                                               : ERR_IO;
 
-    switch (l->stage) {
-    case STAGE_EXEC:
-        return err_system(err, code, l->errnum, "%.200s", l->image->program);
-    case STAGE_FOLDER:
-        return err_system(err, code, l->errnum, "%.100s: folder %.150s", l->image->program,
-                          l->image->folder);
-    case STAGE_STREAMS:
-        return err_system(err, ERR_IO, l->errnum, "%.200s: its streams", l->image->program);
-    case STAGE_PRIVILEGES:
-        return err_system(err, ERR_IO, l->errnum, "%.200s: giving up privileges",
-                          l->image->program);
+    switch (s->stage) {
+    case SPAWN_EXEC:
+        return err_system(err, code, s->errnum, "%.200s", image->program);
+    case SPAWN_FOLDER:
+        return err_system(err, code, s->errnum, "%.100s: folder %.150s", image->program,
+                          image->folder);
+    case SPAWN_STREAMS:
+        return err_system(err, ERR_IO, s->errnum, "%.200s: its streams", image->program);
+    case SPAWN_PRIVILEGES:
+        return err_system(err, ERR_IO, s->errnum, "%.200s: giving up privileges", image->program);
+    case SPAWN_PROCESS:
+        break;
     }
-    return false;
+    return err_system(err, s->errnum == ENOMEM ? ERR_MEMORY : ERR_IO, s->errnum,
+                      "%.200s: a new process", image->program);
 }
 
-static void reap(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
-bool spawn(struct spawn_image *image, const int streams[static 3], struct spawned *out,
-           struct err *err)
+void spawn(struct spawn_image *image, const int streams[static 3], struct spawned *out)
 {
     uint8_t *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     struct launch *l = (struct launch *)(void *)stack;
     uint64_t before;
-    bool good;
 
-    *out = (struct spawned){.pidfd = -1};
-    if (stack == MAP_FAILED)
-        return err_system(err, ERR_MEMORY, errno, "%.200s", image->program);
+    *out = (struct spawned){.pidfd = -1, .stage = SPAWN_PROCESS};
+    if (stack == MAP_FAILED) {
+        out->errnum = errno;
+        return;
+    }
     *l = (struct launch){.image = image, .streams = streams};
     block_signals(&before);
     out->pid = spawn_clone(launched, stack + STACK_BYTES,
@@ -267,14 +263,20 @@ bool spawn(struct spawn_image *image, const int streams[static 3], struct spawne
     out->errnum = out->pid < 0 ? errno : l->errnum;
     restore_signals(before);
     if (out->pid >= 0 && out->errnum) {
-        reap(out->pid);
+        (void)spawn_reap(out->pid);
         close(out->pidfd);
+        out->pidfd = -1;
+        out->stage = l->stage;
     }
-    if (out->pid < 0)
-        (void)err_system(err, ERR_IO, out->errnum, "%.200s: a new process", image->program);
-    else if (out->errnum)
-        (void)told(l, err);
-    good = !out->errnum;
     munmap(stack, STACK_BYTES);
-    return good;
+}
+
+int spawn_reap(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return W_EXITCODE(127, 0);
+    return status;
 }

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 enum { LONG_MS = 60 * 1000, OUTPUT_MAX = 64 * 1024 * 1024 };
 
 struct world {
@@ -50,16 +52,45 @@ static int open_world(void **state)
     return 0;
 }
 
-/* No process, no zombie and no descriptor is left. */
+/* Processes that one of ours has started, zombies among them; the first of them. */
+static unsigned count_children(pid_t parent, pid_t *first)
+{
+    char path[64], line[1024] = "";
+    unsigned n = 0;
+    FILE *file;
+    char *end;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    if (!fgets(line, sizeof line, file))
+        line[0] = '\0';
+    assert_int_equal(fclose(file), 0);
+    for (char *at = line; strtol(at, &end, 10) > 0; at = end)
+        if (n++ == 0)
+            *first = (pid_t)strtol(at, NULL, 10);
+    return n;
+}
+
+/* No process, no zombie and no descriptor is left, but the helper. */
 static int close_world(void **state)
 {
     struct world *w = *state;
     char command[96];
 
+    pid_t helper = child_helper_pid(), only = 0;
+
     child_end_all(w->loop);
     loop_free(w->loop);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
+    if (helper) {
+        assert_int_equal(count_children(getpid(), &only), 1);
+        assert_int_equal(only, helper);
+        assert_int_equal(count_children(helper, &only), 0);
+    } else {
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
+    }
     assert_int_equal(count_fds(), w->fds);
     snprintf(command, sizeof command, "rm -rf %s", w->folder);
     assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c) */
@@ -329,11 +360,21 @@ static void cannot_be_started(void **state)
                                         .folder = cases[i].folder};
 
         err = (struct err){0};
-        assert_false(child_run(w->loop, &command, 1, 1, taken, &o, &job, &err));
+        o = (struct outcome){0};
+        if (!child_helper_pid()) {
+            assert_false(child_run(w->loop, &command, 1, 1, taken, &o, &job, &err));
+            assert_false(o.done);
+        } else { /* its answer comes later */
+            assert_true(child_run(w->loop, &command, 1, LONG_MS, taken, &o, &job, &err));
+            assert_false(o.done);
+            while (!o.done)
+                turn(w);
+            assert_int_equal(o.exit_code, -1);
+            err = o.failed;
+        }
         assert_string_equal(err.text, cases[i].text ? cases[i].text : text);
         assert_int_equal(err.code, cases[i].code);
     }
-    assert_false(o.done);
 }
 
 static void refuses_too_many_arguments(void **state)
@@ -571,14 +612,23 @@ static void open_talk(struct world *w, struct talk *t, const char *script)
         fail_msg("%s", err.text);
 }
 
+/* A helper takes its time. */
+static pid_t pid_of(struct world *w, const struct talk *t)
+{
+    while (child_helper_pid() && !child_pid(t->child))
+        turn(w);
+    assert_true(child_pid(t->child) > 0);
+    return child_pid(t->child);
+}
+
 static void talks_both_ways(void **state)
 {
     struct world *w = *state;
     struct talk t;
 
     open_talk(w, &t, "while read line; do echo got $line; done; echo bye");
-    assert_true(child_pid(t.child) > 0);
     assert_true(child_write(t.child, VIEW("one\n"), NULL));
+    (void)pid_of(w, &t);
     while (buf_len(&t.text) < 8)
         turn(w);
     assert_true(child_write(t.child, VIEW("two\n"), NULL));
@@ -692,7 +742,7 @@ static void may_be_abandoned_while_it_speaks(void **state)
     pid_t pid;
 
     open_talk(w, &t, "while :; do echo and so on; done");
-    pid = child_pid(t.child);
+    pid = pid_of(w, &t);
     t.abandon = true;
     while (alive(pid))
         look_again(w);
@@ -709,8 +759,8 @@ static void the_end_of_a_loop_kills_all_of_its(void **state)
 
     open_talk(w, &a, "trap '' TERM; sleep 1000 & wait");
     open_talk(w, &b, "sleep 1000");
-    first = child_pid(a.child);
-    second = child_pid(b.child);
+    first = pid_of(w, &a);
+    second = pid_of(w, &b);
     child_stop(a.child);
     child_end_all(w->loop);
     assert_false(alive(first) || alive(second));
@@ -754,7 +804,8 @@ static void *loop_of_its_own(void *context)
     for (int i = 0; i < 50; i++) {
         run(&w, &o, "echo $PPID; exit 9");
         assert_int_equal(o.exit_code, 9);
-        assert_int_equal(strtol((const char *)buf_view(&o.text).at, NULL, 10), getpid());
+        assert_int_equal(strtol((const char *)buf_view(&o.text).at, NULL, 10),
+                         child_helper_pid() ? child_helper_pid() : getpid());
         buf_done(&o.text);
     }
     child_end_all(w.loop);
@@ -773,6 +824,192 @@ static void several_loops_have_children_of_their_own(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+/* --- with a helper ---------------------------------------------------------------------------------- */
+
+static void too_much_for_the_kernel(void **state)
+{
+    struct world *w = *state;
+    enum { ONE = 256 * 1024, ALL = 10 * 1024 * 1024 };
+    static const size_t sizes[] = {ONE, ALL};
+    char *lots = malloc(ALL + 1);
+    const char *arguments[] = {lots, NULL};
+    struct child_command command = {
+        .program = "true", .arguments = arguments, .environment = usual};
+    struct child_job *job = NULL;
+    struct outcome o = {0};
+    struct err err = {0};
+
+    assert_non_null(lots);
+    memset(lots, 'x', ALL);
+    for (size_t i = 0; i < 2; i++) {
+        lots[sizes[i]] = '\0';
+        o = (struct outcome){0};
+        if (child_run(w->loop, &command, 1, LONG_MS, taken, &o, &job, &err)) {
+            assert_int_not_equal(child_helper_pid(), 0);
+            while (!o.done)
+                turn(w);
+            err = o.failed;
+        }
+        lots[sizes[i]] = 'x';
+        assert_int_equal(err.code, ERR_LIMIT);
+        assert_string_equal(err.text, "true: Argument list too long");
+    }
+    free(lots);
+}
+
+/* More than the helper is asked at a time, of which some are not wanted any more when their turn comes. */
+static void many_are_cancelled_and_stopped_before_they_run(void **state)
+{
+    struct world *w = *state;
+    enum { MANY = 200 };
+    static struct outcome o[MANY];
+    struct child_job *jobs[MANY];
+
+    for (size_t i = 0; i < MANY; i++)
+        jobs[i] = begin(w, &o[i], "exec sleep 1000", OUTPUT_MAX, i % 2 ? 1 : LONG_MS);
+    for (size_t i = 0; i < MANY; i += 2)
+        child_cancel(jobs[i]);
+    for (size_t i = 1; i < MANY; i += 2) {
+        while (!o[i].done)
+            turn(w);
+        assert_true(o[i].timed_out);
+        assert_int_equal(o[i].signo, SIGTERM);
+        buf_done(&o[i].text);
+    }
+    for (size_t i = 0; i < MANY; i += 2)
+        assert_false(o[i].done);
+}
+
+static bool helper_holds(const char *text)
+{
+    char path[64], line[256];
+    size_t len = strlen(text);
+    bool found = false;
+    FILE *maps;
+    int mem;
+
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)child_helper_pid());
+    mem = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)child_helper_pid());
+    maps = fopen(path, "r");
+    if (mem < 0 || !maps) {
+        print_message("its memory can be seen by root alone\n");
+        skip();
+    }
+    while (!found && fgets(line, sizeof line, maps)) {
+        char *end, *rights = strchr(line, ' ');
+        unsigned long from = strtoul(line, &end, 16), to = strtoul(end + 1, NULL, 16);
+        char *bytes;
+        ssize_t n;
+
+        if (!rights || strncmp(rights, " rw", 3) != 0 || to - from > (256UL << 20))
+            continue;
+        bytes = malloc(to - from);
+        assert_non_null(bytes);
+        n = pread(mem, bytes, to - from, (off_t)from);
+        found = n > 0 && memmem(bytes, (size_t)n, text, len);
+        free(bytes);
+    }
+    assert_int_equal(fclose(maps), 0);
+    assert_int_equal(close(mem), 0);
+    return found;
+}
+
+/* Put together here, so that the program's own text does not hold it. */
+static void planted(char out[static 64], const char *what)
+{
+    snprintf(out, 64, "%s-%s-%d", "planted", what, (int)getpid());
+}
+
+/* What it has from us, and had no reason to forget. */
+static char kept[64];
+
+static void the_helper_keeps_nothing_of_what_it_forwards(void **state)
+{
+    struct world *w = *state;
+    char secret[64], line[128], *environment[] = {usual[0], line, NULL};
+    const char *arguments[] = {"-c", "test ${#SECRET} -gt 8", NULL};
+    struct child_command command = {
+        .program = "sh", .arguments = arguments, .environment = environment, .folder = w->folder};
+    struct child_job *job = NULL;
+    struct outcome o = {0};
+
+    planted(secret, "variable");
+    snprintf(line, sizeof line, "SECRET=%s", secret);
+    assert_true(child_run(w->loop, &command, 1, LONG_MS, taken, &o, &job, NULL));
+    while (!o.done)
+        turn(w);
+    assert_int_equal(o.exit_code, 0);
+    assert_false(helper_holds(secret + 8));
+    assert_true(helper_holds(kept));
+    planted(secret, "environment"); /* of ours, from before it was started */
+    assert_false(helper_holds(secret + 8));
+}
+
+/* Somebody who has a helper with two children, one of which has a child of its own, and is killed. */
+static _Noreturn void be_killed(struct world *w)
+{
+    struct talk t[2];
+
+    if (!child_helper_start("second", NULL, NULL) || !loop_new(&clock_system, &w->loop, NULL))
+        _exit(1);
+    open_talk(w, &t[0], "echo $PPID >helper; trap '' TERM; sleep 1000 & echo $! >inner; wait");
+    open_talk(w, &t[1], "echo $$ >child; exec sleep 1000");
+    for (;;)
+        (void)!loop_turn(w->loop, 1000, NULL);
+}
+
+static void all_end_with_the_one_they_work_for(void **state)
+{
+    struct world *w = *state;
+    pid_t user = fork(), helper, child, inner;
+
+    assert_true(user >= 0);
+    if (user == 0)
+        be_killed(w);
+    helper = number_in(w, "helper");
+    inner = number_in(w, "inner");
+    child = number_in(w, "child");
+    assert_true(alive(helper) && alive(inner) && alive(child));
+    assert_int_equal(kill(helper, SIGTERM), 0); /* which is not for it */
+    assert_int_equal(kill(user, SIGKILL), 0);
+    assert_int_equal(waitpid(user, NULL, 0), user);
+    while (alive(helper) || alive(inner) || alive(child))
+        look_again(w);
+}
+
+/* The last one: there is no helper any more. */
+static void without_its_helper_nothing_is_started_and_nobody_hangs(void **state)
+{
+    struct world *w = *state;
+    pid_t helper = child_helper_pid(), pid;
+    struct child_command command = {
+        .program = "true", .arguments = (const char *const[]){NULL}, .environment = usual};
+    struct child_job *job = NULL;
+    struct outcome o[2];
+    struct err err = {0};
+    struct talk t;
+
+    open_talk(w, &t, "sleep 1000");
+    pid = pid_of(w, &t);
+    assert_int_equal(kill(helper, SIGSTOP), 0);
+    begin(w, &o[0], "true", OUTPUT_MAX, LONG_MS);
+    begin(w, &o[1], "true", OUTPUT_MAX, 1);
+    assert_int_equal(kill(helper, SIGKILL), 0);
+    while (!o[0].done || !o[1].done || !t.ended)
+        turn(w);
+    assert_false(alive(pid));
+    assert_int_equal(WTERMSIG(t.status), SIGKILL);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(o[i].failed.text, "sh: the process that starts programs has ended");
+    assert_false(child_run(w->loop, &command, 1, LONG_MS, taken, &o[0], &job, &err));
+    assert_int_equal(err.code, ERR_IO);
+    child_end_all(w->loop);
+    child_helper_stop();
+    w->fds--; /* the line to it */
+    buf_done(&t.text);
+}
+
 int main(void)
 {
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
@@ -784,6 +1021,7 @@ int main(void)
         IN_WORLD(a_cancelled_one_is_killed_and_not_heard_of),
         IN_WORLD(cannot_be_started),
         IN_WORLD(refuses_too_many_arguments),
+        IN_WORLD(too_much_for_the_kernel),
         IN_WORLD(a_busy_file_is_tried_again),
         IN_WORLD(sees_its_own_environment_alone),
         IN_WORLD(inherits_no_descriptor_no_mask_and_no_rights),
@@ -797,7 +1035,24 @@ int main(void)
         IN_WORLD(the_end_of_a_loop_kills_all_of_its),
         IN_WORLD(five_hundred_at_once),
         IN_WORLD(several_loops_have_children_of_their_own),
+        IN_WORLD(many_are_cancelled_and_stopped_before_they_run),
     };
+    const struct CMUnitTest helper_tests[] = {
+        IN_WORLD(the_helper_keeps_nothing_of_what_it_forwards),
+        IN_WORLD(without_its_helper_nothing_is_started_and_nobody_hangs),
+    };
+    const struct CMUnitTest before[] = {IN_WORLD(all_end_with_the_one_they_work_for)};
+    char secret[64];
+    int failed = cmocka_run_group_tests_name("started by ourselves", tests, NULL, NULL) +
+                 cmocka_run_group_tests_name("somebody else's helper", before, NULL, NULL);
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    planted(secret, "environment");
+    failed += setenv("CHILD_TEST_ENVIRONMENT", secret, 1);
+    secret_wipe(secret, sizeof secret); /* the helper is a copy of us */
+    planted(kept, "memory");
+    if (!child_helper_start("test-helper", environ, NULL))
+        return 1;
+    failed += cmocka_run_group_tests_name("started by a helper", tests, NULL, NULL) +
+              cmocka_run_group_tests_name("the helper", helper_tests, NULL, NULL);
+    return failed;
 }
