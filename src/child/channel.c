@@ -213,7 +213,9 @@ static bool connect_(struct channel *ch, struct err *err)
     bool good = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0 &&
                 child_lift(&ends[0]) && wire_send(helper.control, &byte, 1, &ends[1], 1);
 
-    if (!good)
+    if (!good && (errno == EPIPE || errno == ECONNRESET))
+        (void)err_set(err, ERR_IO, "%s", HELPER_GONE);
+    else if (!good)
         (void)err_system(err, ERR_IO, errno, "the process that starts programs");
     if (ends[1] >= 0)
         close(ends[1]);

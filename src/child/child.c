@@ -534,8 +534,8 @@ bool child_start(struct loop *loop, const struct child_command *command, bool ta
     c->stop.verb = HELPER_STOP;
     c->kill.verb = HELPER_KILL;
     c->reap = (struct ask){.verb = HELPER_REAP, .answered = reaped};
-    if (channel_of(loop, &c->channel, err) && spawn_image_new(command, &c->image, err) &&
-        open_streams(c, talk, err) && run_it(c, err)) {
+    if ((channel_of(loop, &c->channel, err) || err_in(err, "%.200s", command->program)) &&
+        spawn_image_new(command, &c->image, err) && open_streams(c, talk, err) && run_it(c, err)) {
         link_(c);
         *out = c;
         return true;

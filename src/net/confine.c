@@ -63,20 +63,22 @@ bool confine(struct confinement *c, struct sandbox_report *report, struct err *e
         .seccomp = c->seccomp,
         .landlock = c->landlock,
         .read_paths = c->read.list,
+        .remove_paths = c->remove.list,
         .write_paths = c->write.list,
         .ioctls = c->ioctls,
+        .calls = c->calls,
         .connect_ports = c->connect_ports,
         .connect_port_count = c->connect_port_count,
     };
     struct user user;
 
     add_always(&c->read);
-    if (c->read.full || c->write.full)
+    if (c->read.full || c->remove.full || c->write.full)
         return err_set(err, ERR_LIMIT,
                        "the sandbox knows at most %d files and folders, of at most %d bytes each",
                        CONFINE_PATHS_MAX, CONFINE_PATH_BYTES - 1);
     if (c->user ? !user_find(c->user, &user, err) || !user_become(&user, err)
-                : !capabilities_drop(err))
+                : !capabilities_keep(c->capabilities, err))
         return false;
     secret_no_dumps(); /* becoming somebody else has set it back */
     return sandbox_enter(&sandbox, report, err);

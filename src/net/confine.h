@@ -7,7 +7,7 @@
 
 #include "net/sandbox.h"
 
-enum { CONFINE_PATHS_MAX = 96, CONFINE_PATH_BYTES = 1024 };
+enum { CONFINE_PATHS_MAX = 256, CONFINE_PATH_BYTES = 1024 };
 
 struct confine_paths {
     const char *list[CONFINE_PATHS_MAX + 1]; /* NULL-terminated, as struct sandbox wants it */
@@ -18,10 +18,13 @@ struct confine_paths {
 
 /* Starts as zeroes. Large: on the heap. */
 struct confinement {
-    const char *user; /* "USER[:GROUP]" to become; NULL: nobody else */
+    const char *user;      /* "USER[:GROUP]" to become; NULL: nobody else */
+    uint64_t capabilities; /* without a user: those that stay (bit n: capability n) */
     enum sandbox_mode seccomp, landlock;
-    struct confine_paths read, write; /* what the C library reads by itself is added by confine */
-    const unsigned long *ioctls;      /* as in struct sandbox */
+    struct confine_paths read, remove,
+        write; /* as in struct sandbox; what the C library reads by itself is added by confine */
+    const unsigned long *ioctls; /* as in struct sandbox */
+    const char *const *calls;
     const uint16_t *connect_ports;
     size_t connect_port_count;
 };

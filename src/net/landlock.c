@@ -88,6 +88,7 @@ static bool add_rules(const struct sandbox *s, int ruleset, const struct ruleset
     uint64_t fs = attr->handled_access_fs;
 
     if (!add_paths(ruleset, s->read_paths, fs, FS_READ, err) ||
+        !add_paths(ruleset, s->remove_paths, fs, FS_READ | LANDLOCK_ACCESS_FS_REMOVE_FILE, err) ||
         !add_paths(ruleset, s->write_paths, fs, (FS_READ | FS_WRITE) & fs, err))
         return false;
     /* Port 0 is what a socket is bound to that wants a source address and any port. */

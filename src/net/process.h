@@ -49,3 +49,5 @@ MUST_USE bool user_become(const struct user *user, struct err *err);
 /* Empties the capability sets of the calling thread, the bounding set as far as it may. For a service
  * that was given a capability to bind a low port and needs it no more. */
 MUST_USE bool capabilities_drop(struct err *err);
+/* The same, but those of the set (bit n: capability n) that it has stay. */
+MUST_USE bool capabilities_keep(uint64_t set, struct err *err);

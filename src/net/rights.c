@@ -19,7 +19,7 @@ enum { CPU_SETS = 8, CPU_COUNT_MAX = CPU_SETS * CPU_SETSIZE };
 
 enum { PATH_BYTES = 512, MEMINFO_BYTES = 4096, NAME_BYTES = 64, CAPABILITIES_MAX = 63 };
 
-static void bounding_drop(void);
+static void bounding_drop(uint64_t keep);
 static unsigned affinity_read(cpu_set_t sets[static CPU_SETS]);
 static uint64_t cgroup_least(const char *file, uint64_t (*bound)(struct view text));
 static uint64_t cpus_bound(struct view text);
@@ -124,7 +124,7 @@ bool user_become(const struct user *user, struct err *err)
 {
     if (user->uid == 0 || user->gid == 0)
         return err_set(err, ERR_CONFIG, "the user to become must not be root");
-    bounding_drop(); /* only root may */
+    bounding_drop(0); /* only root may */
     if (!ids_are(user) && !ids_set(user, err))
         return false;
     if (!capabilities_drop(err))
@@ -136,24 +136,34 @@ bool user_become(const struct user *user, struct err *err)
 
 bool capabilities_drop(struct err *err)
 {
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}}, now[2];
+    return capabilities_keep(0, err);
+}
 
-    bounding_drop();
+bool capabilities_keep(uint64_t set, struct err *err)
+{
+    const uint32_t keep[_LINUX_CAPABILITY_U32S_3] = {(uint32_t)set, (uint32_t)(set >> 32)};
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct wanted[_LINUX_CAPABILITY_U32S_3] = {{0}}, now[2];
+
+    bounding_drop(set);
     (void)prctl(PR_CAP_AMBIENT, (unsigned long)PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL);
-    if (syscall(SYS_capset, &head, none) != 0 || syscall(SYS_capget, &head, now) != 0)
+    if (syscall(SYS_capget, &head, now) != 0)
         return err_system(err, ERR_INTERNAL, errno, "giving up capabilities");
     for (size_t i = 0; i < 2; i++)
-        if (now[i].effective || now[i].permitted || now[i].inheritable)
+        wanted[i].effective = wanted[i].permitted = now[i].permitted & keep[i];
+    if (syscall(SYS_capset, &head, wanted) != 0 || syscall(SYS_capget, &head, now) != 0)
+        return err_system(err, ERR_INTERNAL, errno, "giving up capabilities");
+    for (size_t i = 0; i < 2; i++)
+        if (((now[i].effective | now[i].permitted) & ~keep[i]) || now[i].inheritable)
             return err_set(err, ERR_INTERNAL, "capabilities could not be given up");
     return true;
 }
 
 /* Takes CAP_SETPCAP; one who has not got it has no use for the set either. */
-static void bounding_drop(void)
+static void bounding_drop(uint64_t keep)
 {
     for (unsigned long cap = 0; cap <= CAPABILITIES_MAX; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0UL, 0UL, 0UL) != 0)
+        if (!(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0UL, 0UL, 0UL) != 0)
             return;
 }
 

@@ -29,12 +29,14 @@ struct sandbox {
     enum sandbox_mode landlock;
     const char *const *read_paths; /* files and folders that stay readable; NULL-terminated. Missing
                                         ones, and such as cannot be reached, are skipped */
-    const char *const *write_paths; /* folders where files may be made, replaced and removed (Unix
+    const char *const *write_paths;  /* folders where files may be made, replaced and removed (Unix
                                         sockets, caches), and files that may be written; without
                                         any, files open for reading only */
-    const unsigned long *ioctls;    /* requests beyond a server's own, of devices among those files;
+    const char *const *remove_paths; /* folders that are read, and out of which files are removed */
+    const unsigned long *ioctls; /* requests beyond a server's own, of devices among those files;
                                         0 ends them; NULL: none */
-    const uint16_t *connect_ports;  /* TCP ports that may be connected to; NULL: any. DNS: 53 */
+    const char *const *calls; /* system calls beyond a server's own; NULL ends them; NULL: none */
+    const uint16_t *connect_ports; /* TCP ports that may be connected to; NULL: any. DNS: 53 */
     size_t connect_port_count;
 };
 

@@ -191,7 +191,7 @@ static bool add_all(scmp_filter_ctx filter, const struct sandbox *s)
 {
     bool writing = s->write_paths && s->write_paths[0];
 
-    if (!allow_names(filter, allowed))
+    if (!allow_names(filter, allowed) || (s->calls && !allow_names(filter, s->calls)))
         return false;
 #if SANDBOX_SANITIZED
     if (!allow_names(filter, sanitizers))

@@ -277,6 +277,13 @@ def test_a_core_image_holds_no_secret(tmp_path, stack, from_environment):
         assert not seen_in(piece, planted)
     environ = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
     assert b"ATI_DIR=" in environ and not seen_in(environ, planted)
+    # who starts programs has seen some of them, and forgets
+    (helper,) = map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    for dumped in (False, True):
+        for piece in memory(helper, dumped=dumped):
+            assert not seen_in(piece, planted)
+    assert not pathlib.Path(f"/proc/{helper}/environ").read_bytes().strip(b"\0")
+    assert re.search(r"^Max core file size +0 +0", pathlib.Path(f"/proc/{helper}/limits").read_text(), re.M)
 
 
 def test_no_core_is_dumped(world, tmp_path):

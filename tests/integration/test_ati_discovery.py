@@ -141,7 +141,7 @@ def test_it_may_be_ended_while_it_looks(tmp_path):
 # Answers with its tools while its gateway stands still: the answer, then SIGTERM wait for it together.
 FROZEN = """
 import json, os, signal, sys
-gateway = os.getppid()
+gateway = int(open(f"/proc/{os.getppid()}/stat").read().rsplit(")", 1)[1].split()[1])  # who starts programs is a child of it
 def say(message, result):
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 for line in sys.stdin:

@@ -10,7 +10,7 @@
  * audit_write does not wait for the disk: lines go to a buffer that a thread of its own writes within AUDIT_EVERY_MS. When
  * AUDIT_WAITING_BYTES_MAX wait it stops for AUDIT_WAIT_MS at most; then lines are dropped, and counted, until there is room again.
  * What cannot be written (a full disk) is tried again every AUDIT_RETRY_MS, and said once; no line is left half written.
- * Any thread.
+ * Any thread. That one starts with audit_start: behind what confines the threads that are made later.
  *
  * Read in order   record.c (pure) file.c search.c */
 #pragma once
@@ -35,11 +35,13 @@ struct audit_options {
     const char *path;
     uint64_t rotate_bytes; /* 0: never */
     unsigned keep;         /* rotated files */
-    bool threaded;         /* the proxy; else each line is written at once, by one thread alone */
+    bool
+        threaded; /* the proxy: lines wait for audit_start; else each is written at once, by one thread alone */
     struct log
         *log; /* of whoever writes: one that no other thread uses when threaded; NULL is fine */
 };
 MUST_USE bool audit_open(const struct audit_options *options, struct audit **out, struct err *err);
+MUST_USE bool audit_start(struct audit *a, struct err *err); /* threaded */
 void audit_close(struct audit *a);  /* writes out what waits; NULL is fine */
 void audit_reopen(struct audit *a); /* after somebody else moved the file */
 

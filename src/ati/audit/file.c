@@ -27,7 +27,7 @@ struct audit {
     char *path;
     uint64_t rotate_bytes;
     unsigned keep;
-    bool threaded;
+    bool threaded, started;
     int fd; /* of the writer alone, once it runs; -1: it could not be opened */
     bool failing,
         torn;        /* of the writer: the last write failed; the file ends amid a line of ours */
@@ -54,24 +54,28 @@ static bool file_open(struct audit *a, struct err *err)
     return a->fd >= 0 || err_system(err, ERR_IO, errno, "%s", a->path);
 }
 
-static bool thread_start(struct audit *a, struct err *err)
+static bool locks_make(struct audit *a, struct err *err)
 {
     pthread_condattr_t monotonic;
-    sigset_t all, before;
     bool good = pthread_condattr_init(&monotonic) == 0 &&
                 pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 &&
                 pthread_mutex_init(&a->lock, NULL) == 0 &&
                 pthread_cond_init(&a->filled, &monotonic) == 0 &&
                 pthread_cond_init(&a->emptied, &monotonic) == 0;
 
-    if (good) {
-        (void)sigfillset(&all); /* signals are the business of the program's own threads */
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-        good = pthread_create(&a->thread, NULL, writer_run, a) == 0;
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
     (void)pthread_condattr_destroy(&monotonic);
-    return good || err_set(err, ERR_MEMORY, "no thread for the audit");
+    return good || err_set(err, ERR_MEMORY, "no memory for the audit");
+}
+
+bool audit_start(struct audit *a, struct err *err)
+{
+    sigset_t all, before;
+
+    (void)sigfillset(&all); /* signals are the business of the program's own threads */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    a->started = pthread_create(&a->thread, NULL, writer_run, a) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return a->started || err_set(err, ERR_MEMORY, "no thread for the audit");
 }
 
 bool audit_open(const struct audit_options *options, struct audit **out, struct err *err)
@@ -88,7 +92,7 @@ bool audit_open(const struct audit_options *options, struct audit **out, struct 
     a->threaded = options->threaded;
     a->log = options->log;
     buf_init(&a->waiting, AUDIT_WAITING_BYTES_MAX, "audit");
-    if (file_open(a, err) && (!a->threaded || thread_start(a, err))) {
+    if (file_open(a, err) && (!a->threaded || locks_make(a, err))) {
         *out = a;
         return true;
     }
@@ -108,7 +112,10 @@ void audit_close(struct audit *a)
         a->closing = true;
         (void)pthread_cond_signal(&a->filled);
         (void)pthread_mutex_unlock(&a->lock);
-        (void)pthread_join(a->thread, NULL);
+        if (a->started)
+            (void)pthread_join(a->thread, NULL);
+        else
+            (void)writer_run(a);
         (void)pthread_cond_destroy(&a->filled);
         (void)pthread_cond_destroy(&a->emptied);
         (void)pthread_mutex_destroy(&a->lock);

@@ -2,6 +2,7 @@
 #include "ati/cli/cli.h"
 #include "ati/gateway/gateway.h"
 #include "ati/keyring/keyring.h"
+#include "child/child.h"
 
 #include "base/poison.h"
 
@@ -60,6 +61,16 @@ static const struct cli_option options[] = {
      .help = "how long audit.jsonl may grow; 0: for ever",
      .fallback = "100MiB"},
     {.name = "audit-keep", .value = "N", .help = "older audit files that stay", .fallback = "5"},
+    {.name = "seccomp",
+     .value = "MODE",
+     .help = "system call filter",
+     .choices = "off|on|log|required",
+     .fallback = "on"},
+    {.name = "landlock",
+     .value = "MODE",
+     .help = "file system restrictions",
+     .choices = "off|on|log|required",
+     .fallback = "on"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -82,17 +93,27 @@ static bool configure(const struct cli *cli, const struct cli_words *words,
     return true;
 }
 
+/* Before there is a key, or a thread: what confines us would confine programs, too, so that somebody else starts them. */
+static bool start_helper(const struct gateway_config *c, char **environment, struct err *err)
+{
+    return (c->seccomp == SANDBOX_OFF && c->landlock == SANDBOX_OFF) ||
+           child_helper_start("ati-children", environment, err);
+}
+
 static int run(struct cli *cli, const struct cli_words *words)
 {
     struct gateway_config config;
     struct gateway *g = NULL;
     struct err err;
-    bool started = keyring_hide_environment(cli->environment, &err) &&
-                   configure(cli, words, &config, &err) &&
-                   gateway_new(&config, cli->sink, cli->log, &g, &err);
-    bool good = started && gateway_run(g, &err);
+    bool started = configure(cli, words, &config, &err) &&
+                   start_helper(&config, cli->environment, &err) &&
+                   keyring_hide_environment(cli->environment, &err) &&
+                   gateway_new(&config, cli->sink, cli->log, &g, &err) && /* keys, every bind() */
+                   gateway_confine(g, &err);     /* no new rights, files or programs from here on */
+    bool good = started && gateway_run(g, &err); /* until SIGTERM, and a drain */
 
     gateway_free(g);
+    child_helper_stop();
     if (good)
         return 0;
     if (!started && err.code != ERR_IO && err.code != ERR_MEMORY) /* those may pass */

@@ -105,6 +105,9 @@ MUST_USE bool exec_list(struct executor *x, struct snapshot *snapshot,
                         struct exec_listing **out, struct err *err);
 void exec_list_cancel(struct exec_listing *l); /* done is not called */
 
+/* temporary.c: where captured outputs and scripts of generators are for a while: TMPDIR, or /tmp. */
+const char *exec_temporary_folder(char **environment);
+
 /* What each kind of provider gives to exec.c. */
 struct exec_handler {
     /* e is under way; ends with exec_finish, never from inside. False: err is told as a failure of this kind. */

@@ -15,7 +15,7 @@
 
 static const char *const kinds[] = {"cli-out", "gen"};
 
-static const char *folder(char **environment)
+const char *exec_temporary_folder(char **environment)
 {
     const char *tmp = exec_variable(environment, "TMPDIR");
 
@@ -30,8 +30,8 @@ bool temporary_path(char **environment, const char *kind, struct view extension,
 
     random_bytes(bytes, sizeof bytes);
     hex_encode(view_from(bytes, sizeof bytes), digits);
-    if (asprintf(out, "%s/.ati-%s-%d-%s%s%.*s", folder(environment), kind, (int)getpid(), digits,
-                 extension.len ? "." : "", VIEW_ARG(extension)) >= 0)
+    if (asprintf(out, "%s/.ati-%s-%d-%s%s%.*s", exec_temporary_folder(environment), kind,
+                 (int)getpid(), digits, extension.len ? "." : "", VIEW_ARG(extension)) >= 0)
         return true;
     *out = NULL;
     return err_set(err, ERR_MEMORY, "no memory for a path");
@@ -60,7 +60,7 @@ static pid_t maker(const char *name)
 
 void temporary_sweep(char **environment)
 {
-    DIR *dir = opendir(folder(environment));
+    DIR *dir = opendir(exec_temporary_folder(environment));
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {

@@ -40,6 +40,8 @@ bool gateway_config_init(struct gateway_config *c, char **environment, struct er
         .audit_file = variable(environment, "ATI_AUDIT_FILE"),
         .audit_rotate_bytes = (uint64_t)100 << 20,
         .audit_keep = 5,
+        .seccomp = SANDBOX_ON,
+        .landlock = SANDBOX_ON,
         .environment = environment,
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
@@ -69,6 +71,20 @@ static bool set_mode(const char *value, enum signature_mode *out, struct err *er
             return true;
         }
     return err_set(err, ERR_USAGE, "--sig-verify-mode: \"%.64s\" is none of log, warn, enforce",
+                   value);
+}
+
+static bool set_sandbox(const char *name, const char *value, enum sandbox_mode *out,
+                        struct err *err)
+{
+    static const char *const words[] = {"off", "on", "log", "required"}; /* as the enum */
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(value, words[i]) == 0) {
+            *out = (enum sandbox_mode)i;
+            return true;
+        }
+    return err_set(err, ERR_USAGE, "--%s: \"%.64s\" is none of off, on, log, required", name,
                    value);
 }
 
@@ -185,6 +201,10 @@ bool gateway_config_set(struct gateway_config *c, const char *name, const char *
         return set_bind(value, &c->bind, err);
     if (strcmp(name, "sig-verify-mode") == 0)
         return set_mode(value, &c->signature_mode, err);
+    if (strcmp(name, "seccomp") == 0)
+        return set_sandbox(name, value, &c->seccomp, err);
+    if (strcmp(name, "landlock") == 0)
+        return set_sandbox(name, value, &c->landlock, err);
     if (strcmp(name, "audit-rotate") == 0)
         return set_size(name, value, &c->audit_rotate_bytes, err);
     if (strcmp(name, "max-call-memory") == 0)

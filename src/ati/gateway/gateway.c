@@ -242,9 +242,10 @@ bool gateway_new(const struct gateway_config *config, struct log_sink *sink, str
     for (size_t i = 0; i < sizeof id; i++)
         (void)snprintf(g->id_prefix + 2 * i, 3, "%02x", id[i]);
     notify_open();
-    if (!possible(config, err) || !open_loop(g, err) || !discovery_new(g, &g->discovery, err) ||
-        !snapshot_load(g, true, &g->snapshot, err) || !open_audit(g, err) || !open_main(g, err) ||
-        !open_shared(g, err) || !open_workers(g, err) || !metrics_open(g, err)) {
+    if (!possible(config, err) || !confine_begin(g, err) || !open_loop(g, err) ||
+        !discovery_new(g, &g->discovery, err) || !snapshot_load(g, true, &g->snapshot, err) ||
+        !open_audit(g, err) || !open_main(g, err) || !open_shared(g, err) ||
+        !open_workers(g, err) || !metrics_open(g, err)) {
         gateway_free(g);
         return false;
     }
@@ -408,7 +409,7 @@ bool gateway_run(struct gateway *g, struct err *err)
 {
     bool good;
 
-    if (!log_sink_start(g->sink, err))
+    if (!log_sink_start(g->sink, err) || !audit_start(g->audit, err))
         return false;
     warn_of_what_is_missing(g);
     discovery_start(g->discovery, gateway_serve);
@@ -452,5 +453,6 @@ void gateway_free(struct gateway *g)
     caller_unref(g->dev);
     snapshot_unref(g->snapshot);
     pthread_mutex_destroy(&g->lock);
+    free(g->confinement);
     free(g);
 }

@@ -19,14 +19,17 @@
  *             read from them, answers of upstreams, messages of MCP, what programs print, results until they have left; small ones are not
  *             counted) and programs that run. With three quarters of the bytes in use nothing new begins on routes that call tools: 503 with
  *             Retry-After, before the body is read; the last quarter is for what runs. A call that finds nothing left ends the same way, alone.
+ * Rights      with everything open the process confines itself; what it may still read and write is listed in confine.c. Programs are
+ *             started by a helper that was made before and knows no key.
  * Metrics     on a listener of their own (metrics_listen), never on the port that agents reach.
  *
  * Limits   bodies: CALL_BODY_BYTES_MAX for /call of who may upload, CALL_ARGUMENT_BYTES_MAX of others, ROUTE_BODY_BYTES_MAX elsewhere; GATEWAY_BATCH_MAX.
  * Read in order   config.c gateway.c worker.c pipeline.c auth.c page.c route.c request.c invoke.c call.c mcp_route.c tools.c health.c help.c metrics.c
- *                 reload.c discovery.c */
+ *                 reload.c discovery.c confine.c */
 #pragma once
 
 #include "base/log.h"
+#include "net/sandbox.h"
 
 enum {
     GATEWAY_PORT = 8090,
@@ -67,6 +70,7 @@ struct gateway_config {
     const char *audit_file;     /* NULL: audit.jsonl in the folder */
     uint64_t audit_rotate_bytes;
     unsigned audit_keep;
+    enum sandbox_mode seccomp, landlock;
     char **environment;
 };
 
@@ -80,5 +84,8 @@ struct gateway;
 /* Loads everything and opens the listeners. ERR_CONFIG: what the operator wrote cannot be used. */
 MUST_USE bool gateway_new(const struct gateway_config *config, struct log_sink *sink,
                           struct log *log, struct gateway **out, struct err *err);
+/* Gives up rights: no_new_privs, capabilities, Landlock, seccomp. Between the two. Programs can then only be started by a helper
+ * (child_helper_start). */
+MUST_USE bool gateway_confine(struct gateway *g, struct err *err);
 MUST_USE bool gateway_run(struct gateway *g, struct err *err); /* until SIGTERM, and a drain */
 void gateway_free(struct gateway *g);                          /* NULL is fine */

@@ -125,6 +125,7 @@ struct gateway {
     _Atomic uint64_t generation; /* of it */
     struct keyring_report keyring;
     struct discovery *discovery;
+    struct confinement *confinement; /* in the making; NULL: none is wanted, or it is in force */
     struct worker *workers;
     unsigned worker_count;
     struct server *metrics;
@@ -164,6 +165,11 @@ void worker_looks(struct worker *w);
 /* All of it anew, as configured. first: of the start (an unreadable keyring is a warning then). */
 MUST_USE bool snapshot_load(struct gateway *g, bool first, struct snapshot **out, struct err *err);
 void gateway_reload(struct gateway *g);
+
+/* confine.c */
+MUST_USE bool confine_begin(struct gateway *g, struct err *err);
+void confine_reads(void *context,
+                   const char *path); /* context: the gateway; a file that will be read again */
 
 /* discovery.c */
 MUST_USE bool discovery_new(struct gateway *g, struct discovery **out, struct err *err);

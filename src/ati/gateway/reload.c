@@ -20,6 +20,8 @@ static bool load_keyring(struct gateway *g, bool first, struct keyring **out, st
                                           .env_keys = g->config->env_keys,
                                           .environment = g->config->environment,
                                           .keep_on_error = !first,
+                                          .reads = first ? confine_reads : NULL,
+                                          .context = g,
                                           .current = first ? NULL : g->snapshot->keyring};
     struct keyring_report report = {0};
 

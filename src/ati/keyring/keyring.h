@@ -37,7 +37,12 @@ struct keyring_source {
     struct keyring *
         current; /* reload: what is loaded now. A keyring.enc that no key opens any more, as when the sealed one was for one use, gives this
                     one again when it is the very file that this one is from. NULL: nothing */
+    /* What "@file:PATH" names, before it is read. NULL: nobody wants to know. */
+    void (*reads)(void *context, const char *path);
+    void *context; /* of reads */
 };
+/* Where the key of one use is, which is removed when it has been read. */
+const char *keyring_sealed_file(char **environment);
 enum { KEYRING_WARNINGS_MAX = 6 };
 struct keyring_report {
     const char

@@ -29,6 +29,7 @@ struct ring {
     size_t used;
     struct keyring_entry *entries;
     size_t count, room;
+    const struct keyring_source *source; /* who wants to know of files; NULL: nobody */
 };
 /* text: {"name": "value", …}. files: "@file:PATH" values are read. */
 MUST_USE bool ring_read(struct ring *r, struct view text, bool files, struct err *err);

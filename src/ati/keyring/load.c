@@ -22,7 +22,8 @@ enum { KEY_FILE_BYTES_MAX = 4096 };
 static bool from_environment(char **environment, struct keyring **out, struct err *err);
 static bool from_encrypted(const struct keyring_source *source, const char *path,
                            struct keyring **out, struct keyring_report *report, struct err *err);
-static bool from_credentials(const char *path, struct keyring **out, struct err *err);
+static bool from_credentials(const struct keyring_source *source, const char *path,
+                             struct keyring **out, struct err *err);
 static bool empty(struct keyring **out, struct keyring_report *report, const char *source,
                   struct err *err);
 
@@ -80,7 +81,7 @@ static bool from_files(const struct keyring_source *source, struct keyring **out
         report->source = PLAINTEXT;
         if (stat(plain, &s) == 0 && (s.st_mode & (S_IRWXG | S_IRWXO)))
             warn(report, "%s may be read by others: chmod 600 it", plain);
-        return from_credentials(plain, out, &why) ||
+        return from_credentials(source, plain, out, &why) ||
                unusable(source, "empty (credentials error)", out, report, &why, err);
     }
     warn(report, "no keyring.enc and no credentials in %s: tools that need a key will fail",
@@ -137,20 +138,23 @@ static bool from_environment(char **environment, struct keyring **out, struct er
     return ring_finish(&ring, false, out, err);
 }
 
-static bool from_text(struct view text, bool files, bool ephemeral, struct keyring **out,
-                      struct err *err)
+static bool from_text(struct view text, bool ephemeral, struct keyring **out, struct err *err)
 {
     CLEANUP(ring_done) struct ring ring = {.count = 0};
 
-    return ring_read(&ring, text, files, err) && ring_finish(&ring, ephemeral, out, err);
+    return ring_read(&ring, text, false, err) && ring_finish(&ring, ephemeral, out, err);
 }
 
-static bool from_credentials(const char *path, struct keyring **out, struct err *err)
+static bool from_credentials(const struct keyring_source *source, const char *path,
+                             struct keyring **out, struct err *err)
 {
     CLEANUP(locked_done) struct locked text = {.at = NULL};
+    CLEANUP(ring_done) struct ring ring = {.source = source};
 
     return keyring_read(path, KEYRING_BYTES_MAX, &text, err) &&
-           (from_text(keyring_bytes(&text), true, false, out, err) || err_in(err, "%s", path));
+           ((ring_read(&ring, keyring_bytes(&text), true, err) &&
+             ring_finish(&ring, false, out, err)) ||
+            err_in(err, "%s", path));
 }
 
 static bool with_key(struct view sealed, const uint8_t key[static KEYRING_KEY_BYTES],
@@ -161,7 +165,17 @@ static bool with_key(struct view sealed, const uint8_t key[static KEYRING_KEY_BY
 
     return locked_new(sealed.len, &plain, err) &&
            keyring_open_into(sealed, key, plain.at, &len, err) &&
-           from_text(view_from(plain.at, len), false, ephemeral, out, err);
+           from_text(view_from(plain.at, len), ephemeral, out, err);
+}
+
+const char *keyring_sealed_file(char **environment)
+{
+    const char *path = KEYRING_SEALED_KEY;
+
+    for (char **at = environment; at && *at; at++)
+        if (strncmp(*at, KEY_FILE "=", sizeof KEY_FILE) == 0 && (*at)[sizeof KEY_FILE])
+            path = *at + sizeof KEY_FILE;
+    return path;
 }
 
 /* Open, unlink, read: of two who come at once both may read, but nobody who comes later. */
@@ -169,13 +183,10 @@ static bool sealed_key(const struct keyring_source *source, uint8_t key[static K
                        struct keyring_report *report, struct err *err)
 {
     CLEANUP(locked_done) struct locked text = {.at = NULL};
-    const char *path = KEYRING_SEALED_KEY;
+    const char *path = keyring_sealed_file(source->environment);
     bool good;
     int fd;
 
-    for (char **at = source->environment; at && *at; at++)
-        if (strncmp(*at, KEY_FILE "=", sizeof KEY_FILE) == 0 && (*at)[sizeof KEY_FILE])
-            path = *at + sizeof KEY_FILE;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_system(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);

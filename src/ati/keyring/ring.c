@@ -82,6 +82,8 @@ static bool file_follow(struct ring *r, struct keyring_entry *entry, struct err 
 
     if (!view_starts(value, VIEW(FILE_MARK)))
         return true;
+    if (r->source && r->source->reads)
+        r->source->reads(r->source->context, (const char *)value.at + sizeof FILE_MARK - 1);
     if (!keyring_read((const char *)value.at + sizeof FILE_MARK - 1, KEYRING_BYTES_MAX, &pages,
                       err))
         return false;

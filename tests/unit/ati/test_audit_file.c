@@ -40,7 +40,7 @@ static struct audit *audit_of(const char *name, bool threaded, uint64_t rotate_b
     struct audit *a = NULL;
     struct err err = {0};
 
-    if (!audit_open(&options, &a, &err))
+    if (!audit_open(&options, &a, &err) || (threaded && !audit_start(a, &err)))
         fail_msg("%s", err.text);
     return a;
 }

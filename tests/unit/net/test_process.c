@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -291,6 +292,21 @@ static void drops(void)
     CHILD_CHECK(setgroups(0, NULL) != 0 && errno == EPERM); /* root in name only */
     CHILD_CHECK(capabilities_drop(&err));
 }
+
+static void keeps(void)
+{
+    const uint64_t groups = UINT64_C(1) << CAP_SETGID;
+    struct err err;
+
+    CHILD_CHECK(capabilities_keep(groups, &err));
+    CHILD_CHECK(setgroups(0, NULL) == 0);
+    CHILD_CHECK(setuid(65534) != 0 && errno == EPERM);
+    CHILD_CHECK(prctl(PR_CAPBSET_READ, CAP_SETGID, 0, 0, 0) == 1);
+    CHILD_CHECK(prctl(PR_CAPBSET_READ, CAP_SETUID, 0, 0, 0) == 0);
+    CHILD_CHECK(capabilities_drop(&err));
+    CHILD_CHECK(capabilities_keep(groups, &err)); /* what is gone does not come back */
+    CHILD_CHECK(setgroups(0, NULL) != 0 && errno == EPERM);
+}
 #endif
 
 static void leaves_root_for_good(void **state)
@@ -305,6 +321,7 @@ static void leaves_root_for_good(void **state)
     print_message("the sanitizer's own thread keeps its capabilities: nothing to compare\n");
 #else
     in_child(drops);
+    in_child(keeps);
 #endif
 }
 

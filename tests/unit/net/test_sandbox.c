@@ -210,6 +210,25 @@ static void writes_files(void)
     CHILD_CHECK(unlink(un.sun_path) != 0 && errno == EACCES);
 }
 
+static void removes_files(void)
+{
+    const char *const remove_paths[] = {inside, NULL};
+    struct sandbox s = {.landlock = SANDBOX_REQUIRED, .remove_paths = remove_paths};
+    struct sandbox_report report;
+    struct err err;
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/late", inside);
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    CHILD_CHECK(fd >= 0 && close(fd) == 0);
+    CHILD_CHECK(sandbox_enter(&s, &report, &err));
+    CHILD_CHECK(try_open(inside, O_RDONLY) == 0);
+    CHILD_CHECK(try_open(inside, O_WRONLY) == EACCES);
+    CHILD_CHECK(unlink(path) == 0);
+    CHILD_CHECK(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600) < 0 && errno == EACCES);
+}
+
 /* A request that devices of a trust domain know, and /dev/null does not. */
 #define ASKED 0x80315403ul
 
@@ -268,6 +287,7 @@ static void keeps_files_out_of_sight(void **state)
     }
     must_pass(looks_at_files);
     must_pass(writes_files);
+    must_pass(removes_files);
 }
 
 static void keeps_ports_out_of_reach(void **state)
@@ -497,6 +517,33 @@ static void the_filter_covers_threads_that_were_there_before(void **state)
     assert_int_equal(WTERMSIG(status), SIGSYS);
 }
 
+#if !SANDBOX_SANITIZED
+static void locks_memory(void)
+{
+    static const char *const calls[] = {"mlock", "no such call", NULL};
+    struct sandbox s = {.seccomp = SANDBOX_REQUIRED, .calls = act_mode ? calls : NULL};
+    struct sandbox_report report;
+    struct err err;
+    char byte;
+
+    CHILD_CHECK(sandbox_enter(&s, &report, &err));
+    (void)mlock(&byte, 1);
+}
+
+static void calls_beyond_a_servers_own_are_named(void **state)
+{
+    int status;
+
+    (void)state;
+    act_mode = SANDBOX_ON;
+    must_pass(locks_memory);
+    act_mode = SANDBOX_OFF;
+    status = child_status(locks_memory);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSYS);
+}
+#endif
+
 static void off(void)
 {
     struct sandbox_report r = enter(SANDBOX_OFF, SANDBOX_OFF);
@@ -523,6 +570,9 @@ int main(void)
         cmocka_unit_test(a_forbidden_call_ends_the_process),
         cmocka_unit_test(log_mode_lets_everything_pass),
         cmocka_unit_test(the_filter_covers_threads_that_were_there_before),
+#if !SANDBOX_SANITIZED
+        cmocka_unit_test(calls_beyond_a_servers_own_are_named),
+#endif
         cmocka_unit_test(off_means_off),
     };
 
