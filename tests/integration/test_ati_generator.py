@@ -111,6 +111,7 @@ def dev(tmp_path_factory, upstream):
         folder.manifest(f"bad_{name}", provider(f"bad_{name}", generator, base_url=upstream.url, **BEARER))
     folder.manifest("bad_json", provider("bad_json", says("no json", output_format="json"), base_url=upstream.url, **BEARER))
     folder.manifest("environ", provider("environ", shell(f"cat /proc/$$/environ >{path}/environ; printf x", env={"OWN": "1"}), base_url=upstream.url, **BEARER))
+    folder.manifest("whose", provider("whose", says("token <${JWT_TOKEN}>"), base_url=upstream.url, **BEARER))
     folder.manifest("clock", provider("clock", says("${TIMESTAMP}"), base_url=upstream.url, **BEARER))
     mode = f'stat -c %a "$0" >{path}/mode; echo "$0" >{path}/name; printf x'
     folder.manifest("mode", provider("mode", {"type": "script", "interpreter": "sh", "script": mode}, base_url=upstream.url, **BEARER))
@@ -236,6 +237,81 @@ def test_what_it_is_told_of_is_part_of_what_is_kept(tmp_path, upstream):
             for tool in ("p:t", "p:u"):
                 assert proxy.call(tool, {}, folder.token(scope))[0] == 200
                 assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {scope} {tool}"
+
+
+# --- the caller's token ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def passed_on(tmp_path_factory, upstream, server):
+    """A gateway that verifies tokens, and whose generators are told of them."""
+    path = tmp_path_factory.mktemp("passed")
+    script = {"type": "script", "interpreter": "sh", "script": 'printf %s "$T"', "env": {"T": "${JWT_TOKEN}"}}
+    kept = {"type": "command", "command": "sh", "args": ["-c", f'echo x >>{path}/runs; printf "%s %s" "$T" "$(wc -l <{path}/runs)"'],
+            "env": {"T": "${JWT_TOKEN}"}, "cache_ttl_secs": 3600}
+    folder = Folder(path / "ati", {
+        "h": provider("h", script, base_url=upstream.url, **BEARER),
+        "kept": provider("kept", kept, base_url=upstream.url, **BEARER),
+        "told": provider("told", shell('echo "no $1" >&2; exit 3', env={"T": "${JWT_TOKEN}"}), base_url=upstream.url, **BEARER),
+        "w": provider("w", script, tools=(), handler="mcp", mcp_transport="http", mcp_url=server.url + "?passed", **BEARER),
+        "c": provider("c", script, tools=(), handler="cli", cli_command="sh", cli_default_args=["-c", f'printf %s "$ATI_AUTH_TOKEN" >{path}/c']),
+    }, KEYS, ATI_JWT_SECRET=SECRET)
+    told = folder.path / "manifests" / "told.toml"
+    told.write_text(told.read_text().replace('"sh"]', '"sh", "${JWT_TOKEN}"]'))
+    with Proxy(folder, "--verbose") as proxy:
+        proxy.place = path
+        yield proxy
+
+
+def test_the_callers_token(passed_on, upstream, server):
+    """Of whatever kind the tool is, and one's own: nobody gets what was made for another token, of the same subject either."""
+    tokens = [passed_on.folder.token("tool:* help", "--ttl", 600 + i) for i in range(2)]
+    assert tokens[0] != tokens[1]
+    for token in tokens:
+        assert passed_on.call("h:t", {}, token)[0] == 200
+        assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {token}"
+        assert passed_on.call("w:t", {}, token)[0] == 200
+        assert server.messages("tools/call")[-1]["headers"]["authorization"] == f"Bearer {token}"
+        assert "result" in passed_on.rpc("tools/call", {"name": "h:t", "arguments": {}}, token)
+        assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {token}"
+        assert passed_on.call("c", {}, token)[0] == 200
+        assert (passed_on.place / "c").read_text() == token
+    for number, token in enumerate([*tokens, *tokens]):
+        assert passed_on.call("kept:t", {}, token)[0] == 200
+        assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer {token} {number % 2 + 1}"
+    listing = [asked for asked in server.messages("tools/list") if asked["path"] == "/mcp?passed"]
+    assert listing and all("authorization" not in asked["headers"] for asked in listing)  # nobody's, and nothing is made of it
+
+
+def test_the_callers_token_is_not_told(passed_on):
+    token = passed_on.folder.token("tool:* help", "--ttl", 700)
+    status, answer = passed_on.call("told:t", {}, token)
+    assert status == 502 and "Generator exited with code 3: no " in answer["error"] and token not in answer["error"]
+    everything = "\n".join(passed_on.seen) + json.dumps(passed_on.audit())
+    assert token not in everything and token.rsplit(".", 1)[1] not in everything
+
+
+def test_nobodys_token(dev, upstream):
+    """Nothing verifies tokens here: what a caller sends is passed on to nobody."""
+    for token in (None, "a.token.of-somebody"):
+        assert dev.call("whose:t", {}, token)[0] == 200
+        assert upstream.asked[-1]["headers"]["Authorization"] == "Bearer token <>"
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_the_token_of_a_session(tmp_path, upstream, verified):
+    folder = Folder(tmp_path / "ati", {"p": provider("p", says("<${JWT_TOKEN}>"), base_url=upstream.url, **BEARER)}, KEYS)
+    token = folder.token("tool:*")
+    (tmp_path / "token").write_text(token + "\n")
+    environ = {"ATI_JWT_SECRET": SECRET} if verified else {}
+    for given in ({"ATI_SESSION_TOKEN": token}, {"ATI_SESSION_TOKEN_FILE": str(tmp_path / "token")}):
+        done = folder.run("--verbose", "run", "p:t", **environ, **given)
+        assert done.returncode == 0, done.stderr
+        assert upstream.asked[-1]["headers"]["Authorization"] == f"Bearer <{token}>"
+        assert token not in done.stderr
+    if not verified:
+        assert folder.run("run", "p:t").returncode == 0
+        assert upstream.asked[-1]["headers"]["Authorization"] == "Bearer <>"
 
 
 # --- other handlers -------------------------------------------------------------------------------

@@ -35,26 +35,32 @@ static void odd_and_told(void *context, const char *text)
 static bool find_caller(struct cli_local *l, struct err *err)
 {
     struct token_config config = token_config_from(l->cli->environment);
-    struct buf token;
     bool good;
 
     if (!token_authority_load(&config, &l->authority, err))
         return false;
     if (!l->authority)
         return caller_dev(&l->caller, err);
-    buf_init(&token, SESSION_BYTES_MAX, "session token");
-    good = token_session(l->cli->environment, &token, err);
-    if (good && !buf_len(&token))
+    good = token_session(l->cli->environment, &l->token, err);
+    if (good && !buf_len(&l->token))
         good = err_set(
             err, ERR_DENIED,
             "ATI_SESSION_TOKEN is required because JWT validation is configured locally. Set "
             "ATI_SESSION_TOKEN, ATI_SESSION_TOKEN_FILE, or write the token to %s.",
             TOKEN_FILE);
     else if (good)
-        good = token_validate(l->authority, buf_view(&token), cli_now_s(), &l->caller, err) ||
+        good = token_validate(l->authority, buf_view(&l->token), cli_now_s(), &l->caller, err) ||
                err_in(err, "Invalid ATI_SESSION_TOKEN");
-    buf_wipe(&token);
     return good;
+}
+
+/* What a generator is told of it. Where nothing judges tokens here, whoever reads it does. */
+static bool find_token(struct cli_local *l, const struct tool *tool, struct err *err)
+{
+    const struct generator *g = tool->provider->generator;
+
+    return !g || !exec_wants_token(g) || buf_len(&l->token) ||
+           token_session(l->cli->environment, &l->token, err);
 }
 
 static bool load_keyring(struct cli_local *l, struct err *err)
@@ -93,6 +99,7 @@ bool cli_local_open(struct cli_local *l, const struct cli *cli, bool told, struc
     struct catalog *catalog;
 
     *l = (struct cli_local){.cli = cli};
+    buf_init(&l->token, SESSION_BYTES_MAX, "session token");
     return find_caller(l, err) &&
            catalog_load(cli->folder, cli_now_s(), told ? odd_and_told : odd, l, &catalog, err) &&
            (load_keyring(l, err) || (catalog_unref(catalog), false)) && renew(l, catalog, err);
@@ -160,6 +167,7 @@ void cli_local_close(struct cli_local *l)
     keyring_unref(l->keyring);
     token_authority_unref(l->authority);
     caller_unref(l->caller);
+    buf_wipe(&l->token);
 }
 
 /* --- discovery: one question a server, all at once ---------------------------------------------- */
@@ -362,7 +370,9 @@ bool cli_local_call(struct cli_local *l, const struct tool *tool, struct view ar
         return err_set(err, ERR_MEMORY, "arguments");
     for (size_t i = 0; i < count; i++)
         views[i] = view_str(words[i]);
-    good = cli_local_work(l, tool->name, err) &&
+    good = find_token(l, tool, err);
+    request.token = buf_view(&l->token);
+    good = good && cli_local_work(l, tool->name, err) &&
            exec_start(l->executor, &request, call_over, &call, &execution, err);
     if (good) {
         good = cli_work_run(&l->work, err);

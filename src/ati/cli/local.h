@@ -12,6 +12,7 @@
 struct cli_local {
     const struct cli *cli;
     struct caller *caller;
+    struct buf token; /* of the session, when it was needed; wiped */
     struct catalog *catalog;
     struct keyring *keyring;
     struct token_authority *authority;

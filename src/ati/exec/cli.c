@@ -275,6 +275,7 @@ static void generated(void *context, const char *error)
 static bool start(struct execution *e, struct err *err)
 {
     const struct exec_request *r = &e->request;
+    const struct generator_asker asker = {r->caller, r->token, view_str(r->tool->name)};
     struct cli_call *c = calloc(1, sizeof *c);
     bool ready = true;
 
@@ -288,9 +289,8 @@ static bool start(struct execution *e, struct err *err)
     if (!r->tool->provider->cli_command)
         return err_set(err, ERR_CONFIG, "CLI config error: provider missing cli_command");
     if (r->tool->provider->generator &&
-        !generator_start(e->executor->loop, e->executor->shared, r->snapshot->keyring, r->caller,
-                         r->tool->provider, view_str(r->tool->name), generated, c, &c->generation,
-                         &ready, err))
+        !generator_start(e->executor->loop, e->executor->shared, r->snapshot->keyring, &asker,
+                         r->tool->provider, generated, c, &c->generation, &ready, err))
         return err_in(err, "CLI config error: auth_generator failed");
     return !ready || launch(c, err);
 }

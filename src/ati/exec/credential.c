@@ -186,11 +186,12 @@ static void exchanged(void *context, const char *error)
 static bool start_generator(struct credential *c, bool *ready, struct err *err)
 {
     const struct exec_request *r = &c->e->request;
+    const struct generator_asker asker = {r->caller, r->token, view_str(r->tool->name)};
     struct executor *x = c->e->executor;
     char text[WRAPPED_MAX];
 
-    if (generator_start(x->loop, x->shared, r->snapshot->keyring, r->caller, r->tool->provider,
-                        view_str(r->tool->name), generated, c, &c->generation, ready, err) &&
+    if (generator_start(x->loop, x->shared, r->snapshot->keyring, &asker, r->tool->provider,
+                        generated, c, &c->generation, ready, err) &&
         (!*ready || take_generated(c, err)))
         return true;
     wrap_generator(err->text, text, sizeof text);

@@ -55,6 +55,7 @@ struct exec_request {
     struct snapshot *snapshot;
     const struct tool *tool; /* of snapshot->catalog */
     struct caller *caller;
+    struct view token;        /* the caller's own, verified; a secret. Empty: none */
     struct view arguments;    /* JSON text of an object */
     const struct view *words; /* positional arguments, for cli; NULL: from arguments */
     size_t word_count;
@@ -116,6 +117,9 @@ struct exec_handler {
     enum exec_outcome failure;
 };
 extern const struct exec_handler exec_http, exec_mcp, exec_cli, exec_files;
+
+/* generator.c: is this one told the caller's token? */
+bool exec_wants_token(const struct generator *g);
 
 /* media.c: by the extension of a path; "application/octet-stream" when it is not known. */
 const char *exec_media_type(struct view path);

@@ -26,9 +26,8 @@ struct generation {
     struct loop *loop;
     struct exec_shared *shared;
     const struct keyring *keyring;
-    const struct caller *caller;
+    struct generator_asker asker;
     const struct tool_provider *provider;
-    struct view tool;
     generator_done *done;
     void *context;
     struct flight *flight; /* NULL: nothing is kept */
@@ -59,7 +58,7 @@ static bool keep_secret(struct generation *g, struct view secret, struct err *er
 static bool meaning(struct generation *g, struct view name, bool same, struct view *out,
                     struct err *err)
 {
-    const struct caller *c = g->caller;
+    const struct caller *c = g->asker.caller;
     const struct {
         struct view name;
         const char *value;
@@ -76,14 +75,29 @@ static bool meaning(struct generation *g, struct view name, bool same, struct vi
         }
     }
     if (view_eq(name, VIEW("TOOL_NAME"))) {
-        *out = g->tool;
+        *out = g->asker.tool;
         return true;
+    }
+    if (view_eq(name, VIEW("JWT_TOKEN"))) {
+        *out = g->asker.token;
+        return !out->len || keep_secret(g, *out, err);
     }
     if (!keyring_find(g->keyring, name, out))
         return err_set(err, ERR_NOT_FOUND,
                        "Keyring key '%.*s' not found (required by auth_generator)",
                        VIEW_ARG(view_first(name, 128)));
     return keep_secret(g, *out, err);
+}
+
+bool exec_wants_token(const struct generator *g)
+{
+    bool wants = false;
+
+    for (size_t i = 0; i < g->arguments.count; i++)
+        wants |= strstr(g->arguments.at[i], "${JWT_TOKEN}") != NULL;
+    for (size_t i = 0; i < g->environment.count; i++)
+        wants |= strstr(g->environment.at[i].value, "${JWT_TOKEN}") != NULL;
+    return wants;
 }
 
 /* text with every ${name} replaced, once. */
@@ -241,6 +255,8 @@ static bool read_output(const struct generation *g, struct view printed, struct 
     for (size_t i = 0; i < gen->inject_count; i++)
         room += strlen(gen->injects[i].name ? gen->injects[i].name : "");
     buf_init(out, room, "generator output");
+    if (!text.len && !g->asker.token.len && exec_wants_token(gen))
+        return true; /* of nobody's token nothing is made: the upstream says what it thinks of that */
     good = text.len ? buf_room(out, room, &at, err) /* at once: no copies */
                     : err_set(err, ERR_SYNTAX, "it is empty");
     good = good && (gen->json ? read_json(gen, text, out, err)
@@ -515,7 +531,7 @@ static bool key_collect(struct generation *g, struct key_parts *k, struct err *e
     const struct generator *gen = g->provider->generator;
 
     key_add(k, view_str(g->provider->name));
-    key_add(k, view_str(g->caller ? g->caller->subject : "dev"));
+    key_add(k, view_str(g->asker.caller ? g->asker.caller->subject : "dev"));
     key_add(k, view_str(gen->command));
     key_add(k, view_str(gen->interpreter));
     key_add(k, view_str(gen->text));
@@ -574,9 +590,9 @@ static bool start(struct generation *g, bool *ready, struct err *err)
 }
 
 bool generator_start(struct loop *loop, struct exec_shared *shared, const struct keyring *keyring,
-                     const struct caller *caller, const struct tool_provider *provider,
-                     struct view tool, generator_done *done, void *context, struct generation **out,
-                     bool *ready, struct err *err)
+                     const struct generator_asker *asker, const struct tool_provider *provider,
+                     generator_done *done, void *context, struct generation **out, bool *ready,
+                     struct err *err)
 {
     struct generation *g = calloc(1, sizeof *g);
 
@@ -585,9 +601,8 @@ bool generator_start(struct loop *loop, struct exec_shared *shared, const struct
     g->loop = loop;
     g->shared = shared;
     g->keyring = keyring;
-    g->caller = caller;
+    g->asker = *asker;
     g->provider = provider;
-    g->tool = tool;
     g->done = done;
     g->context = context;
     buf_init(&g->error, (size_t)4 * CHILD_ERROR_BYTES, "generator's error");

@@ -89,6 +89,7 @@ static void generated(void *context, const char *error)
 static bool start(struct execution *e, struct err *err)
 {
     const struct exec_request *r = &e->request;
+    const struct generator_asker asker = {r->caller, r->token, view_str(r->tool->name)};
     struct call *c = calloc(1, sizeof *c);
     bool ready = true;
 
@@ -99,9 +100,8 @@ static bool start(struct execution *e, struct err *err)
     if (!e->executor->shared->mcp)
         return err_set(err, ERR_CONFIG, "MCP transport error: MCP servers cannot be reached here");
     if (r->tool->provider->generator &&
-        !generator_start(e->executor->loop, e->executor->shared, r->snapshot->keyring, r->caller,
-                         r->tool->provider, view_str(r->tool->name), generated, c, &c->generation,
-                         &ready, err))
+        !generator_start(e->executor->loop, e->executor->shared, r->snapshot->keyring, &asker,
+                         r->tool->provider, generated, c, &c->generation, &ready, err))
         return err_in(err, "Missing MCP configuration: auth_generator failed");
     return !ready || ask(c, err) || err_in(err, "MCP transport error");
 }
@@ -186,6 +186,7 @@ static void list_generated(void *context, const char *error)
 bool exec_list(struct executor *x, struct snapshot *snapshot, const struct tool_provider *provider,
                exec_listed *done, void *context, struct exec_listing **out, struct err *err)
 {
+    static const struct generator_asker nobody;
     struct exec_listing *l = calloc(1, sizeof *l);
     bool ready = true, good;
 
@@ -198,8 +199,8 @@ bool exec_list(struct executor *x, struct snapshot *snapshot, const struct tool_
                                .context = context};
     good = x->shared->mcp || err_set(err, ERR_CONFIG, "MCP servers cannot be reached here");
     if (good && provider->generator &&
-        !generator_start(x->loop, x->shared, snapshot->keyring, NULL, provider, VIEW(""),
-                         list_generated, l, &l->generation, &ready, err))
+        !generator_start(x->loop, x->shared, snapshot->keyring, &nobody, provider, list_generated,
+                         l, &l->generation, &ready, err))
         good = err_in(err, "Missing MCP configuration: auth_generator failed");
     if (good && (!ready || list(l, err))) {
         *out = l;

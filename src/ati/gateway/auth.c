@@ -26,6 +26,23 @@ static bool any_virtual_key(const struct http_head *head)
     return false;
 }
 
+/* False: there is none, or it is not clear which. */
+static bool bearer(const struct http_head *head, struct view *out)
+{
+    if (!http_field(head, VIEW("Authorization"), out) || !view_starts(*out, VIEW("Bearer ")))
+        return false;
+    *out = view_skip(*out, strlen("Bearer "));
+    return true;
+}
+
+/* What nobody has verified is nobody's: in dev mode there is none, whatever the head says. */
+struct view auth_token(const struct request *r)
+{
+    struct view token;
+
+    return r->snapshot->authority && bearer(r->exchange->request.head, &token) ? token : VIEW("");
+}
+
 enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
                               const struct http_head *head, struct view path, int64_t now_s,
                               struct caller **out, struct err *err)
@@ -43,12 +60,11 @@ enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
         return AUTH_CALLER;
     }
     /* Two of them are none: who is meant would depend on who reads. */
-    if (!http_field(head, VIEW("Authorization"), &value) || !view_starts(value, VIEW("Bearer "))) {
+    if (!bearer(head, &value)) {
         (void)err_set(err, ERR_DENIED, "no \"Authorization: Bearer\"");
         return AUTH_REFUSED;
     }
-    return token_cache_validate(w->tokens, snapshot->authority, view_skip(value, strlen("Bearer ")),
-                                now_s, out, err)
+    return token_cache_validate(w->tokens, snapshot->authority, value, now_s, out, err)
                ? AUTH_CALLER
                : AUTH_REFUSED;
 }

@@ -272,6 +272,9 @@ enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
                               const struct http_head *head, struct view path, int64_t now_s,
                               struct caller **out, struct err *err);
 
+/* The token by which r->caller was known, of its head; empty: it was not by one. A secret. */
+struct view auth_token(const struct request *r);
+
 /* request.c: answers. Each ends the request, but request_stream and request_stream_write. */
 void request_begin(struct request *r, struct worker *w, struct serve_exchange *x);
 /* From now on to its end, a span of what it is for. name: a literal. */

@@ -144,6 +144,7 @@ enum invoke_verdict invoke_start(struct invocation *i, uint64_t *retry_after_s, 
     i->order.snapshot = r->snapshot;
     i->order.tool = i->tool;
     i->order.caller = r->caller;
+    i->order.token = auth_token(r);
     i->order.progressed = i->progressed ? progressed : NULL;
     metric_add(&r->worker->stats.calls_underway, 1);
     if (exec_start(r->worker->executor, &i->order, finished, i, &i->execution, err))
