@@ -319,6 +319,8 @@ def test_a_failed_tool(scripted):
     ("error", {"error": "text"}, "MCP protocol error (code -1): Unknown error"),
     ("broken", {}, "MCP protocol error (code -1): Response missing 'result' field"),
     ("nothing", {}, "MCP protocol error (code -32602): Unknown tool: nothing"),
+    *(("raw", {"result": result}, 'MCP protocol error (code -1): the result is no object with a list "content"')
+      for result in ([], "text", 7, {"content": "text"}, {"content": {}})),
 ])
 def test_errors_of_calls(scripted, tool, arguments, error):
     assert scripted().error(tool, arguments) == error

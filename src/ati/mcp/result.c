@@ -126,8 +126,13 @@ bool mcp_result_map(const struct json_doc *doc, uint32_t result, struct buf *val
     uint32_t failed = json_member(doc, result, "isError"), item, type;
     uint32_t structured = json_member(doc, result, "structuredContent");
 
-    if (content && doc->tokens[content].kind != JSON_ARRAY)
+    if (content && doc->tokens[content].kind == JSON_NULL)
         content = 0;
+    if (doc->tokens[result].kind != JSON_OBJECT ||
+        (content && doc->tokens[content].kind != JSON_ARRAY))
+        return err_set(err, ERR_SYNTAX,
+                       "MCP protocol error (code -1): the result is no object with a list "
+                       "\"content\"");
     if (!failed || !json_boolean(doc, failed, tool_failed))
         *tool_failed = false;
     *single = content && doc->tokens[content].count == 1;
