@@ -32,7 +32,7 @@ PAIRS = ('{ a = "b" }', "must be a table of texts")
 BAD = {"must be a text": "7", "must be an array of texts": '"a"', "must be true or false": '"true"', "must be a whole number": "-1", "must be a table of texts": "[]"}
 HTTP, MCP, CLI, FILES, OPENAPI, PASS = ("http", "mcp", "cli", "file_manager", "openapi", "passthrough")
 FIELDS = {  # of [provider]: a handler that it means something to, and what it takes
-    "base_url": (HTTP, *TEXT), "auth_key_name": (HTTP, *TEXT), "auth_header_name": (HTTP, *TEXT), "auth_query_name": (HTTP, *TEXT),
+    "base_url": (HTTP, '"https://u.example"', TEXT[1]), "auth_key_name": (HTTP, *TEXT), "auth_header_name": (HTTP, *TEXT), "auth_query_name": (HTTP, *TEXT),
     "auth_value_prefix": (HTTP, *TEXT), "auth_secret_name": (HTTP, *TEXT), "oauth2_token_url": (HTTP, *TEXT), "oauth2_basic_auth": (HTTP, *BOOL),
     "extra_headers": (HTTP, *PAIRS), "internal": (HTTP, *BOOL), "private_network": (HTTP, *BOOL), "category": (HTTP, *TEXT), "skills": (HTTP, *TEXTS),
     "mcp_command": (MCP, *TEXT), "mcp_args": (MCP, *TEXTS), "mcp_env": (MCP, *PAIRS), "mcp_url": (MCP, *TEXT),

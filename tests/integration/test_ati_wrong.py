@@ -82,6 +82,30 @@ def test_without_token_keys_the_remedy_is_told(tmp_path):
     assert len(warned) == 1 and "ATI_JWT_SECRET" in warned[0]["remedy"] and "config.toml is not read" in warned[0]["remedy"]
 
 
+@pytest.mark.parametrize(("fields", "told"), [
+    ('base_url = "api.example.com"', "provider.base_url"),
+    ('handler = "openapi"\nopenapi_spec = "s.json"\nbase_url = "//api.example.com"', "provider.base_url"),
+    ('handler = "mcp"\nmcp_transport = "http"\nmcp_url = "mcp.example.com"', "provider.mcp_url"),
+    ('handler = "mcp"\nmcp_transport = "http"\nmcp_url = "${mcp_address}/x"', None),
+    ('base_url = "HTTPS://api.example.com"', None),
+    ('handler = "cli"\ncli_command = "true"', None),
+])
+def test_a_url_without_its_scheme(tmp_path, fields, told):
+    folder = Folder(tmp_path, {"x": f'[provider]\nname = "x"\ndescription = "d"\n{fields}\n'})
+    done = folder.run("tool", "list")
+    line = 3 + len(fields.splitlines())
+    wanted = f"x.toml: line {line}: {told}: begins with neither http:// nor https://: calls fail"
+    assert done.returncode == 0 and (wanted in done.stderr if told else "https://: calls fail" not in done.stderr), done.stderr
+
+
+def test_an_mcp_server_without_a_scheme_is_not_written(tmp_path):
+    folder = Folder(tmp_path)
+    assert refused(folder.run("provider", "add-mcp", "docs", "--transport", "http", "--url", "mcp.example.com"), 1) == \
+        "--url begins with neither http:// nor https://"
+    assert not list((folder.path / "manifests").iterdir())
+    assert "--es256 does nothing without --proxy" in folder.run("init", "--es256").stderr
+
+
 # --- the sandbox gets no answer -------------------------------------------------------------------
 
 

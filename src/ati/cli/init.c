@@ -123,6 +123,8 @@ static int init(struct cli *cli, const struct cli_words *words)
     };
     struct err err;
 
+    if (cli_given(words, "es256") && !cli_given(words, "proxy"))
+        log_event(cli->log, LOG_WARN, "cli.init", "--es256 does nothing without --proxy");
     if (!init_all(cli, words, &err))
         return cli_fail_err(cli, &err);
     log_event(cli->log, LOG_INFO, "cli.init", "initialized ATI directory",

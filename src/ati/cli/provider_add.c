@@ -169,11 +169,14 @@ static bool begin(struct buf *out, const char *name, const char *description, co
 
 bool provider_transport_check(const struct cli_words *w, const char *transport, struct err *err)
 {
+    const char *url = cli_value(w, "url");
     char shown[80];
 
     if (strcmp(transport, "http") == 0)
-        return cli_given(w, "url") ||
-               err_set(err, ERR_USAGE, "--url is required for HTTP transport");
+        return url ? strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0 ||
+                         strncmp(url, "${", 2) == 0 ||
+                         err_set(err, ERR_USAGE, "--url begins with neither http:// nor https://")
+                   : err_set(err, ERR_USAGE, "--url is required for HTTP transport");
     if (strcmp(transport, "stdio") == 0)
         return cli_given(w, "command") ||
                err_set(err, ERR_USAGE, "--command is required for stdio transport");

@@ -258,6 +258,23 @@ static bool wanted(struct manifest_reader *r, uint32_t token, const char *field,
     return set(value) || manifest_refuse(r, token, field, "is missing: every provider has one");
 }
 
+/* Where a scheme was forgotten every call would fail, and not say which line to mend. One that begins with a placeholder may have it there. */
+static void look_at_url(struct manifest_reader *r, uint32_t token, const char *name,
+                        const char *value)
+{
+    static const char *const good[] = {"http://", "https://", "${"};
+    char shown[80];
+
+    if (!set(value))
+        return;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (strncasecmp(value, good[i], strlen(good[i])) == 0)
+            return;
+    (void)snprintf(shown, sizeof shown, "provider.%s", name);
+    manifest_warn(r, json_member(r->doc, token, name), shown,
+                  "begins with neither http:// nor https://: calls fail");
+}
+
 static bool read_provider(struct manifest_reader *r, uint32_t token)
 {
     struct tool_provider *p = r->provider;
@@ -276,6 +293,10 @@ static bool read_provider(struct manifest_reader *r, uint32_t token)
         return false;
     if (p->description && !*p->description)
         manifest_warn(r, token, "provider.description", "is empty");
+    if (p->handler == HANDLER_HTTP || p->handler == HANDLER_OPENAPI)
+        look_at_url(r, token, "base_url", p->base_url);
+    if (p->handler == HANDLER_MCP && p->mcp_transport && strcmp(p->mcp_transport, "http") == 0)
+        look_at_url(r, token, "mcp_url", p->mcp_url);
     return wanted(r, token, "provider.name", p->name) &&
            (p->description || wanted(r, token, "provider.description", NULL));
 }
