@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -12,10 +13,13 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness import netns as namespaces  # noqa: E402
+from harness.ati import Folder  # noqa: E402
 from harness.attested import World  # noqa: E402
 from harness.base import PROGRAM, raise_descriptor_limit  # noqa: E402
 from harness.bridge import Bridge  # noqa: E402
+from harness.cli import FakeProxy  # noqa: E402
 from harness.dns import Dns  # noqa: E402
+from harness.mcp import SECRET, Ask, Server, manifest, script  # noqa: E402
 from harness.targets import Target, echo  # noqa: E402
 
 
@@ -131,3 +135,48 @@ def installed(tmp_path_factory):
     subprocess.run(["flock", root / "build", "make", "install-library", f"PREFIX={prefix}"], cwd=root, check=True, capture_output=True, timeout=600,
                    env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")})
     return prefix
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An ATI directory with nothing in it."""
+    return Folder(tmp_path / "ati")
+
+
+@pytest.fixture
+def proxy(stack):
+    """proxy(result, get_tools=(200, "[]"), …): one that answers so, for `ati`."""
+    def start(result=None, **answers):
+        listed = {("POST", "/call"): (200, json.dumps({"result": result}))}
+        for route, answer in answers.items():
+            method, _, name = route.partition("_")
+            listed[method.upper(), "/" + name.replace("__", "/")] = answer
+        return stack.enter_context(FakeProxy(listed))
+    return start
+
+
+@pytest.fixture
+def ask(stack):
+    """A caller of the MCP servers of a folder."""
+    def start(folder, *words, **environ):
+        return stack.enter_context(Ask(folder, *words, **environ))
+    return start
+
+
+@pytest.fixture
+def scripted(tmp_path, ask):
+    """A caller of the script in this mode."""
+    def start(mode="good", **fields):
+        script(tmp_path, mode=mode, **fields)
+        return ask(tmp_path, ATI_KEY_MY_KEY=SECRET)
+    return start
+
+
+@pytest.fixture
+def served(tmp_path, ask, stack):
+    """(caller, server) over HTTP."""
+    def start(call=None, **fields):
+        server = stack.enter_context(Server(call))
+        manifest(tmp_path, "script", **{"mcp_transport": "http", "mcp_url": server.url, **fields})
+        return ask(tmp_path, ATI_KEY_MY_KEY=SECRET), server
+    return start

@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-from harness.mcp import Ask, Server, manifest
+from harness.mcp import SECRET, Ask, Server, manifest
 
-SECRET = "5up3r-s3cr3t/with+signs"
 MIB = 1 << 20
 # Waits for as many calls as it is told to, then answers them in one piece, each with what it asks for; then it may leave.
 SCRIPT = """

@@ -7,38 +7,9 @@ import pytest
 
 from harness.ati import SECRET, Folder, Proxy, Upstream
 from harness.base import PATIENCE, ROOT
-from harness.mcp import script
+from harness.mcp import SHOP, script
 
 PYTHON = ROOT / "build/mcp-python/bin/python"
-MANIFEST = """
-[provider]
-name = "shop"
-description = "a shop"
-base_url = "{url}"
-auth_type = "bearer"
-auth_key_name = "shop_key"
-
-[[tools]]
-name = "shop:list"
-description = "what there is"
-endpoint = "/list"
-[tools.input_schema]
-type = "object"
-required = ["kind"]
-[tools.input_schema.properties.kind]
-type = "string"
-
-[[tools]]
-name = "shop:fail"
-description = "is out of order"
-endpoint = "/fail"
-
-[[tools]]
-name = "shop:secret"
-description = "for others"
-endpoint = "/secret"
-scope = "admin:shop"
-"""
 
 
 def client(kind, gateway, token, *steps):
@@ -57,7 +28,7 @@ def client(kind, gateway, token, *steps):
 def gateway(stack, tmp_path):
     shop = stack.enter_context(Upstream(lambda request: (500, {}, b"broken") if request["path"] == "/fail" else Upstream.echo(request)))
     script(tmp_path)
-    folder = Folder(tmp_path, {"shop": MANIFEST.format(url=shop.url)}, {"shop_key": "key-of-the-shop"}, ATI_JWT_SECRET=SECRET)
+    folder = Folder(tmp_path, {"shop": SHOP.format(url=shop.url)}, {"shop_key": "key-of-the-shop"}, ATI_JWT_SECRET=SECRET)
     proxy = stack.enter_context(Proxy(folder))
     proxy.agent, proxy.shop = folder.token("tool:shop:* tool:script:progress"), shop
     return proxy

@@ -14,44 +14,10 @@ import pytest
 from harness.ati import SECRET, Folder, Proxy, Upstream
 from harness.base import PATIENCE, ROOT, eventually
 from harness.clock import Clock
-from harness.mcp import MODULES, manifest, script
+from harness.mcp import MODULES, SHOP, manifest, script
 from harness.peers import need
 
 SDK = ROOT / "tests/mcp"
-MANIFEST = """
-[provider]
-name = "shop"
-description = "a shop"
-base_url = "{url}"
-auth_type = "bearer"
-auth_key_name = "shop_key"
-
-[[tools]]
-name = "shop:list"
-description = "what there is"
-endpoint = "/list"
-[tools.input_schema]
-type = "object"
-required = ["kind"]
-[tools.input_schema.properties.kind]
-type = "string"
-
-[[tools]]
-name = "shop:fail"
-description = "is out of order"
-endpoint = "/fail"
-
-[[tools]]
-name = "shop:slow"
-description = "takes its time"
-endpoint = "/slow"
-
-[[tools]]
-name = "shop:secret"
-description = "for others"
-endpoint = "/secret"
-scope = "admin:shop"
-"""
 
 
 class Shop(Upstream):
@@ -76,7 +42,7 @@ def shop(stack):
 
 @pytest.fixture
 def gateway(stack, shop, tmp_path):
-    folder = Folder(tmp_path / "ati", {"shop": MANIFEST.format(url=shop.url)}, {"shop_key": "key-of-the-shop"}, ATI_JWT_SECRET=SECRET)
+    folder = Folder(tmp_path / "ati", {"shop": SHOP.format(url=shop.url)}, {"shop_key": "key-of-the-shop"}, ATI_JWT_SECRET=SECRET)
     proxy = stack.enter_context(Proxy(folder))
     stack.callback(shop.gate.set)
     proxy.agent = folder.token("tool:shop:*")
@@ -477,7 +443,7 @@ def test_the_sdk_sees_progress_of_the_reference_server(stack, tmp_path):
 
 def test_a_long_call_is_told_to_be_alive(stack, shop, tmp_path):
     """Any tool's: front ends give up on answers of which they hear nothing."""
-    clock, folder = Clock(tmp_path / "clock"), Folder(tmp_path / "ati", {"shop": MANIFEST.format(url=shop.url)}, {"shop_key": "k"})
+    clock, folder = Clock(tmp_path / "clock"), Folder(tmp_path / "ati", {"shop": SHOP.format(url=shop.url)}, {"shop_key": "k"})
     proxy = stack.enter_context(Proxy(folder, "--workers", "1", **clock.environ))
     stack.callback(shop.gate.set)
     proxy.agent = "nobody"

@@ -14,6 +14,43 @@ from harness.base import PATIENCE, ROOT, TOOLS, Late
 
 SCRIPT = pathlib.Path(__file__).with_name("mcp_script.py")
 MODULES = ROOT / "tests/mcp/node_modules"
+SECRET = "5up3r-s3cr3t/with+signs"  # of ATI_KEY_MY_KEY
+
+# An API behind a key, as a manifest: with a tool that fails, one that is slow, and one for others.
+SHOP = """
+[provider]
+name = "shop"
+description = "a shop"
+base_url = "{url}"
+auth_type = "bearer"
+auth_key_name = "shop_key"
+
+[[tools]]
+name = "shop:list"
+description = "what there is"
+endpoint = "/list"
+[tools.input_schema]
+type = "object"
+required = ["kind"]
+[tools.input_schema.properties.kind]
+type = "string"
+
+[[tools]]
+name = "shop:fail"
+description = "is out of order"
+endpoint = "/fail"
+
+[[tools]]
+name = "shop:slow"
+description = "takes its time"
+endpoint = "/slow"
+
+[[tools]]
+name = "shop:secret"
+description = "for others"
+endpoint = "/secret"
+scope = "admin:shop"
+"""
 
 
 def quoted(value):
