@@ -42,6 +42,13 @@ description = "what about"
 name = "papers:erase"
 description = "erases papers for good"
 """
+LISTER = """
+[provider]
+name = "lister"
+description = "lists files"
+handler = "cli"
+cli_command = "ls"
+"""
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ def ask(proxy, body, token=None):
 
 
 def test_a_question_and_its_answer(tmp_path, model):
-    folder = Folder(tmp_path, {"_llm": LLM.format(url=model.url), "papers": TOOLS}, credentials={"llm_key": "sk-llm"})
+    folder = Folder(tmp_path, {"_llm": LLM.format(url=model.url), "papers": TOOLS, "lister": LISTER}, credentials={"llm_key": "sk-llm"})
     with Proxy(folder) as proxy:
         assert ask(proxy, {"query": "how do I find papers?"}) == (200, {"content": 'use "papers:search"\n'})
         asked = model.asked[-1]
@@ -86,6 +93,7 @@ def test_a_question_and_its_answer(tmp_path, model):
         assert "_chat_completion" not in prompt and "sk-llm" not in prompt
         assert ("- **papers:search** (provider: papers, category: research): finds papers\n    tags: science\n    --query (string): what about\n"
                 "- **papers:erase** (provider: papers, category: research): erases papers for good\n") in prompt
+        assert "- **lister** (provider: lister, category: none): lists files\n    usage: ati run lister -- <arguments of ls>\n" in prompt
         assert ask(proxy, {"query": "break"}) == (502, {"content": "", "error": "LLM API error (500): out of thoughts"})
         status, told = ask(proxy, {"query": "mumble"})
         assert status == 500 and told["error"].startswith("Failed to parse LLM response: ")

@@ -509,6 +509,14 @@ def test_a_window_slides_over_the_file(folder):
     assert "Rate limit exceeded for 'tool:say': 2/hour (limit: 2/hour)" in ran(30, 20).stderr
 
 
+def test_what_the_scope_does_not_open_is_not_counted(folder):
+    folder.manifest("say", SAY)
+    environ = {"ATI_JWT_SECRET": SECRET, "ATI_SESSION_TOKEN": folder.token("tool:other", "--rate", "tool:*=0/day")}
+    for name, status in (("say", 3), ("nobody", 1)):
+        assert folder.run("run", name, "x", **environ).returncode == status
+    assert not (folder.path / "rate-state.json").exists()
+
+
 def test_processes_at_once_share_a_rate(folder):
     """Each waits for its turn: here all of them do, at a lock that the test holds."""
     folder.manifest("say", SAY)

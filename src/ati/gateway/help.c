@@ -131,6 +131,9 @@ static void put_tool(const struct tool *tool, struct buf *out, struct err *err)
     }
     if (tool->hint)
         (void)!buf_appendf(out, err, "    hint: %s\n", tool->hint);
+    if (tool->provider->handler == HANDLER_CLI && !tool->schema)
+        (void)!buf_appendf(out, err, "    usage: ati run %s -- <arguments of %s>\n", tool->name,
+                           tool->provider->cli_command);
     put_parameters(tool, out, err);
 }
 
