@@ -278,7 +278,7 @@ def test_what_is_not_quite_a_token_is_refused(folder, pair):
         *(hs256({k: v for k, v in good.items() if k != missing}) for missing in good),
         *(hs256({**good, **bad}) for bad in ({"sub": 7}, {"sub": None}, {"aud": "x"}, {"aud": []}, {"aud": ["x"]}, {"aud": [["ati-proxy"]]},
                                              {"exp": "9999999999"}, {"exp": 1e300}, {"exp": 0}, {"exp": good["iat"] - 61}, {"iat": -1},
-                                             {"scope": ["x"]}, {"ati": 1}, {"ati": {}}, {"ati": {"v": 1, "rate": {"x": "1/week"}}}, {"iss": 1},
+                                             {"scope": ["x"]}, {"ati": 1}, {"ati": {}}, {"ati": {"v": 256}}, {"ati": {"v": "1"}}, {"ati": {"v": 1, "rate": {"x": "1/week"}}}, {"iss": 1},
                                              {"ati": {"v": 1, "rate": {"x": "1/s", "y": ""}}}, {"job_id": 1}, {"deep": eval("[" * 60 + "]" * 60)})),
     ]
     twice = f'{{"sub":"a",{json.dumps(good)[1:]}'
@@ -292,7 +292,7 @@ def test_what_is_not_quite_a_token_is_refused(folder, pair):
     for secret in (public.read_bytes(), public.read_bytes().strip()):
         assert not judged(folder, hs256(good, secret.hex()), "--key", public)[0]
     for fine in ({"exp": int(time.time()) - 30}, {"aud": ["x", "ati-proxy"]}, {"nbf": 9999999999}, {"iat": 9999999999}, {"iss": "any"}, {"scope": ""},
-                 {"ati": {"v": 1}}, {"ati": None}):
+                 {"ati": {"v": 255}}, {"ati": None}):
         assert judged(folder, hs256({**good, **fine}), "--secret", SECRET)[0], fine
 
 
