@@ -114,14 +114,14 @@ static void wipe_away(int folder, const char *name, int fd)
     close(fd); /* last: with it goes the lock */
 }
 
-/* A new file, locked before there is anything in it. One that a sweep has taken before it was locked has no name any more: once more. */
+/* A new file, locked before there is anything in it; readable, as NFS asks of who wants such a lock. One that a sweep has taken before it was locked has no name any more: once more. */
 static int open_locked(const char *path)
 {
     struct stat st;
     int fd;
 
     for (;;) {
-        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0 || flock(fd, LOCK_SH) != 0 || fstat(fd, &st) != 0 || st.st_nlink > 0)
             return fd; /* without a lock, where there are none: then nobody sweeps there either */
         close(fd);

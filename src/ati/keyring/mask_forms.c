@@ -31,8 +31,11 @@ static bool add(struct mask *m, struct view text, size_t secret, struct err *err
     if (!text.len || !text.at)
         return true;
     for (size_t i = 0; i < m->count; i++)
-        if (view_eq(view_from(m->forms[i].at, m->forms[i].len), text))
+        if (view_eq(view_from(m->forms[i].at, m->forms[i].len), text)) {
+            if (secret > m->forms[i].secret)
+                m->forms[i].secret = secret; /* a secret may be written as another one's form is */
             return true;
+        }
     more = m->forms;
     if (m->count % FORMS_STEP == 0)
         more = reallocarray(m->forms, m->count + FORMS_STEP, sizeof *more);

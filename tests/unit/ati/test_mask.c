@@ -155,6 +155,23 @@ static void hits_that_overlap_go_together(void **state)
     buf_done(&b);
 }
 
+/* One that is short is only looked for in errors; another one that is written as its base64 is a secret of its own length. */
+static void a_secret_may_be_the_form_of_a_shorter_one(void **state)
+{
+    const struct view either[][2] = {{view_str("abcdef"), view_str("YWJjZGVm")},
+                                     {view_str("YWJjZGVm"), view_str("abcdef")}};
+    struct buf b;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        buf_init(&b, 1024, "text");
+        assert_true(buf_append_str(&b, "\"YWJjZGVm abcdef\"", NULL));
+        assert_true(mask_secrets(&b, true, 8, either[i], 2, NULL));
+        assert_true(view_eq(buf_view(&b), VIEW("\"[redacted] abcdef\"")));
+        buf_done(&b);
+    }
+}
+
 static void url_and_base64_are_seen_as_others_write_them(void **state)
 {
     (void)state;
@@ -232,6 +249,7 @@ int main(void)
         cmocka_unit_test(escapes_are_looked_through),
         cmocka_unit_test(json_stays_json),
         cmocka_unit_test(hits_that_overlap_go_together),
+        cmocka_unit_test(a_secret_may_be_the_form_of_a_shorter_one),
         cmocka_unit_test(url_and_base64_are_seen_as_others_write_them),
         cmocka_unit_test(large_texts_are_looked_through_in_steps),
         cmocka_unit_test(the_edge_is_as_long_as_the_longest_form),
