@@ -1,9 +1,15 @@
 """Credentials from outside: `ati key`, the encrypted keyring, its keys, and what tools get of it."""
 
 import base64
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import secrets
+import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -99,6 +105,41 @@ def test_a_value_can_come_from_standard_input(folder):
                           check=False, env=environment(folder.path))
     assert done.returncode == 0 and "line" not in done.stderr, done
     assert json.loads((folder.path / "credentials").read_text()) == {"k": "line one\nline two"}
+
+
+def at_a_terminal(folder, keys):
+    """`ati key set k -` of a person who types keys: (status, what the screen shows, whether the terminal shows what is typed afterwards)."""
+    here, there = pty.openpty()
+    try:
+        process = subprocess.Popen([ATI, "key", "set", "k", "-"], stdin=there, stdout=there, stderr=there, env=environment(folder.path),
+                                   start_new_session=True, preexec_fn=lambda: fcntl.ioctl(there, termios.TIOCSCTTY, 0))
+        shown = b""
+        while b"ends it): " not in shown:
+            shown += os.read(here, 4096)
+        os.write(here, keys)
+        status = process.wait(PATIENCE)
+        echoes = bool(termios.tcgetattr(there)[3] & termios.ECHO)
+        os.close(there)
+        there = -1
+        with contextlib.suppress(OSError):  # nobody is left at the other end
+            while piece := os.read(here, 4096):
+                shown += piece
+        return status, shown.decode(), echoes
+    finally:
+        os.close(here)
+        if there >= 0:
+            os.close(there)
+
+
+def test_a_value_that_is_typed_is_not_shown(folder):
+    status, shown, echoes = at_a_terminal(folder, b"typed-secret\n")
+    assert status == 0 and shown.startswith("Value of k (it is not shown; Enter ends it): ") and "secret" not in shown and echoes, shown
+    assert json.loads((folder.path / "credentials").read_text()) == {"k": "typed-secret"}
+    (folder.path / "credentials").unlink()
+    status, shown, echoes = at_a_terminal(folder, b"half\x03")
+    assert status == -signal.SIGINT and echoes and not (folder.path / "credentials").exists()
+    status, shown, echoes = at_a_terminal(folder, b"\n")
+    assert status == 2 and "a value is required" in shown and echoes and not (folder.path / "credentials").exists()
 
 
 def test_a_value_may_stand_in_a_file(folder, upstream, tmp_path):

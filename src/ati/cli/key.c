@@ -1,4 +1,10 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "ati/cli/cli.h"
 #include "ati/keyring/keyring.h"
@@ -9,18 +15,64 @@
 
 enum { VALUE_BYTES_MAX = 1024 * 1024 };
 
-/* Standard input, but for the line end behind it. */
-static bool value_read(struct buf *out, struct err *err)
+/* Up to the end, from a terminal to the end of the line. False: err, or the end. No stream of stdio: it would keep a copy. */
+static bool piece_read(struct buf *out, bool line, bool *more, struct err *err)
 {
     uint8_t piece[4096];
+    ssize_t n = read(STDIN_FILENO, piece, sizeof piece);
     bool good = true;
-    size_t n;
 
-    while (good && (n = fread(piece, 1, sizeof piece, stdin)) > 0)
-        good = keyring_append(out, view_from(piece, n), err);
+    if (n < 0 && errno != EINTR)
+        good = err_system(err, ERR_IO, errno, "standard input cannot be read");
+    if (n > 0)
+        good = keyring_append(out, view_from(piece, (size_t)n), err);
+    *more = n < 0 || (n > 0 && !(line && piece[n - 1] == '\n'));
     secret_wipe(piece, sizeof piece);
-    if (good && ferror(stdin))
-        good = err_set(err, ERR_IO, "standard input cannot be read");
+    return good;
+}
+
+/* A person types or pastes it: it is not shown. Signals wait until the terminal is as it was. */
+static bool typed_read(struct buf *out, const char *name, struct err *err)
+{
+    struct pollfd ready[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
+    struct termios was, quiet;
+    bool good = true, more = true;
+    sigset_t signals, before;
+
+    if (tcgetattr(STDIN_FILENO, &was) != 0)
+        return err_system(err, ERR_IO, errno, "terminal");
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGQUIT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &signals, &before);
+    ready[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    quiet = was;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    quiet.c_lflag |= ECHONL;
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    (void)fprintf(stderr, "Value of %s (it is not shown; Enter ends it): ", name);
+    while (good && more && (poll(ready, 2, -1) >= 0 || errno == EINTR) && !ready[1].revents)
+        if (ready[0].revents)
+            good = piece_read(out, true, &more, err);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &was);
+    if (ready[1].fd >= 0)
+        close(ready[1].fd);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL); /* one that came ends us here */
+    return good;
+}
+
+/* Standard input, but for the line end behind it. */
+static bool value_read(struct buf *out, const char *name, struct err *err)
+{
+    bool good = true, more = true;
+
+    if (isatty(STDIN_FILENO))
+        good = typed_read(out, name, err);
+    else
+        while (good && more)
+            good = piece_read(out, false, &more, err);
     while (out->area && buf_len(out) && strchr("\r\n", out->area[out->tail - 1]))
         out->tail--;
     return good && (buf_len(out) > 0 || err_set(err, ERR_USAGE, "a value is required"));
@@ -36,7 +88,7 @@ static int set(struct cli *cli, const struct cli_words *words)
 
     buf_init(&read, VALUE_BYTES_MAX, "value");
     if (view_eq(value, VIEW("-"))) {
-        good = value_read(&read, &err);
+        good = value_read(&read, words->words[0], &err);
         value = buf_view(&read);
     }
     good = good && keyring_credentials_set(cli->folder, name, value, &err);
