@@ -66,9 +66,9 @@ class Proxy:
             if begun:
                 begun(self)
             self.start = self.log("ATI proxy server starting")
-        except Late as late:
+        except Exception as fault:
             self.kill()
-            raise AssertionError(f"ati proxy did not start: {late}\n" + "\n".join(self.seen)) from late
+            raise AssertionError(f"ati proxy did not start: {fault}\n" + "\n".join(self.seen)) from fault
         self.port = int(self.start["addr"].rsplit(":", 1)[1])
         self.url = f"http://127.0.0.1:{self.port}"
 
