@@ -296,7 +296,7 @@ static void lines_wait_for_room(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_true(log_sink_new(ends[1], LOG_JSON, LOG_INFO, &clock_system, &sink, NULL));
     assert_true(log_new(sink, &options.log, NULL));
-    assert_true(audit_open(&options, &a, NULL));
+    assert_true(audit_open(&options, &a, NULL) && audit_start(a, NULL));
     files_may_have(150);
     for (size_t i = 0; i < 5; i++)
         say(a, "x", WHEN_S);
