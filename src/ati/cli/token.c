@@ -320,12 +320,11 @@ static const struct cli_command commands[] = {
      .summary = "make a token for a sandbox",
      .options = issue_options,
      .option_count = COUNT(issue_options),
-     .about =
-         "Signed by --key or --secret, else by ATI_JWT_PRIVATE_KEY or ATI_JWT_SECRET.\n"
-         "Scopes are tool:NAME, tool:PREFIX:*, help, and * for everything.\n"
-         "\nExample:\n"
-         "  ati token issue --key ~/.ati/jwt-private.pem --sub sandbox-17 --ttl 1800 \\\n"
-         "    --scope \"tool:github:* tool:weather:forecast\" --rate 'tool:*=9/hour'\n",
+     .about = "Signed by --key or --secret, else by ATI_JWT_PRIVATE_KEY or ATI_JWT_SECRET.\n"
+              "Scopes are tool:NAME, tool:PREFIX:*, help, and * for everything.\n"
+              "\nExample:\n"
+              "  ati token issue --key ~/.ati/jwt-private.pem --sub sandbox-17 --ttl 1800 \\\n"
+              "    --scope \"tool:github:* tool:weather:forecast\" --rate 'tool:*=9/hour'\n",
      .run = issue},
     {.name = "inspect",
      .summary = "show what a token says, without verifying it",
