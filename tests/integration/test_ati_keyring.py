@@ -119,6 +119,14 @@ def test_what_cannot_be_opened_is_told_and_changes_nothing(folder, upstream):
         assert shown(proxy, upstream) == "Bearer last"
 
 
+def test_of_a_keyring_without_any_key_the_proxy_says_what_to_do(folder):
+    seal(folder, {"api_key": "sealed"})
+    with Proxy(folder) as proxy:
+        assert proxy.start["keyring"] == "empty (decryption failed)"
+        assert warnings(proxy) == [
+            f"{folder.path / 'keyring.enc'}: no .keyring-key beside it: put that back, or remove keyring.enc and set its keys again with `ati key set`"]
+
+
 def test_of_a_keyring_that_does_not_open_the_proxy_says_so_and_starts(folder, upstream):
     """Without the plain file: who sealed the keys did not mean those. The command line goes on with it."""
     folder.credentials({"api_key": "plain"})

@@ -552,3 +552,13 @@ def test_an_mcp_server_that_does_not_answer_is_loaded(folder):
 def test_what_load_refuses(folder, words, status, code, message):
     bad(folder.run("provider", "load", "--name", "it", *words), status, code, message)
     assert not (folder.path / "cache").exists()
+
+
+def test_names_and_handlers_are_shown_as_they_were_written(tmp_path):
+    """An empty name is odd, a handler that is none behaves like http: neither keeps the others from being used."""
+    folder = Folder(tmp_path, {name or "nameless": f'[provider]\nname = "{name}"\ndescription = "d"\n{more}[[tools]]\nname = "{name}:t"\ndescription = "t"\nendpoint = "/x"\n'
+                               for name, more in (("", ""), ("odd", 'handler = "weird"\n'))})
+    assert [(one["name"], one["type"]) for one in json.loads(good(folder.run("provider", "list")))] == [("", "http"), ("odd", "http")]
+    assert json.loads(good(folder.run("provider", "info", "odd")))["handler"] == "weird"
+    assert "Handler:     weird\n" in good(folder.run("provider", "info", "odd", "--output", "text"))
+    assert "weird" in good(folder.run("tool", "info", "odd:t", "--output", "text"))

@@ -219,7 +219,8 @@ static void answered(void *context, struct mcp_answer *answer)
 
 static bool wanted(const struct tool_provider *p, const char *only)
 {
-    return p->handler == HANDLER_MCP && (only ? strcmp(p->name, only) == 0 : !p->internal);
+    return p->handler == HANDLER_MCP && (p->mcp_url || !p->mcp_url_env) &&
+           (only ? strcmp(p->name, only) == 0 : !p->internal);
 }
 
 static size_t ask_all(struct discovery *d, struct question *questions, const char *only)

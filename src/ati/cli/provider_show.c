@@ -252,7 +252,7 @@ static bool info_json(const struct cli *cli, const struct tool_provider *p, stru
             json_u64(&w, p->cli_timeout_s);
     }
     member(&w, "description", p->description);
-    member(&w, "handler", manifest_handler_name(p->handler));
+    member(&w, "handler", manifest_handler_shown(p));
     json_key(&w, "internal");
     json_bool(&w, p->internal);
     member(&w, "name", p->name);
@@ -281,7 +281,7 @@ static void info_text(const struct tool_provider *p)
 {
     (void)printf("Provider:    %s\nDescription: %s\nHandler:     %s\nBase URL:    %s\n"
                  "Auth:        %s\n",
-                 p->name, p->description, manifest_handler_name(p->handler), p->base_url,
+                 p->name, p->description, manifest_handler_shown(p), p->base_url,
                  manifest_auth_name(p->auth));
     if (p->category)
         (void)printf("Category:    %s\n", p->category);

@@ -22,6 +22,7 @@ enum {
 struct remote {
     struct cli_work work;
     struct buf url, credential;
+    struct view upstream;
     struct buf *answer, *error;
     bool good;
 };
@@ -165,7 +166,7 @@ static bool find_credential(struct remote *r, const struct cli *cli, struct err 
 
 static bool send_request(struct remote *r, const char *method, struct view body, struct err *err)
 {
-    struct client_field fields[2];
+    struct client_field fields[3];
     struct client_request request = {.method = view_str(method),
                                      .url = buf_view(&r->url),
                                      .fields = fields,
@@ -181,6 +182,9 @@ static bool send_request(struct remote *r, const char *method, struct view body,
     if (buf_len(&r->credential))
         fields[request.field_count++] = (struct client_field){
             .name = VIEW("Authorization"), .value = buf_view(&r->credential), .secret = true};
+    if (r->upstream.len)
+        fields[request.field_count++] =
+            (struct client_field){.name = VIEW("X-Ati-Upstream-Url"), .value = r->upstream};
     call = client_collect(r->work.client, &request, REMOTE_BYTES_MAX, collected, r, err);
     if (!call || cli_work_run(&r->work, err))
         return call != NULL;
@@ -190,10 +194,10 @@ static bool send_request(struct remote *r, const char *method, struct view body,
 }
 
 enum remote_outcome cli_remote(const struct cli *cli, const char *method, struct view path,
-                               struct view body, const char *label, struct buf *answer,
-                               struct buf *error, int *status)
+                               struct view body, struct view upstream, const char *label,
+                               struct buf *answer, struct buf *error, int *status)
 {
-    struct remote r = {.answer = answer, .error = error};
+    struct remote r = {.upstream = upstream, .answer = answer, .error = error};
     struct err err = {.code = ERR_NONE};
     enum remote_outcome outcome;
 

@@ -9,6 +9,7 @@
 #include "ati/quota/quota.h"
 #include "ati/token/token.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
@@ -152,8 +153,44 @@ static bool claimed_caller(struct run *r, struct err *err)
     return good;
 }
 
+static bool has_tool(const struct tool_provider *p, const char *name)
+{
+    size_t len = strlen(p->name);
+
+    for (size_t i = 0; i < p->tool_count; i++)
+        if (strcmp(p->tools[i].name, name) == 0)
+            return true;
+    return strncmp(name, p->name, len) == 0 && name[len] == ':';
+}
+
+/* Which MCP server the proxy is to ask: what the variable says that the tool's manifest names, where there is one here. Nothing else of
+ * our environment leaves: it must be a URL. *out: lent; empty: none is named. */
+static bool find_upstream(const struct run *r, struct view *out, struct err *err)
+{
+    struct manifest_set set = {0};
+    const char *variable = NULL;
+    struct err ignored;
+    bool good;
+
+    *out = VIEW("");
+    if (!manifest_load(r->cli->folder, cli_now_s(), NULL, NULL, &set, &ignored))
+        return true;
+    for (size_t i = 0; i < set.count && !variable; i++)
+        if (set.providers[i]->mcp_url_env && has_tool(set.providers[i], r->tool)) {
+            variable = set.providers[i]->mcp_url_env;
+            *out = text_trim(view_str(cli_environment(r->cli, variable)));
+        }
+    good = !out->len || view_starts(*out, VIEW("http://")) || view_starts(*out, VIEW("https://")) ||
+           err_set(err, ERR_USAGE,
+                   "%s names the MCP server of %s, and begins with neither http:// nor https://",
+                   variable, r->tool);
+    manifest_set_free(&set);
+    return good;
+}
+
 static bool remote(struct run *r)
 {
+    struct view upstream;
     enum remote_outcome outcome;
     struct buf body, answer;
     struct err err;
@@ -161,14 +198,14 @@ static bool remote(struct run *r)
     int status;
 
     log_event(r->cli->log, LOG_DEBUG, "run.mode", "mode: proxy", F_STR("url", r->cli->proxy_url));
-    if (!claimed_caller(r, &err))
+    if (!find_upstream(r, &upstream, &err) || !claimed_caller(r, &err))
         return fail(r, &err);
     buf_init(&body, RUN_BYTES_MAX, "request");
     buf_init(&answer, REMOTE_BYTES_MAX, "answer");
     if (request_body(r, &body, &err)) {
         r->called = true;
-        outcome = cli_remote(r->cli, "POST", VIEW("/call"), buf_view(&body), r->tool, &answer,
-                             &r->error, &status);
+        outcome = cli_remote(r->cli, "POST", VIEW("/call"), buf_view(&body), upstream, r->tool,
+                             &answer, &r->error, &status);
         good = outcome == REMOTE_OK && take_result(r, buf_view(&answer));
         r->status = outcome == REMOTE_SIGNAL ? status : 0;
     } else {
@@ -383,10 +420,13 @@ const struct cli_command cli_run = {
     .verbatim = true,
     .takes_tool = true,
     .run = run,
-    .about = "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it\n"
-             "is some and as a string otherwise; --key alone is true. -J or --json among them\n"
-             "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n"
-             "\nExamples:\n"
-             "  ati run github:search_repositories --query tdx --per-page 5\n"
-             "  ati run gh issue list --limit 3\n",
+    .about =
+        "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it\n"
+        "is some and as a string otherwise; --key alone is true. -J or --json among them\n"
+        "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n"
+        "Through a proxy, if the tool's manifest is here too and has mcp_url_env, the variable\n"
+        "of that name says which MCP server the proxy is to ask.\n"
+        "\nExamples:\n"
+        "  ati run github:search_repositories --query tdx --per-page 5\n"
+        "  ati run gh issue list --limit 3\n",
 };

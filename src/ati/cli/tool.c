@@ -140,8 +140,8 @@ static int ask_proxy(struct cli *cli, const char *before, const char *value, sho
         (value && !remote_encode(view_str(value), &path, &err))) {
         status = cli_fail_err(cli, &err);
     } else {
-        outcome = cli_remote(cli, "GET", buf_view(&path), (struct view){0}, "tools", &answer,
-                             &error, &status);
+        outcome = cli_remote(cli, "GET", buf_view(&path), (struct view){0}, VIEW(""), "tools",
+                             &answer, &error, &status);
         if (outcome == REMOTE_FAILED)
             status = cli_fail(cli, buf_view(&error));
         else if (outcome == REMOTE_OK)
@@ -194,7 +194,7 @@ static void search_row(struct json_writer *w, const struct tool *t)
 {
     member(w, "category", t->provider->category);
     member(w, "description", t->description);
-    member(w, "handler", manifest_handler_name(t->provider->handler));
+    member(w, "handler", manifest_handler_shown(t->provider));
     member(w, "provider", t->provider->name);
     json_key(w, "tags");
     json_array(w);

@@ -191,7 +191,7 @@ static bool head(const struct tool *tool, struct buf *out, struct err *err)
 
     return line(out, "Tool:", view_str(tool->name), err) &&
            buf_appendf(out, err, "%-12s %s (%s)\n", "Provider:", p->name, p->description) &&
-           line(out, "Handler:", view_str(manifest_handler_name(p->handler)), err) &&
+           line(out, "Handler:", view_str(manifest_handler_shown(p)), err) &&
            where(tool, out, err) && line(out, "Description:", view_str(tool->description), err) &&
            line(out, "Scope:", view_str(tool->scope), err) &&
            line(out, "Category:", view_str(p->category), err) &&

@@ -55,7 +55,8 @@ struct exec_request {
     struct snapshot *snapshot;
     const struct tool *tool; /* of snapshot->catalog */
     struct caller *caller;
-    struct view token;        /* the caller's own, verified; a secret. Empty: none */
+    struct view token;   /* the caller's own, verified; a secret. Empty: none */
+    struct view mcp_url; /* the server that the caller has chosen, and may; empty: the manifest's */
     struct view arguments;    /* JSON text of an object */
     const struct view *words; /* positional arguments, for cli; NULL: from arguments */
     size_t word_count;

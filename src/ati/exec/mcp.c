@@ -63,6 +63,7 @@ static bool ask(struct call *c, struct err *err)
     struct client_field fields[FIELDS_MAX];
     struct mcp_credential credential;
     const struct mcp_order order = {.name = view_str(r->tool->name),
+                                    .url = r->mcp_url,
                                     .arguments = r->arguments,
                                     .traceparent = r->traceparent,
                                     .tracestate = r->tracestate,

@@ -273,6 +273,9 @@ static void start(struct request *r)
     case INVOKE_DENIED:
         call_refuse(r, 403, "", view_str(err.text));
         return;
+    case INVOKE_MISDIRECTED:
+        call_refuse(r, 400, "", view_str(err.text));
+        return;
     case INVOKE_LIMITED:
         request_retry_after(r, retry_after_s);
         call_refuse(r, 429, "", view_str(err.text));

@@ -328,8 +328,8 @@ static bool wanted(struct discovery *d, const struct tool_provider *p)
     struct known *k = p->handler == HANDLER_MCP ? find(d, p->name) : NULL;
     bool due = k && (k->changed || (k->failed && k->again_ms <= loop_now_ms(d->gateway->loop)));
 
-    if (p->handler != HANDLER_MCP || (d->changed_only && !due))
-        return false;
+    if (p->handler != HANDLER_MCP || (p->mcp_url_env && !p->mcp_url) || (d->changed_only && !due))
+        return false; /* a server that only callers know cannot be asked */
     if (k)
         k->changed = k->failed = false;
     return true;

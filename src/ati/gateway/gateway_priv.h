@@ -214,7 +214,8 @@ enum invoke_verdict {
     INVOKE_STARTED,
     INVOKE_DENIED,
     INVOKE_LIMITED,
-    INVOKE_FAILED /* no memory, or the like */
+    INVOKE_MISDIRECTED, /* the server that it names cannot be meant */
+    INVOKE_FAILED       /* no memory, or the like */
 };
 /* i->request, tool, name, order.arguments (and words) and done are set. err: why not, as it is to be told; *retry_after_s of LIMITED. */
 enum invoke_verdict invoke_start(struct invocation *i, uint64_t *retry_after_s, struct err *err);
@@ -274,6 +275,11 @@ enum auth_verdict auth_decide(struct worker *w, const struct snapshot *snapshot,
 
 /* The token by which r->caller was known, of its head; empty: it was not by one. A secret. */
 struct view auth_token(const struct request *r);
+
+/* upstream.c: X-Ati-Upstream-Url, the MCP server that a caller chooses for its call. INVOKE_STARTED: *out is it, or empty: none is
+ * named. INVOKE_MISDIRECTED, INVOKE_DENIED: err says why. */
+enum invoke_verdict upstream_choose(const struct request *r, const struct tool_provider *p,
+                                    struct view *out, struct err *err);
 
 /* request.c: answers. Each ends the request, but request_stream and request_stream_write. */
 void request_begin(struct request *r, struct worker *w, struct serve_exchange *x);

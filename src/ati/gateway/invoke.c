@@ -29,6 +29,20 @@ static bool within_rate(struct invocation *i, uint64_t *retry_after_s, struct er
     return false;
 }
 
+static enum invoke_verdict directed(struct invocation *i, struct err *err)
+{
+    struct request *r = i->request;
+    enum invoke_verdict verdict = upstream_choose(r, i->tool->provider, &i->order.mcp_url, err);
+
+    if (verdict != INVOKE_STARTED)
+        log_event_limited(r->worker->log, LOG_WARN, "call.misdirected",
+                          "tool call names an MCP server that it may not",
+                          F_STR("tool", i->tool->name), F_STR("provider", i->tool->provider->name),
+                          F_STR("agent", r->caller->subject), F_STR("job_id", r->caller->job_id),
+                          F_STR("request_id", r->id));
+    return verdict;
+}
+
 static void tell(const struct invocation *i)
 {
     const struct request *r = i->request;
@@ -132,11 +146,15 @@ static void progressed(void *context, struct view params)
 enum invoke_verdict invoke_start(struct invocation *i, uint64_t *retry_after_s, struct err *err)
 {
     struct request *r = i->request;
+    enum invoke_verdict verdict;
 
     i->when_ms = clock_wall_ms(&clock_system);
     i->start_us = clock_monotonic_us();
     if (!permitted(i, err))
         return INVOKE_DENIED;
+    verdict = directed(i, err);
+    if (verdict != INVOKE_STARTED)
+        return verdict;
     if (!within_rate(i, retry_after_s, err))
         return INVOKE_LIMITED;
     tell(i);

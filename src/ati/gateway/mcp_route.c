@@ -283,6 +283,9 @@ static bool start_call(struct mcp_work *k, struct tool_call *c)
     case INVOKE_DENIED:
         refuse(k, c->message.id, MCP_SERVER_DENIED, err.text);
         break;
+    case INVOKE_MISDIRECTED:
+        refuse(k, c->message.id, JSONRPC_INVALID_PARAMS, err.text);
+        break;
     case INVOKE_LIMITED:
     case INVOKE_FAILED:
         tell_failure(k, c->message.id, view_str(err.text));

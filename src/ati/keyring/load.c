@@ -246,6 +246,11 @@ static bool from_encrypted(const struct keyring_source *source, const char *path
         }
     }
     secret_wipe(key, sizeof key);
+    if (!good && kept.code == ERR_NOT_FOUND && once.code == ERR_NOT_FOUND)
+        return err_set(err, ERR_DENIED,
+                       "%s: no .keyring-key beside it: put that back, or remove keyring.enc and "
+                       "set its keys again with `ati key set`",
+                       path);
     return good || err_set(err, ERR_DENIED, "%s: %s", path,
                            kept.code == ERR_NOT_FOUND && once.code != ERR_NOT_FOUND ? once.text
                                                                                     : kept.text);

@@ -148,6 +148,8 @@ static void provider_free(struct tool_provider *p)
         p->mcp_transport,
         p->mcp_command,
         p->mcp_url,
+        p->mcp_url_env,
+        p->handler_text,
         p->path,
     };
 

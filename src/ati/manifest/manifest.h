@@ -26,6 +26,9 @@ enum manifest_handler {
 };
 const char *manifest_handler_name(enum manifest_handler h); /* "http", … */
 
+struct tool_provider;
+const char *manifest_handler_shown(const struct tool_provider *p); /* as written */
+
 enum manifest_auth {
     AUTH_NONE,
     AUTH_BEARER,
@@ -115,7 +118,8 @@ struct tool_provider {
     uint32_t references; /* atomic */
     char *name, *description;
     enum manifest_handler handler;
-    char *base_url; /* without trailing slashes; "" when there is none */
+    char *handler_text; /* as written, when it is none of them; else NULL */
+    char *base_url;     /* without trailing slashes; "" when there is none */
     enum manifest_auth auth;
     char *auth_key_name, *auth_header_name, *auth_query_name, *auth_value_prefix,
         *auth_secret_name; /* NULL: not said */
@@ -130,6 +134,8 @@ struct tool_provider {
     bool mcp_http;               /* mcp_transport: else stdio */
     char *mcp_transport;         /* as written */
     char *mcp_command, *mcp_url;
+    char *
+        mcp_url_env; /* callers may choose the server: whose variable of this name says so. NULL: they may not */
     struct texts mcp_args;
     struct text_pairs mcp_env;
     char *cli_command;

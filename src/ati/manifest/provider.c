@@ -21,6 +21,11 @@ const char *manifest_auth_name(enum manifest_auth a)
     return auths[a];
 }
 
+const char *manifest_handler_shown(const struct tool_provider *p)
+{
+    return p->handler_text ? p->handler_text : manifest_handler_name(p->handler);
+}
+
 /* --- fields of their own --- */
 
 /* An unknown one behaves like http. */
@@ -38,6 +43,8 @@ static bool read_handler(struct manifest_reader *r, uint32_t token, void *into)
     *out = i < 0 ? HANDLER_HTTP : (enum manifest_handler)i;
     if (i >= 0)
         return true;
+    if (!manifest_text(r, token, "handler", &r->provider->handler_text))
+        return false;
     near = manifest_nearest(view_str(given), handlers);
     manifest_warn(r, token, "handler", "\"%s\" is none, and treated as http; did you mean %s?",
                   given, near ? near : "http");
@@ -151,6 +158,7 @@ const struct manifest_field manifest_provider_fields[] = {
     FIELD("mcp_args", TEXTS, P(mcp_args), FOR_MCP),
     FIELD("mcp_env", PAIRS, P(mcp_env), FOR_MCP),
     FIELD("mcp_url", TEXT, P(mcp_url), FOR_MCP),
+    FIELD("mcp_url_env", TEXT, P(mcp_url_env)),
     FIELD("cli_command", TEXT, P(cli_command), FOR_CLI),
     FIELD("cli_default_args", TEXTS, P(cli_default_args), FOR_CLI),
     FIELD("cli_env", PAIRS, P(cli_env), FOR_CLI),
@@ -244,8 +252,40 @@ static bool default_destination_good(const struct tool_provider *p, const char *
     return invalid(name, err, "upload_default_destination '", text);
 }
 
+static bool is_variable(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    size_t len = strlen(name);
+
+    return len && strspn(name, letters) == len && (*name < '0' || *name > '9');
+}
+
+static bool url_variable_good(const struct tool_provider *p, const char *name, struct err *err)
+{
+    const char *transport = p->mcp_transport ? p->mcp_transport : "stdio";
+    char text[240];
+
+    if (!p->mcp_url_env)
+        return true;
+    if (!text_trim(view_str(p->mcp_url_env)).len)
+        return invalid(name, err, "mcp_url_env must not be empty when set", "");
+    if (!is_variable(p->mcp_url_env)) {
+        (void)snprintf(text, sizeof text, "%.128s' is not a valid POSIX env var name",
+                       p->mcp_url_env);
+        return invalid(name, err, "mcp_url_env '", text);
+    }
+    if (p->handler == HANDLER_MCP && strcmp(transport, "http") == 0)
+        return true;
+    (void)snprintf(text, sizeof text, "(got handler = \"%.80s\", transport = \"%.80s\")",
+                   manifest_handler_shown(p), transport);
+    return invalid(name, err,
+                   "mcp_url_env requires handler = \"mcp\" and mcp_transport = \"http\" ", text);
+}
+
 static bool good_provider(struct tool_provider *p, const char *name, struct err *err)
 {
+    if (!url_variable_good(p, name, err))
+        return false;
     if (p->handler == HANDLER_FILES)
         return default_destination_good(p, name, err);
     return p->handler != HANDLER_PASSTHROUGH || passthrough_good(p, name, err);
@@ -297,7 +337,9 @@ static bool read_provider(struct manifest_reader *r, uint32_t token)
         look_at_url(r, token, "base_url", p->base_url);
     if (p->handler == HANDLER_MCP && p->mcp_transport && strcmp(p->mcp_transport, "http") == 0)
         look_at_url(r, token, "mcp_url", p->mcp_url);
-    return wanted(r, token, "provider.name", p->name) &&
+    if (p->name && !*p->name)
+        manifest_warn(r, token, "provider.name", "is empty");
+    return (p->name || wanted(r, token, "provider.name", NULL)) &&
            (p->description || wanted(r, token, "provider.description", NULL));
 }
 

@@ -21,6 +21,7 @@ void mcp_ask_free(struct mcp_ask *ask)
         return;
     snapshot_unref(ask->snapshot);
     free(ask->name);
+    free(ask->url);
     buf_done(&ask->arguments);
     if (ask->token)
         secret_wipe(ask->token, strlen(ask->token));
@@ -186,6 +187,8 @@ bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot
 
     if (!ask || !copy_name(ask, order->name, err) || !copy_arguments(ask, order->arguments, err))
         return false;
+    if (order->url.len && !(ask->url = mcp_copy(order->url)))
+        return no_memory(err);
     copy_field(order->traceparent, ask->trace.parent, sizeof ask->trace.parent);
     copy_field(order->tracestate, ask->trace.state, sizeof ask->trace.state);
     ask->progressed = order->progressed;
@@ -375,8 +378,9 @@ static bool way_of(const struct mcp_ask *ask, struct mcp_way **out, struct err *
         return no_memory(err);
     if (ask->has_credential)
         credential_of(ask, fields, &credential);
-    good = mcp_way_new(ask->provider, ask->snapshot->keyring,
-                       ask->has_credential ? &credential : NULL, &ask->hub->options, out, err);
+    good =
+        mcp_way_new(ask->provider, ask->snapshot->keyring, ask->has_credential ? &credential : NULL,
+                    ask->url, &ask->hub->options, out, err);
     free(fields);
     return good;
 }

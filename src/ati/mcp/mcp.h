@@ -110,6 +110,7 @@ MUST_USE bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot 
 /* What is to be called. Lent for the call of mcp_call. */
 struct mcp_order {
     struct view name;                    /* with or without "{provider}:" */
+    struct view url;                     /* in place of mcp_url, as it stands; may be empty */
     struct view arguments;               /* JSON text of an object */
     struct view traceparent, tracestate; /* sent to servers over HTTP; may be empty */
     mcp_progressed *progressed;          /* NULL: nobody wants to know */

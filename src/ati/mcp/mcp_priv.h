@@ -24,7 +24,7 @@ enum { MCP_ERROR_BYTES_MAX = 64 * 1024, MCP_VERSION_BYTES = 32 };
 
 /* --- way.c: how a server is reached, with secrets in their places. Wiped when released. */
 struct mcp_way {
-    bool http, own; /* own: with a generator's credential */
+    bool http, own; /* own: with a generator's credential, or a caller's choice of server */
     bool keyless;   /* the key that the manifest names is not in the keyring */
     char *command, *url;
     char **arguments; /* without argv[0] */
@@ -35,9 +35,9 @@ struct mcp_way {
     enum client_reach reach;
     uint8_t fingerprint[SHA256_BYTES]; /* of all of it: the same way */
 };
-/* err: as an asker is told it. */
+/* url: in place of the manifest's, or NULL. err: as an asker is told it. */
 MUST_USE bool mcp_way_new(const struct tool_provider *provider, const struct keyring *keyring,
-                          const struct mcp_credential *credential,
+                          const struct mcp_credential *credential, const char *url,
                           const struct mcp_hub_options *options, struct mcp_way **out,
                           struct err *err);
 void mcp_way_free(struct mcp_way *way);
@@ -203,6 +203,7 @@ struct mcp_ask {
     const struct tool_provider *provider;
     bool list;
     char *name;           /* of a call, the server's own */
+    char *url;            /* of a call; NULL: the manifest's */
     struct buf arguments; /* in one line */
     bool has_credential;
     char *token;

@@ -12,6 +12,7 @@ struct making {
     const struct tool_provider *provider;
     const struct keyring *keyring;
     const struct mcp_credential *credential; /* NULL: none */
+    const char *chosen;                      /* a caller's URL; NULL: none */
     struct err *err;
 };
 
@@ -295,12 +296,14 @@ static bool make_http(const struct making *m, enum client_reach reach)
     struct buf url;
     bool good;
 
-    if (!p->mcp_url)
+    m->way->reach = p->private_network ? CLIENT_ANYWHERE : reach;
+    if (!m->chosen && !p->mcp_url)
         return err_set(m->err, ERR_CONFIG,
                        "Missing MCP configuration: mcp_url required for HTTP transport");
-    m->way->reach = p->private_network ? CLIENT_ANYWHERE : reach;
     buf_init(&url, CLIENT_URL_BYTES_MAX, "mcp_url");
-    good = expand(m, p->mcp_url, KEYRING_MISSING_ENDS, &url);
+    /* A caller's has no placeholders: they would be a way to the keyring. */
+    good = m->chosen ? buf_append_str(&url, m->chosen, m->err)
+                     : expand(m, p->mcp_url, KEYRING_MISSING_ENDS, &url);
     if (good) {
         m->way->url = mcp_copy(buf_view(&url));
         good = m->way->url || no_memory(m->err);
@@ -339,18 +342,18 @@ static bool take_print(const struct mcp_way *way, const char *name,
 }
 
 bool mcp_way_new(const struct tool_provider *provider, const struct keyring *keyring,
-                 const struct mcp_credential *credential, const struct mcp_hub_options *options,
-                 struct mcp_way **out, struct err *err)
+                 const struct mcp_credential *credential, const char *url,
+                 const struct mcp_hub_options *options, struct mcp_way **out, struct err *err)
 {
     struct mcp_way *way = calloc(1, sizeof *way);
-    struct making m = {way, provider, keyring, credential, err};
+    struct making m = {way, provider, keyring, credential, url, err};
     const char *transport = provider->mcp_transport ? provider->mcp_transport : "stdio";
     bool good;
 
     if (!way)
         return no_memory(err);
     way->http = strcmp(transport, "http") == 0;
-    way->own = credential != NULL;
+    way->own = credential || url;
     if (way->http)
         good = make_http(&m, options->reach);
     else if (strcmp(transport, "stdio") == 0)
@@ -400,7 +403,8 @@ bool mcp_way_same(const struct tool_provider *a, const struct tool_provider *b)
 {
     return a->handler == b->handler && same_text(a->mcp_transport, b->mcp_transport) &&
            same_text(a->mcp_command, b->mcp_command) && same_text(a->mcp_url, b->mcp_url) &&
-           same_texts(&a->mcp_args, &b->mcp_args) && same_pairs(&a->mcp_env, &b->mcp_env) &&
+           same_text(a->mcp_url_env, b->mcp_url_env) && same_texts(&a->mcp_args, &b->mcp_args) &&
+           same_pairs(&a->mcp_env, &b->mcp_env) &&
            same_pairs(&a->extra_headers, &b->extra_headers) && a->auth == b->auth &&
            same_text(a->auth_key_name, b->auth_key_name) &&
            same_text(a->auth_header_name, b->auth_header_name) &&

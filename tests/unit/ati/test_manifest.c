@@ -393,7 +393,6 @@ static void refuses_mistakes_with_file_line_and_field(void **state)
         {"provider = 1", PARSE "line 1: provider: must be a table, not a number"},
         {"[provider]\ndescription = \"d\"",
          PARSE "line 1: provider.name: is missing: every provider has one"},
-        {"[provider]\nname = \"\"\ndescription = \"d\"", PARSE "line 1: provider.name: is missing"},
         {"[provider]\nname = \"n\"", PARSE "line 1: provider.description: is missing"},
         {"[provider]\nname = 7\ndescription = \"d\"",
          PARSE "line 2: provider.name: must be a text: put quotes around 7"},
@@ -548,6 +547,8 @@ static void warns_of_what_is_odd(void **state)
         {HEAD "handler = \"htp\"\n",
          NAME ": line 4: provider.handler: \"htp\" is none, and treated as http; did you mean "
               "http?\n"},
+        {"[provider]\nname = \"\"\ndescription = \"d\"\n",
+         NAME ": line 1: provider.name: is empty\n"},
         {HEAD "mcp_url = \"https://u\"\n",
          NAME ": line 4: provider.mcp_url: means nothing to handler \"http\"\n"},
         {"[provider]\nmcp_transport = \"sse\"\nname = \"x\"\ndescription = \"d\"\nhandler = "

@@ -233,7 +233,7 @@ static void print_of(const struct tool_provider *p, const struct mcp_credential 
     struct mcp_way *way = NULL;
     struct err err = {0};
 
-    if (!mcp_way_new(p, k, c, &options, &way, &err))
+    if (!mcp_way_new(p, k, c, NULL, &options, &way, &err))
         fail_msg("%s", err.text);
     memcpy(out, way->fingerprint, SHA256_BYTES);
     mcp_way_free(way);
