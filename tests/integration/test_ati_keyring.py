@@ -153,6 +153,7 @@ def test_without_any_keys_two_warnings(folder, upstream):
 ])
 def test_credentials_that_cannot_be_read(folder, upstream, text, told):
     (folder.path / "credentials").write_text(text)
+    (folder.path / "credentials").chmod(0o600)
     with Proxy(folder) as proxy:
         assert proxy.start["keyring"] == "empty (credentials error)"
         (warning,) = warnings(proxy)
