@@ -152,6 +152,7 @@ def test_without_any_keys_two_warnings(folder, upstream):
     ('{"api_key": "@file:/nowhere/at/all"}', "/nowhere/at/all: No such file or directory"),
 ])
 def test_credentials_that_cannot_be_read(folder, upstream, text, told):
+    (folder.path / "credentials").touch(0o600)  # that others can read them is another warning
     (folder.path / "credentials").write_text(text)
     (folder.path / "credentials").chmod(0o600)
     with Proxy(folder) as proxy:
