@@ -93,7 +93,7 @@ UNITS    := $(patsubst %.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 # What runs under ThreadSanitizer: tests of code that threads share.
 THREADED := $(filter %/test_loop %/test_sandbox %/test_log %/test_metrics %/test_worker %/test_guests %/test_roots %/test_mcp_server \
               %/test_quota %/test_audit_file \
-              %/test_service %/test_exec_flight %/test_child,$(UNITS))
+              %/test_service %/test_exec_flight %/test_child_run %/test_child_talk %/test_child_helper,$(UNITS))
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(filter-out %/replay.c,$(sort $(wildcard tests/fuzz/*.c))))
 DIFFS    := $(patsubst %.c,%,$(sort $(wildcard tests/diff/*.c)))
 TOOLS    := $(patsubst %.c,%,$(sort $(wildcard tests/tools/*.c)))

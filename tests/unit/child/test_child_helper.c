@@ -1,0 +1,155 @@
+/* The helper itself: what it keeps, and how it ends. */
+#include "child_world.h"
+
+static bool helper_holds(const char *text)
+{
+    char path[64], line[256];
+    size_t len = strlen(text);
+    bool found = false;
+    FILE *maps;
+    int mem;
+
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)child_helper_pid());
+    mem = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)child_helper_pid());
+    maps = fopen(path, "r");
+    if (mem < 0 || !maps) {
+        print_message("its memory can be seen by root alone\n");
+        skip();
+    }
+    while (!found && fgets(line, sizeof line, maps)) {
+        char *end, *rights = strchr(line, ' ');
+        unsigned long from = strtoul(line, &end, 16), to = strtoul(end + 1, NULL, 16);
+        char *bytes;
+        ssize_t n;
+
+        if (!rights || strncmp(rights, " rw", 3) != 0 || to - from > (256UL << 20))
+            continue;
+        bytes = malloc(to - from);
+        assert_non_null(bytes);
+        n = pread(mem, bytes, to - from, (off_t)from);
+        found = n > 0 && memmem(bytes, (size_t)n, text, len);
+        free(bytes);
+    }
+    assert_int_equal(fclose(maps), 0);
+    assert_int_equal(close(mem), 0);
+    return found;
+}
+
+/* Put together here, so that the program's own text does not hold it. */
+static void planted(char out[static 64], const char *what)
+{
+    snprintf(out, 64, "%s-%s-%d", "planted", what, (int)getpid());
+}
+
+/* What it has from us, and had no reason to forget. */
+static char kept[64];
+
+static void the_helper_keeps_nothing_of_what_it_forwards(void **state)
+{
+    struct world *w = *state;
+    char secret[64], line[128], *environment[] = {usual[0], line, NULL};
+    const char *arguments[] = {"-c", "test ${#SECRET} -gt 8", NULL};
+    struct child_command command = {
+        .program = "sh", .arguments = arguments, .environment = environment, .folder = w->folder};
+    struct child_job *job = NULL;
+    struct outcome o = {0};
+
+    planted(secret, "variable");
+    snprintf(line, sizeof line, "SECRET=%s", secret);
+    assert_true(child_run(w->loop, &command, 1, LONG_MS, taken, &o, &job, NULL));
+    while (!o.done)
+        turn(w);
+    assert_int_equal(o.exit_code, 0);
+    assert_false(helper_holds(secret + 8));
+    assert_true(helper_holds(kept));
+    planted(secret, "environment"); /* of ours, from before it was started */
+    assert_false(helper_holds(secret + 8));
+}
+
+/* Somebody who has a helper with two children, one of which has a child of its own, and is killed. */
+static _Noreturn void be_killed(struct world *w)
+{
+    struct talk t[2];
+
+    if (!child_helper_start("second", NULL, NULL) || !loop_new(&clock_system, &w->loop, NULL))
+        _exit(1);
+    open_talk(w, &t[0], "echo $PPID >helper; trap '' TERM; sleep 1000 & echo $! >inner; wait");
+    open_talk(w, &t[1], "echo $$ >child; exec sleep 1000");
+    for (;;)
+        (void)!loop_turn(w->loop, 1000, NULL);
+}
+
+static void all_end_with_the_one_they_work_for(void **state)
+{
+    struct world *w = *state;
+    pid_t user = fork(), helper, child, inner;
+
+    assert_true(user >= 0);
+    if (user == 0)
+        be_killed(w);
+    helper = number_in(w, "helper");
+    inner = number_in(w, "inner");
+    child = number_in(w, "child");
+    assert_true(alive(helper) && alive(inner) && alive(child));
+    assert_int_equal(kill(helper, SIGTERM), 0); /* which is not for it */
+    assert_int_equal(kill(user, SIGKILL), 0);
+    assert_int_equal(waitpid(user, NULL, 0), user);
+    while (alive(helper) || alive(inner) || alive(child))
+        look_again(w);
+}
+
+/* The last one: there is no helper any more. */
+static void without_its_helper_nothing_is_started_and_nobody_hangs(void **state)
+{
+    struct world *w = *state;
+    pid_t helper = child_helper_pid(), pid;
+    struct child_command command = {
+        .program = "true", .arguments = (const char *const[]){NULL}, .environment = usual};
+    struct child_job *job = NULL;
+    struct outcome o[2];
+    struct err err = {0};
+    struct talk t;
+
+    open_talk(w, &t, "sleep 1000");
+    pid = pid_of(w, &t);
+    assert_int_equal(kill(helper, SIGSTOP), 0);
+    begin(w, &o[0], "true", OUTPUT_MAX, LONG_MS);
+    begin(w, &o[1], "true", OUTPUT_MAX, 1);
+    assert_int_equal(kill(helper, SIGKILL), 0);
+    while (!o[0].done || !o[1].done || !t.ended)
+        turn(w);
+    assert_false(alive(pid));
+    assert_int_equal(WTERMSIG(t.status), SIGKILL);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(o[i].failed.text, "sh: the process that starts programs has ended");
+    assert_false(child_run(w->loop, &command, 1, LONG_MS, taken, &o[0], &job, &err));
+    assert_string_equal(err.text, "true: the process that starts programs has ended");
+    child_end_all(w->loop);
+    assert_false(child_run(w->loop, &command, 1, LONG_MS, taken, &o[0], &job, &err));
+    assert_string_equal(err.text, "true: the process that starts programs has ended");
+    child_end_all(w->loop);
+    child_helper_stop();
+    w->fds--; /* the line to it */
+    buf_done(&t.text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest helper_tests[] = {
+        IN_WORLD(the_helper_keeps_nothing_of_what_it_forwards),
+        IN_WORLD(without_its_helper_nothing_is_started_and_nobody_hangs),
+    };
+    const struct CMUnitTest before[] = {IN_WORLD(all_end_with_the_one_they_work_for)};
+    char secret[64];
+    int failed = cmocka_run_group_tests_name("somebody else's helper", before, NULL, NULL);
+
+    planted(secret, "environment");
+    failed += setenv("CHILD_TEST_ENVIRONMENT", secret, 1);
+    secret_wipe(secret, sizeof secret); /* the helper is a copy of us */
+    planted(kept, "memory");
+    if (!child_helper_start("test-helper", environ, NULL))
+        return 1;
+    failed += cmocka_run_group_tests_name("the helper", helper_tests, NULL, NULL);
+    return failed;
+}
