@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from harness import metrics
-from harness.ati import Folder, Proxy, Upstream
+from harness.ati import SECRET, Folder, Proxy, Upstream
 from harness.base import PATIENCE, eventually, free_port
 
 MIB = 1 << 20
@@ -168,13 +168,23 @@ def test_a_body_that_finds_no_room_is_refused_alone(place):
     holding.end()
 
 
-def test_a_body_that_would_never_fit_is_told_so(place):
-    sock = socket.create_connection(("127.0.0.1", place.proxy.port), PATIENCE)
-    sock.sendall(f"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: {8 * MIB + 1}\r\n\r\n".encode())
+def too_long(proxy, *fields):
+    sock = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
+    head = "\r\n".join(["POST /call HTTP/1.1", "Host: localhost", f"Content-Length: {8 * MIB + 1}", *fields])
+    sock.sendall(f"{head}\r\n\r\n".encode())
     answer = http.client.HTTPResponse(sock)
     answer.begin()
     assert (answer.status, json.loads(answer.read())["error"]) == (400, "Failed to read request body: length limit exceeded")
     sock.close()
+
+
+def test_a_body_that_would_never_fit_is_told_so(place, tmp_path):
+    """Whoever sends it."""
+    too_long(place.proxy)
+    folder = Folder(tmp_path, ATI_JWT_SECRET=SECRET)
+    with Proxy(folder, "--max-call-memory", "8MiB") as proxy:
+        too_long(proxy, f"Authorization: Bearer {folder.token('tool:up:*')}")
+        too_long(proxy, f"Authorization: Bearer {folder.token('tool:file_manager:upload')}")
 
 
 @pytest.mark.parametrize(("tool", "args", "text"), [

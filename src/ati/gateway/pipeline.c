@@ -73,11 +73,12 @@ static bool page_layer(struct request *r)
 /* A gigabyte is for uploads: nobody else makes the gateway hold one. What would never fit is refused for good. */
 static bool size_layer(struct request *r)
 {
-    if (r->route == ROUTE_CALL && r->caller &&
-        !caller_may(r->caller, "tool:file_manager:upload", request_now_s()))
-        r->exchange->body_bytes_max = CALL_ARGUMENT_BYTES_MAX;
-    else if (r->route == ROUTE_CALL && r->worker->gateway->memory.max < CALL_BODY_BYTES_MAX)
-        r->exchange->body_bytes_max = (size_t)r->worker->gateway->memory.max;
+    const struct budget *memory = &r->worker->gateway->memory;
+    bool uploads = !r->caller || caller_may(r->caller, "tool:file_manager:upload", request_now_s());
+    size_t most = uploads ? CALL_BODY_BYTES_MAX : CALL_ARGUMENT_BYTES_MAX;
+
+    if (r->route == ROUTE_CALL)
+        r->exchange->body_bytes_max = memory->max < most ? (size_t)memory->max : most;
     return true;
 }
 
