@@ -573,6 +573,10 @@ def test_what_init_says(folder):
         assert f"  INFO   {name}\n" in done.stderr
     assert "ati key set <name> <value>" in done.stderr
     assert "jwt-private.pem  (keep secret)" in folder.run("init", "--proxy", "--es256").stderr
+    pair = [(folder.path / f"jwt-{half}.pem").read_bytes() for half in ("private", "public")]
+    again = folder.run("init", "--proxy", "--es256")
+    assert again.returncode == 0 and "jwt-private.pem  (was there, and stays: move it away for a new pair)" in again.stderr
+    assert [(folder.path / f"jwt-{half}.pem").read_bytes() for half in ("private", "public")] == pair
     public = (folder.path / "jwt-public.pem").read_text()
     assert public.startswith("-----BEGIN PUBLIC KEY-----\n") and (folder.path / "jwt-private.pem").read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
 

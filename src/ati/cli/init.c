@@ -59,7 +59,7 @@ static bool config_hs256(const struct cli *cli, struct buf *out, struct err *err
     return good;
 }
 
-static bool config_es256(const struct cli *cli, struct buf *out, struct err *err)
+static bool pair_make(const struct cli *cli, struct err *err)
 {
     struct buf private, public;
     bool good;
@@ -68,7 +68,19 @@ static bool config_es256(const struct cli *cli, struct buf *out, struct err *err
     buf_init(&public, FILE_BYTES_MAX, "public key");
     good = token_keygen_es256(&private, &public, err) &&
            file_put(cli, "jwt-private.pem", &private, PRIVATE, err) &&
-           file_put(cli, "jwt-public.pem", &public, PUBLIC, err) &&
+           file_put(cli, "jwt-public.pem", &public, PUBLIC, err);
+    buf_wipe(&private);
+    buf_done(&public);
+    return good;
+}
+
+/* A private key that is there stays: gateways believe what it has signed. */
+static bool config_es256(const struct cli *cli, struct buf *out, struct err *err)
+{
+    char path[PATH_BYTES];
+    bool there = path_of(cli, "jwt-private.pem", path, NULL) && access(path, F_OK) == 0, good;
+
+    good = (there || pair_make(cli, err)) &&
            buf_appendf(out, err,
                        CONFIG("ES256") "private_key = \"jwt-private.pem\"\n"
                                        "public_key = \"jwt-public.pem\"\n" START
@@ -76,9 +88,10 @@ static bool config_es256(const struct cli *cli, struct buf *out, struct err *err
                                        "--key %s/jwt-private.pem\n",
                        cli->folder, cli->folder) &&
            file_put(cli, "config.toml", out, PUBLIC, err);
-    buf_wipe(&private);
-    buf_done(&public);
-    if (good) {
+    if (good && there) {
+        log_event(cli->log, LOG_WARN, "cli.init",
+                  "  jwt-private.pem  (was there, and stays: move it away for a new pair)");
+    } else if (good) {
         log_event(cli->log, LOG_INFO, "cli.init", "  jwt-private.pem  (keep secret)");
         log_event(cli->log, LOG_INFO, "cli.init", "  jwt-public.pem   (distribute for validation)");
     }
