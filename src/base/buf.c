@@ -31,6 +31,14 @@ static size_t counted(size_t size)
     return size > BUF_COUNTED_BYTES ? size : 0;
 }
 
+void buf_pass(struct buf *b)
+{
+    if (!b->budget || !b->budget->whole)
+        return;
+    budget_pass(b->budget, counted(b->size));
+    b->budget = b->budget->whole;
+}
+
 void buf_done(struct buf *b)
 {
     free(b->area);

@@ -26,6 +26,8 @@ void buf_init(struct buf *b, size_t max, const char *what);
 void buf_init_like(struct buf *b, const struct buf *other);
 /* Its area counts against a budget from now on, also when the buf is moved; b owns none yet. NULL: it does not. */
 void buf_count(struct buf *b, struct budget *budget);
+/* What counted against a part of a budget counts against the whole alone from now on. */
+void buf_pass(struct buf *b);
 void buf_done(struct buf *b);  /* frees the area; the buf may be used again, empty */
 void buf_reset(struct buf *b); /* empty, keeps the area */
 

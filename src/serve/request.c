@@ -128,6 +128,7 @@ static enum step begin_body(struct connection *c)
         return STEP_GONE;
     c->state = BODY;
     c->body_came = 0;
+    c->body_begun_ms = loop_now_ms(c->server->loop);
     c->body_step = SERVE_BODY_STEP_BYTES;
     connection_within(c, c->server->options.body_timeout_ms);
     if (c->plan.kind == HTTP_BODY_LENGTH && c->in.head + head->bytes + c->plan.left <= c->in.size) {
@@ -136,8 +137,11 @@ static enum step begin_body(struct connection *c)
         return c->plan.left ? STEP_ON : body_in_place(c);
     }
     c->aside = true;
+    if (c->plan.kind == HTTP_BODY_LENGTH)
+        max = (size_t)c->plan.left; /* no room for more than will come */
     buf_init(&c->body, max, "request body");
-    buf_count(&c->body, c->server->options.memory);
+    buf_count(&c->body,
+              c->exchange->shown.memory ? c->exchange->shown.memory : c->server->options.memory);
     c->in.tail -= came; /* the bytes stay where they are for now */
     if (c->plan.kind == HTTP_BODY_CHUNKED)
         return feed_chunks(c, in);
@@ -152,14 +156,23 @@ enum step request_body(struct connection *c)
     return c->plan.kind == HTTP_BODY_CHUNKED ? body_chunked(c) : body_counted(c);
 }
 
-/* A body that comes on has its time; one that does not, has had it. */
+/* A body that comes on has its time; one that does not, has had it, and so has one that hardly does. */
 static void came_on(struct connection *c, size_t n)
 {
+    const struct serve_options *o = &c->server->options;
+    uint64_t begun_ms = loop_now_ms(c->server->loop) - c->body_begun_ms;
+    uint64_t within = o->body_timeout_ms, all;
+
     c->body_came += n;
     if (c->body_came < c->body_step)
         return;
     c->body_step = c->body_came + SERVE_BODY_STEP_BYTES;
-    connection_within(c, c->server->options.body_timeout_ms);
+    if (o->body_rate_least) {
+        all = o->body_timeout_ms + c->body_came * 1000 / o->body_rate_least;
+        if (all < begun_ms + within)
+            within = all > begun_ms ? all - begun_ms : 0;
+    }
+    connection_within(c, within);
 }
 
 static enum step body_in_place(struct connection *c)
@@ -246,6 +259,8 @@ static enum step whole(struct connection *c)
 
     c->state = ANSWERING;
     timer_cancel(&c->timer);
+    if (c->aside)
+        buf_pass(&c->body);
     if (x->service)
         x->service->taker(x->service->context, x);
     else if (route)

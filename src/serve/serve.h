@@ -76,6 +76,8 @@ struct serve_exchange {
     void *extra;       /* options.extra_bytes of the taker's own, zeros at first */
     size_t
         body_bytes_max; /* set by admit: less than the service's, for this one; 0: as the service says */
+    struct budget *
+        memory; /* set by admit: what its body counts against until it is read, a part of the options'; NULL: that */
 };
 
 /* Who answers later says who is to be told. Never called from inside a function below. */
@@ -119,6 +121,8 @@ struct serve_options {
     size_t answer_bytes_max;  /* of a handler's body: 16 MiB */
     uint64_t head_timeout_ms; /* from the first byte (or accept) to the end of the head: 5 s */
     uint64_t body_timeout_ms; /* for each SERVE_BODY_STEP_BYTES of the body: 30 s */
+    uint64_t
+        body_rate_least; /* bytes a second, beyond the first body_timeout_ms, for the body as a whole; 0: any */
     uint64_t idle_timeout_ms; /* between requests, and for a client that does not read: 60 s */
     /* Called for each request when its head is there. False: it was answered; its body is not wanted. It must not answer later. */
     bool (*admit)(void *context, struct serve_exchange *x);

@@ -101,7 +101,7 @@ struct connection {
     struct http_body plan;
     size_t body_in;     /* bytes of the body in "in" */
     uint64_t body_step; /* of the body, at which it gets more time */
-    uint64_t body_came;
+    uint64_t body_came, body_begun_ms;
     struct exchange *exchange; /* the request under way; NULL: none */
     struct buf in, body, rest; /* rest: of the next request, behind a chunked body */
     struct buf out;            /* heads, short bodies, chunks */

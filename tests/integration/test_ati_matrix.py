@@ -170,7 +170,7 @@ OPEN = [("/health", ("GET", "/health", None), 200), ("/.well-known/jwks.json", (
 def gateway(tmp_path_factory):
     with Upstream() as upstream:
         folder = Folder(tmp_path_factory.mktemp("ati"), {"shop": MANIFEST.format(url=upstream.url)}, {"shop_key": "k"}, ATI_JWT_SECRET=SECRET)
-        with Proxy(folder) as proxy:
+        with Proxy(folder, ATI_MAX_CALL_MEMORY="8GiB") as proxy:
             proxy.upstream = upstream
             yield proxy
 

@@ -168,23 +168,82 @@ def test_a_body_that_finds_no_room_is_refused_alone(place):
     holding.end()
 
 
-def too_long(proxy, *fields):
+def begun(proxy, length, sent=b"", *fields):
+    """A call of which no more has come than that."""
     sock = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
-    head = "\r\n".join(["POST /call HTTP/1.1", "Host: localhost", f"Content-Length: {8 * MIB + 1}", *fields])
-    sock.sendall(f"{head}\r\n\r\n".encode())
+    sock.settimeout(PATIENCE)
+    head = "\r\n".join(["POST /call HTTP/1.1", "Host: localhost", f"Content-Length: {length}", *fields])
+    with contextlib.suppress(OSError):  # it may not be listened to
+        sock.sendall(head.encode() + b"\r\n\r\n" + sent)
+    return sock
+
+
+def told(sock):
     answer = http.client.HTTPResponse(sock)
     answer.begin()
-    assert (answer.status, json.loads(answer.read())["error"]) == (400, "Failed to read request body: length limit exceeded")
-    sock.close()
+    with contextlib.closing(sock):
+        return answer.status, answer.headers["Retry-After"], json.loads(answer.read())["error"]
+
+
+SHARE = 8 * MIB // 3  # of a little room; of 16 MiB and more it is a quarter
 
 
 def test_a_body_that_would_never_fit_is_told_so(place, tmp_path):
     """Whoever sends it."""
-    too_long(place.proxy)
+    never = (400, None, "Failed to read request body: length limit exceeded")
+    assert told(begun(place.proxy, SHARE + 1)) == never
     folder = Folder(tmp_path, ATI_JWT_SECRET=SECRET)
     with Proxy(folder, "--max-call-memory", "8MiB") as proxy:
-        too_long(proxy, f"Authorization: Bearer {folder.token('tool:up:*')}")
-        too_long(proxy, f"Authorization: Bearer {folder.token('tool:file_manager:upload')}")
+        for scope in ("tool:up:*", "tool:file_manager:upload"):
+            assert told(begun(proxy, SHARE + 1, b"", f"Authorization: Bearer {folder.token(scope)}")) == never
+
+
+def test_the_largest_body_fits(place):
+    around = len(json.dumps({"tool_name": "up:wait", "args": {"n": ""}}))
+    place.let_go.set()
+    status, _, answer = place.ask("up:wait", n="n" * (SHARE - around))
+    assert status == 200 and answer["result"] > SHARE - 100
+    place.let_go.clear()
+    place.free()
+
+
+@pytest.mark.parametrize("path", ["/call", "/mcp", "/help"])
+def test_json_that_would_never_fit_is_told_so(place, path):
+    """Two bytes of it are a value of many more."""
+    body = b"[" + b"0," * MIB + b"0]"
+    status, headers, answer = place.proxy.ask("POST", path, body, headers={"Content-Type": "application/json"})
+    assert (status, headers["Retry-After"]) == (413, None)
+    assert "the JSON of the request takes more memory than calls may have" in answer.decode()
+    place.free()
+
+
+def test_who_sends_bodies_and_does_not_end_them_has_a_share(tmp_path, stack):
+    """Whatever the token is good for: that is not known before the body is read."""
+    place = Place(tmp_path, stack, "--max-call-memory", "16MiB", ATI_JWT_SECRET=SECRET)
+    folder = place.proxy.folder
+    good, bad = folder.token("*"), folder.token("tool:nothing", sub="other")
+    socks = [begun(place.proxy, 3 * MIB, b" " * (3 * MIB - 1), f"Authorization: Bearer {bad}")]
+    eventually(lambda: place.total("ati_call_memory_bytes") == 3 * MIB, "it is held")
+    for _ in range(4):
+        assert told(begun(place.proxy, 3 * MIB, b" " * (3 * MIB - 1), f"Authorization: Bearer {bad}")) == (503, "1", BUSY)
+        assert place.proxy.call("small", token=good) == (200, {"result": "few"})
+    assert told(begun(place.proxy, 4 * MIB + 1, b"", f"Authorization: Bearer {bad}"))[:2] == (400, None)
+    assert place.total("ati_refusals_total", reason="memory") == 4
+    assert place.total("ati_call_memory_bytes") == 3 * MIB
+    socks[0].sendall(b" ")
+    assert told(socks[0])[0] == 422  # it is read, and nonsense
+    socks = [begun(place.proxy, 3 * MIB, b" " * MIB, f"Authorization: Bearer {bad}")]
+    eventually(lambda: place.total("ati_call_memory_bytes") > 0, "there is room again")
+    socks[0].close()
+    place.free()
+
+
+def test_whoever_has_no_token_has_the_share_of_an_address(place):
+    first = begun(place.proxy, 2 * MIB, b" " * (2 * MIB - 1))
+    eventually(lambda: place.total("ati_call_memory_bytes") == 2 * MIB, "it is held")
+    assert told(begun(place.proxy, 2 * MIB, b" " * (2 * MIB - 1))) == (503, "1", BUSY)
+    first.close()
+    place.free()
 
 
 @pytest.mark.parametrize(("tool", "args", "text"), [

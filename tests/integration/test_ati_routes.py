@@ -157,7 +157,7 @@ def folder_of(path, upstream, **environ):
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory, upstream):
-    with Proxy(folder_of(tmp_path_factory.mktemp("dev"), upstream)) as proxy:
+    with Proxy(folder_of(tmp_path_factory.mktemp("dev"), upstream, ATI_MAX_CALL_MEMORY="8GiB")) as proxy:
         yield proxy
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import re
+import select
 import socket
 import ssl
 import subprocess
@@ -139,6 +140,28 @@ def waited(proxy, clock, seconds, begun, ask):
         clock.skip(11)
         looked(proxy)
         return asked.result(8)  # it has been sent; and real seconds count as well
+
+
+def test_a_body_has_no_more_time_than_it_needs_at_64_kib_a_second(gateway, clock):
+    """Beyond half a minute. Each piece in time does not do: a gateway that holds bodies is not to be filled by those that hardly come."""
+    proxy, piece = gateway({}), b" " * 65536
+
+    def sent(pieces, seconds):
+        sock.sendall(piece * pieces)
+        looked(proxy)
+        clock.skip(seconds)
+        looked(proxy)
+        assert not select.select([sock], [], [], 0)[0]
+
+    with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as sock:
+        sock.settimeout(PATIENCE)
+        sock.sendall(b"POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (200 * len(piece)))
+        sent(20, 25)  # of 50 s
+        sent(1, 20)
+        sent(9, 10)  # of 60 s
+        clock.skip(5)
+        looked(proxy)
+        assert sock.recv(13) == b"HTTP/1.1 408 "
 
 
 def noted(note):

@@ -516,8 +516,10 @@ static bool whole_body(struct placing *p, const struct argument *a)
 /* One more member of the object. */
 static bool body_member(struct placing *p, struct view name, const struct argument *a)
 {
+    struct view source = json_source(a->doc, a->value);
     struct buf *out = &p->out->body;
     struct json_writer w;
+    uint8_t *room;
 
     if (!buf_append_byte(out, p->out->has_body ? ',' : '{', p->err))
         return false;
@@ -525,7 +527,8 @@ static bool body_member(struct placing *p, struct view name, const struct argume
     json_begin(&w, out);
     json_text(&w, name);
     return json_end(&w, p->err) && buf_append_byte(out, ':', p->err) &&
-           buf_append(out, json_source(a->doc, a->value), p->err);
+           buf_room(out, source.len + 1, &room, p->err) && /* with its end: no second copy */
+           buf_append(out, source, p->err);
 }
 
 static bool put_body(struct placing *p, const struct argument *a, struct destination *d,

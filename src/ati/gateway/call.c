@@ -315,7 +315,7 @@ void call_answer(struct request *r)
     }
     doc = &k->tree.doc;
     if (!request_hold(r, doc->count * sizeof *doc->tokens)) {
-        request_busy(r, REQUEST_BUSY);
+        request_unheld(r, doc->count * sizeof *doc->tokens);
         return;
     }
     name = json_member(doc, 0, "tool_name");

@@ -212,13 +212,18 @@ static uint64_t between(uint64_t least, uint64_t n, uint64_t most)
 static void open_budgets(struct gateway *g)
 {
     const struct gateway_config *c = g->config;
-    uint64_t usable = memory_usable();
+    uint64_t usable = memory_usable(), share;
 
     budget_init(&g->memory, c->call_memory_max ? c->call_memory_max
                                                : between(CALL_MEMORY_LEAST, usable / 2, SIZE_MAX));
     budget_init(&g->children, c->children_max
                                   ? c->children_max
                                   : between(CHILDREN_LEAST, usable / CHILD_MEMORY, CHILDREN_MOST));
+    /* What is read is held a second time on its way to the upstream: a third is the most that could be. */
+    share = between(between(0, SHARE_BYTES_LEAST, g->memory.max / 3), g->memory.max / 4, SIZE_MAX);
+    for (size_t i = 0; i < GATEWAY_SHARES; i++)
+        budget_part_init(&g->shares[i], share, &g->memory);
+    random_bytes(&g->share_seed, sizeof g->share_seed);
 }
 
 bool gateway_new(const struct gateway_config *config, struct log_sink *sink, struct log *log,

@@ -19,6 +19,7 @@
  *             read from them, answers of upstreams, messages of MCP, what programs print, results until they have left; small ones are not
  *             counted) and programs that run. With three quarters of the bytes in use nothing new begins on routes that call tools: 503 with
  *             Retry-After, before the body is read; the last quarter is for what runs. A call that finds nothing left ends the same way, alone.
+ *             Bodies that are not read yet have a share for each caller, and a least rate.
  * Rights      with everything open the process confines itself; what it may still read and write is listed in confine.c. Programs are
  *             started by a helper that was made before and knows no key.
  * Metrics     on a listener of their own (metrics_listen), never on the port that agents reach.

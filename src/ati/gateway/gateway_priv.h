@@ -21,6 +21,8 @@
 enum {
     GATEWAY_TOKENS_MAX = 4096, /* verdicts that a worker remembers */
     GATEWAY_BACKLOG = 4096,
+    GATEWAY_SHARES = 4096, /* callers that are told apart while they send bodies */
+    SHARE_BYTES_LEAST = ROUTE_BODY_BYTES_MAX,
     DISCOVERY_AT_ONCE = 10,
     DISCOVERY_MS = 30 * 1000,
     DISCOVERY_AGAIN_MS =
@@ -131,7 +133,10 @@ struct gateway {
     struct server *metrics;
     struct serve_route metrics_routes[2];
     struct budget memory, children; /* of all workers and the main thread */
-    char id_prefix[17];             /* of request ids */
+    struct budget
+        shares[GATEWAY_SHARES]; /* of memory: of bodies that are not read yet, by who sends them */
+    uint64_t share_seed;
+    char id_prefix[17]; /* of request ids */
     uint64_t start_ms, snapshot_ms;
     uint64_t reloads, reload_failures;
     bool serving, stopping;
@@ -301,6 +306,8 @@ void request_busy(struct request *r, const char *why);
 void request_retry_after(struct request *r, uint64_t seconds); /* a field of the answer */
 /* These bytes are held until its end. False: nothing is left of the budget. */
 MUST_USE bool request_hold(struct request *r, size_t bytes);
+/* What is answered then: request_busy, or 413 when there never could be enough. */
+void request_unheld(struct request *r, size_t bytes);
 /* A buffer for its answer, counted. */
 void request_buf(const struct request *r, struct buf *b, size_t max, const char *what);
 /* An answer that comes in pieces: its status and fields now; then pieces, and its end. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "ati/gateway/gateway_priv.h"
+#include "base/hash.h"
 
 #include "base/poison.h"
 
@@ -70,15 +71,31 @@ static bool page_layer(struct request *r)
     return true;
 }
 
-/* A gigabyte is for uploads: nobody else makes the gateway hold one. What would never fit is refused for good. */
+/* Whose body it is: a verified caller's, else that of an address; of IPv6 a network's, for whoever has one address there has all of
+ * them. Some callers find themselves in the same place: together they have one share. */
+static struct budget *share_of(const struct request *r)
+{
+    struct gateway *g = r->worker->gateway;
+    const struct addr *peer = &r->exchange->request.peer;
+    struct view who = view_from(peer->ip, sizeof peer->ip / 2);
+
+    if (r->caller && !r->caller->unrestricted)
+        who = view_str(r->caller->subject);
+    return &g->shares[hash_bytes(who, g->share_seed) % GATEWAY_SHARES];
+}
+
+/* A gigabyte is for uploads: nobody else makes the gateway hold one. Until a body is read nobody knows what it is for: nobody has more
+ * than a share under way, and what would never fit there is refused for good. */
 static bool size_layer(struct request *r)
 {
-    const struct budget *memory = &r->worker->gateway->memory;
-    bool uploads = !r->caller || caller_may(r->caller, "tool:file_manager:upload", request_now_s());
-    size_t most = uploads ? CALL_BODY_BYTES_MAX : CALL_ARGUMENT_BYTES_MAX;
+    struct serve_exchange *x = r->exchange;
+    size_t most = r->route == ROUTE_CALL ? CALL_BODY_BYTES_MAX : ROUTE_BODY_BYTES_MAX;
 
-    if (r->route == ROUTE_CALL)
-        r->exchange->body_bytes_max = memory->max < most ? (size_t)memory->max : most;
+    if (r->route == ROUTE_CALL && r->caller &&
+        !caller_may(r->caller, "tool:file_manager:upload", request_now_s()))
+        most = CALL_ARGUMENT_BYTES_MAX;
+    x->memory = share_of(r);
+    x->body_bytes_max = most < x->memory->max ? most : (size_t)x->memory->max;
     return true;
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/poison.h"
 
-enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
+enum { HTTP_OK = 200, HTTP_TOO_LARGE = 413, HTTP_UNAVAILABLE = 503 };
 
 static void left(void *context);
 
@@ -238,6 +238,20 @@ void request_busy(struct request *r, const char *why)
         request_json_error(r, HTTP_UNAVAILABLE, why);
 }
 
+void request_unheld(struct request *r, size_t bytes)
+{
+    static const char why[] = "the JSON of the request takes more memory than calls may have";
+
+    if (bytes <= r->worker->gateway->memory.max / 2)
+        request_busy(r, REQUEST_BUSY);
+    else if (r->route == ROUTE_CALL)
+        call_refuse(r, HTTP_TOO_LARGE, "", view_str(why));
+    else if (r->route == ROUTE_MCP)
+        mcp_refuse(r, HTTP_TOO_LARGE, why);
+    else
+        request_json_error(r, HTTP_TOO_LARGE, why);
+}
+
 bool request_hold(struct request *r, size_t bytes)
 {
     if (bytes <= BUF_COUNTED_BYTES)
@@ -320,6 +334,7 @@ bool request_body_json(struct request *r, struct json_tree *out)
     const struct serve_request *q = &r->exchange->request;
     char text[ERR_TEXT_BYTES + 64];
     struct err err;
+    size_t bytes;
 
     if (!request_content_is_json(q->head)) {
         request_text(r, 415, VIEW("Expected request with `Content-Type: application/json`"));
@@ -328,8 +343,9 @@ bool request_body_json(struct request *r, struct json_tree *out)
     if (json_load_loose(q->body, BODY_VALUES_MAX, out, &err)) {
         if (request_hold(r, out->doc.count * sizeof *out->tokens))
             return true;
+        bytes = out->doc.count * sizeof *out->tokens;
         json_unload(out);
-        request_busy(r, REQUEST_BUSY);
+        request_unheld(r, bytes);
         return false;
     }
     (void)snprintf(text, sizeof text, "Failed to parse the request body as JSON: %s", err.text);

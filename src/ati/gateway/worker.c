@@ -11,6 +11,7 @@ enum {
     RESOLVE_QUERY_MS = 4000,
     IDLE_MS = 75 * 1000,
     BODY_STEP_MS = 30 * 1000,
+    BODY_RATE_LEAST = 64 * 1024,
     HEAD_MS = 10 * 1000
 };
 
@@ -44,6 +45,7 @@ static bool open_server(struct worker *w, const struct listener *listener, struc
         .body_bytes_max = ROUTE_BODY_BYTES_MAX,
         .head_timeout_ms = HEAD_MS,
         .body_timeout_ms = BODY_STEP_MS,
+        .body_rate_least = BODY_RATE_LEAST,
         .idle_timeout_ms = IDLE_MS,
         .admit = pipeline_admit,
         .unreadable = pipeline_unreadable,

@@ -42,6 +42,33 @@ static void nobody_stands_for_no_bound(void **state)
     budget_give(NULL, 1);
 }
 
+static void a_part_is_taken_of_the_whole(void **state)
+{
+    struct budget whole, part;
+    struct buf b;
+    uint8_t *room;
+
+    (void)state;
+    budget_init(&whole, 1 << 20);
+    budget_part_init(&part, 300000, &whole);
+    buf_init(&b, 1 << 20, "a body");
+    buf_count(&b, &part);
+    assert_true(buf_room(&b, 200000, &room, NULL));
+    assert_true(part.used == 200000 && whole.used == 200000);
+    assert_false(budget_take(&part, 100001));
+    assert_true(part.refused == 0 && whole.refused == 1);
+    buf_pass(&b);
+    assert_true(part.used == 0 && whole.used == 200000);
+    buf_pass(&b); /* there is nothing above a whole */
+    assert_true(budget_take(&whole, (1 << 20) - 200000 - 10));
+    assert_false(budget_take(&part, 11));
+    assert_int_equal(part.used, 0);
+    buf_done(&b);
+    assert_true(budget_take(&part, 11));
+    budget_give(&part, 11);
+    assert_true(part.used == 0 && whole.used == (1 << 20) - 200000 - 10);
+}
+
 static struct budget shared;
 
 static void *take_and_give(void *held)
@@ -109,6 +136,7 @@ int main(void)
         cmocka_unit_test(gives_what_is_there_and_takes_it_back),
         cmocka_unit_test(keeps_its_last_quarter_for_what_has_begun),
         cmocka_unit_test(nobody_stands_for_no_bound),
+        cmocka_unit_test(a_part_is_taken_of_the_whole),
         cmocka_unit_test(holds_among_threads),
         cmocka_unit_test(buffers_count_once_they_are_large),
     };
