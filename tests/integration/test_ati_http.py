@@ -311,7 +311,7 @@ def test_whoever_writes_json_as_he_likes_tells_no_key(gateway, stack):
                     tool("e", more='[tools.response]\nextract = "$.a"\n'))
     (proxy.folder.path / "credentials").write_text(json.dumps({**KEYS, "number": number}))
     proxy.reload()
-    proxy.log("SIGHUP received — reloading keyring and sig-verify secret")
+    proxy.log("reloaded")
     hidden = "[redacted]"
     assert proxy.call("p:t") == (200, {"result": {hidden: 1, "a": hidden, "n": hidden, "m": [hidden], "slash": hidden}})
     assert proxy.call("p:e") == (200, {"result": hidden})
