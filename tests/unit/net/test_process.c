@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <sched.h>
