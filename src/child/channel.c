@@ -26,14 +26,19 @@ static struct {
     pid_t pid; /* 0: none */
     int control;
     struct channel *first;
-} helper = {.lock = PTHREAD_MUTEX_INITIALIZER, .control = -1};
+    struct io io;         /* its pidfd */
+    struct loop *watcher; /* NULL: nobody, or it has ended and is reaped */
+    bool reaped;
+    void (*ended)(void *context, int status);
+    void *context;
+} helper = {.lock = PTHREAD_MUTEX_INITIALIZER, .control = -1, .io.fd = -1};
 
 static void lost(struct channel *ch);
 
 /* --- asks ------------------------------------------------------------------------------------------- */
 
-/* False: errno. */
-static bool send_start(struct channel *ch, const struct ask *ask)
+/* False: errno; *ours: it is the fault of this one alone, not of the line. */
+static bool send_start(struct channel *ch, const struct ask *ask, bool *ours)
 {
     const struct spawn_image *image = ask->image;
     struct helper_ask message = {.verb = HELPER_START,
@@ -44,7 +49,8 @@ static bool send_start(struct channel *ch, const struct ask *ask)
     int fds[HELPER_FDS_MAX] = {-1, ask->streams[0], ask->streams[1], ask->streams[2]}, errnum;
     bool good;
 
-    if (!wire_image_put(image, &fds[0]))
+    *ours = !wire_image_put(image, &fds[0]);
+    if (*ours)
         return false;
     good = wire_send(ch->io.fd, &message, sizeof message, fds, HELPER_FDS_MAX);
     errnum = errno;
@@ -53,11 +59,12 @@ static bool send_start(struct channel *ch, const struct ask *ask)
     return good;
 }
 
-static bool send_ask(struct channel *ch, const struct ask *ask)
+static bool send_ask(struct channel *ch, const struct ask *ask, bool *ours)
 {
     struct helper_ask message = {.verb = ask->verb, .pid = ask->pid};
 
-    return ask->verb == HELPER_START ? send_start(ch, ask)
+    *ours = false;
+    return ask->verb == HELPER_START ? send_start(ch, ask, ours)
                                      : wire_send(ch->io.fd, &message, sizeof message, NULL, 0);
 }
 
@@ -72,13 +79,14 @@ static void pump(struct channel *ch)
 {
     while (ch->unsent && ch->io.fd >= 0 && ch->underway < HELPER_WINDOW) {
         struct ask *ask = ch->unsent;
+        bool ours;
 
-        if (send_ask(ch, ask)) {
+        if (send_ask(ch, ask, &ours)) {
             ask->sent = true;
             ch->underway++;
         } else if (ch->underway && passing(errno)) {
             return;
-        } else if (ask->verb == HELPER_START && (passing(errno) || errno == E2BIG)) {
+        } else if (ours || (ask->verb == HELPER_START && passing(errno))) {
             ask->errnum = errno;
         } else {
             lost(ch);
@@ -127,6 +135,7 @@ static void lost(struct channel *ch)
     close(ch->io.fd);
     ch->io.fd = -1;
     task_queue(ch->loop, &ch->settle);
+    child_kill_all(ch->loop);
 }
 
 static void answered(struct channel *ch, const struct helper_answer *answer, int pidfd)
@@ -151,15 +160,18 @@ static void ready(struct loop *loop, struct io *io, uint32_t events)
 
     (void)loop;
     (void)events;
-    while (ch->io.fd >= 0 && wire_receive(ch->io.fd, &answer, sizeof answer, fds, &count)) {
-        if (!ch->underway || count > 1) {
-            wire_close(fds, count);
-            errno = EPROTO;
-            break;
+    do {
+        while (ch->io.fd >= 0 && wire_receive(ch->io.fd, &answer, sizeof answer, fds, &count)) {
+            if (!ch->underway || count > 1) {
+                wire_close(fds, count);
+                errno = EPROTO;
+                break;
+            }
+            answered(ch, &answer, count ? fds[0] : -1);
+            errno = EAGAIN;
         }
-        answered(ch, &answer, count ? fds[0] : -1);
-        errno = EAGAIN;
-    }
+        /* It is told once, in front of answers that came before it. */
+    } while (errno == ECONNRESET);
     if (errno != EAGAIN)
         lost(ch);
 }
@@ -266,11 +278,24 @@ bool channel_of(struct loop *loop, struct channel **out, struct err *err)
     return good;
 }
 
+/* Until there is something to be read, for CHILD_GRACE_MS from begin on. */
+static bool wait_for(int fd, uint64_t begin)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    uint64_t until = begin + CHILD_GRACE_MS, now;
+    int n;
+
+    do {
+        now = clock_monotonic_ms(&clock_system);
+        n = poll(&polled, 1, now < until ? (int)(until - now) : 0);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
 /* The helper closes its end when everything of this loop is over. */
 static void wait_for_the_end(int fd)
 {
-    uint64_t until = clock_monotonic_ms(&clock_system) + CHILD_GRACE_MS, now;
-    struct pollfd end = {.fd = fd, .events = POLLIN};
+    uint64_t begin = clock_monotonic_ms(&clock_system);
     struct helper_answer answer;
     int fds[HELPER_FDS_MAX];
     size_t count;
@@ -279,19 +304,19 @@ static void wait_for_the_end(int fd)
         return;
     for (;;) {
         if (wire_receive(fd, &answer, sizeof answer, fds, &count)) {
+            if (count)
+                spawn_kill(fds[0], true); /* it has just been started, for nobody */
             wire_close(fds, count);
-            continue;
-        }
-        now = clock_monotonic_ms(&clock_system);
-        if (errno != EAGAIN || now >= until)
+        } else if (errno != EAGAIN || !wait_for(fd, begin)) {
             return;
-        (void)poll(&end, 1, (int)(until - now));
+        }
     }
 }
 
 void channel_close(struct loop *loop)
 {
     struct channel **at, *ch;
+    bool watches;
 
     pthread_mutex_lock(&helper.lock);
     for (at = &helper.first; *at && (*at)->loop != loop; at = &(*at)->next)
@@ -299,7 +324,12 @@ void channel_close(struct loop *loop)
     ch = *at;
     if (ch)
         *at = ch->next;
+    watches = helper.watcher == loop;
+    if (watches)
+        helper.watcher = NULL;
     pthread_mutex_unlock(&helper.lock);
+    if (watches)
+        loop_forget(loop, &helper.io);
     if (!ch)
         return;
     task_cancel(loop, &ch->settle);
@@ -314,12 +344,14 @@ void channel_close(struct loop *loop)
 
 /* --- the helper ------------------------------------------------------------------------------------- */
 
-void channel_begin(pid_t pid, int control)
+void channel_begin(pid_t pid, int pidfd, int control)
 {
     pthread_mutex_lock(&helper.lock);
     CHECK(!helper.pid);
     helper.pid = pid;
+    helper.io.fd = pidfd;
     helper.control = control;
+    helper.reaped = false;
     pthread_mutex_unlock(&helper.lock);
 }
 
@@ -333,18 +365,62 @@ pid_t child_helper_pid(void)
     return pid;
 }
 
+static void helper_ready(struct loop *loop, struct io *io, uint32_t events)
+{
+    int status = spawn_reap(helper.pid);
+
+    (void)events;
+    loop_forget(loop, io);
+    pthread_mutex_lock(&helper.lock);
+    helper.watcher = NULL;
+    helper.reaped = true;
+    pthread_mutex_unlock(&helper.lock);
+    helper.ended(helper.context, status);
+}
+
+bool child_helper_watch(struct loop *loop, void (*ended)(void *context, int status), void *context,
+                        struct err *err)
+{
+    bool good = true;
+
+    pthread_mutex_lock(&helper.lock);
+    if (helper.pid) {
+        CHECK(!helper.watcher && !helper.reaped);
+        helper.io.ready = helper_ready;
+        helper.ended = ended;
+        helper.context = context;
+        good = loop_watch_level(loop, &helper.io, EPOLLIN, err);
+        helper.watcher = good ? loop : NULL;
+    }
+    pthread_mutex_unlock(&helper.lock);
+    return good;
+}
+
+/* One that not even a signal ends is left to whoever inherits it. */
+static void end_helper(pid_t pid, int pidfd)
+{
+    if (!wait_for(pidfd, clock_monotonic_ms(&clock_system)))
+        spawn_kill(pidfd, false);
+    if (wait_for(pidfd, clock_monotonic_ms(&clock_system)))
+        (void)spawn_reap(pid);
+}
+
 void child_helper_stop(void)
 {
     pid_t pid;
 
     pthread_mutex_lock(&helper.lock);
-    CHECK(!helper.first);
+    CHECK(!helper.first && !helper.watcher);
     pid = helper.pid;
     if (pid)
         close(helper.control);
     helper.pid = 0;
     helper.control = -1;
     pthread_mutex_unlock(&helper.lock);
-    if (pid)
-        (void)spawn_reap(pid);
+    if (!pid)
+        return;
+    if (!helper.reaped)
+        end_helper(pid, helper.io.fd);
+    close(helper.io.fd);
+    helper.io.fd = -1;
 }

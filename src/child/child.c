@@ -24,7 +24,8 @@ struct child {
     int give[3];               /* what it will have as 0, 1 and 2: until it runs */
     unsigned tries;
     pid_t pid; /* 0: it does not run yet. Ours until it is reaped, and with it its group's number */
-    struct io process; /* -1: it has ended, or does not run yet */
+    int pidfd; /* of the process, until it is reaped */
+    struct io process; /* the same; -1: it has ended, or does not run yet */
     struct io in, out, error;
     struct buf waiting; /* for in */
     bool in_closing;    /* once nothing is waiting */
@@ -217,7 +218,14 @@ static void stop_group(struct child *c)
     (void)kill(-c->pid, SIGCONT);
 }
 
-/* Once: the timer that leads here is not set again. */
+/* Without asking the helper. */
+static void kill_ourselves(const struct child *c)
+{
+    if (c->channel && c->pidfd >= 0)
+        spawn_kill(c->pidfd, true);
+}
+
+/* Once: when the timer that leads here fires again, it has not helped. */
 static void kill_group(struct child *c)
 {
     c->killed = true;
@@ -226,6 +234,7 @@ static void kill_group(struct child *c)
         channel_ask(c->channel, &c->kill);
     else
         (void)kill(-c->pid, SIGKILL);
+    timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_GRACE_MS);
 }
 
 static void link_(struct child *c)
@@ -257,12 +266,22 @@ static void retire(struct loop *loop, struct retired *retired)
     free(OWNER(retired, struct child, retired));
 }
 
+static void forget_process(struct child *c)
+{
+    if (c->process.fd >= 0)
+        loop_forget(c->loop, &c->process);
+    c->process.fd = -1;
+}
+
 /* Everything but the struct's memory. */
 static void release(struct child *c)
 {
     unlink_(c);
     timer_cancel(&c->timer);
-    close_io(c, &c->process);
+    forget_process(c);
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    c->pidfd = -1;
     close_io(c, &c->out);
     close_io(c, &c->error);
     drop_input(c);
@@ -338,7 +357,10 @@ static void ended(struct child *c)
         finish(c, reap(c));
     } else if (!c->reaping) {
         c->reaping = true;
-        timer_cancel(&c->timer);
+        if (c->stopping)
+            timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_GRACE_MS);
+        else
+            timer_cancel(&c->timer);
         c->reap.pid = c->pid;
         channel_ask(c->channel, &c->reap);
     }
@@ -349,14 +371,15 @@ static void process_ready(struct loop *loop, struct io *io, uint32_t events)
     struct child *c = OWNER(io, struct child, process);
 
     (void)events;
-    close_io(c, io);
+    (void)io;
+    forget_process(c);
     drop_input(c);
     if (all_read(c)) {
         ended(c);
         return;
     }
     /* Others of its group may hold its output. */
-    if (!timer_armed(&c->timer))
+    if (c->killed || !timer_armed(&c->timer))
         timer_set(loop, &c->timer, loop_now_ms(loop) + (c->killed ? 0 : CHILD_GRACE_MS));
 }
 
@@ -384,6 +407,7 @@ static bool watch(struct child *c, const struct spawned *s, struct err *err)
         errno = EMFILE; /* it came, and found no room */
     if (!child_lift(&c->process.fd))
         return err_system(err, ERR_IO, errno, "a process's descriptor");
+    c->pidfd = c->process.fd;
     return loop_watch_level(c->loop, &c->process, EPOLLIN, err) &&
            loop_watch_level(c->loop, &c->out, EPOLLIN, err) &&
            loop_watch_level(c->loop, &c->error, EPOLLIN, err);
@@ -444,6 +468,13 @@ static bool run_it(struct child *c, struct err *err)
     return false;
 }
 
+/* It had its time, and so had the helper. What still comes of it is nobody's. */
+static void give_up(struct child *c)
+{
+    kill_ourselves(c);
+    tell(c, W_EXITCODE(0, SIGKILL));
+}
+
 static void timed(struct loop *loop, struct timer *timer)
 {
     struct child *c = OWNER(timer, struct child, timer);
@@ -451,7 +482,9 @@ static void timed(struct loop *loop, struct timer *timer)
     (void)loop;
     if (!c->pid && !c->stopping && run_it(c, &c->why))
         return;
-    if (!c->pid || c->process.fd < 0)
+    if (c->starting || c->reaping || (c->killed && c->process.fd >= 0))
+        give_up(c);
+    else if (!c->pid || c->process.fd < 0)
         ended(c);
     else
         kill_group(c);
@@ -521,6 +554,7 @@ bool child_start(struct loop *loop, const struct child_command *command, bool ta
     c->context = context;
     for (size_t i = 0; i < 3; i++)
         c->give[i] = -1;
+    c->pidfd = -1;
     c->process = (struct io){.ready = process_ready, .fd = -1};
     c->in = (struct io){.ready = in_ready, .fd = -1};
     c->out = (struct io){.ready = out_ready, .fd = -1};
@@ -590,8 +624,11 @@ void child_stop(struct child *c)
         return;
     c->stopping = true;
     drop_input(c);
-    if (c->starting && !channel_withdraw(c->channel, &c->start))
-        return; /* the answer is on its way */
+    if (c->starting && !channel_withdraw(c->channel, &c->start)) {
+        /* The answer is on its way. */
+        timer_set(c->loop, &c->timer, loop_now_ms(c->loop) + CHILD_GRACE_MS);
+        return;
+    }
     c->starting = false;
     if (!c->pid) {
         timer_set(c->loop, &c->timer, loop_now_ms(c->loop));
@@ -629,6 +666,15 @@ static struct child *any_of(const struct loop *loop)
     return c;
 }
 
+void child_kill_all(struct loop *loop)
+{
+    pthread_mutex_lock(&all.lock);
+    for (const struct child *c = all.first; c; c = c->next)
+        if (c->loop == loop)
+            kill_ourselves(c);
+    pthread_mutex_unlock(&all.lock);
+}
+
 void child_end_all(struct loop *loop)
 {
     struct child *c;
@@ -637,6 +683,7 @@ void child_end_all(struct loop *loop)
     while ((c = any_of(loop)) != NULL) {
         if (!c->channel)
             (void)reap(c);
+        kill_ourselves(c); /* the helper may have been in no state to do so */
         release(c);
         loop_retire(loop, &c->retired);
     }

@@ -11,7 +11,8 @@
  * (net/sandbox.h) and whose children must not be confined with it: they have the rights, the folder and the limits of the time when the
  * helper was started. It is asked over one line a loop (SOCK_SEQPACKET), and answers in order; commands travel in files without a name
  * that are wiped when they have been read. It knows nothing but what it is asked, ignores signals, and ends, and kills its children
- * with their groups, when we are gone.
+ * with their groups, when we are gone. It may be killed, or hang, like any process: then we kill its children ourselves (a group as a whole since
+ * Linux 6.9, before that the child alone), and nobody who has stopped one waits for it longer than 2 * CHILD_GRACE_MS.
  *
  * Two ways to have one:
  *   child_run    arguments in, output out: collected, bounded, with a time limit; its standard input is empty
@@ -66,7 +67,8 @@ struct child;
 struct child_receiver {
     void (*output)(void *context, struct view piece);
     /* The process is reaped and its output has ended (or was cut off, CHILD_GRACE_MS after the process). The child is gone.
-     * status: as of waitpid. error: the end of its standard error, lent. */
+     * status: as of waitpid. error: the end of its standard error, lent. One that was stopped and is not over CHILD_GRACE_MS after it was killed
+     * (a helper that hangs, a process that the kernel cannot end) is told as killed; its place stays taken until it is over. */
     void (*ended)(void *context, int status, struct view error);
     /* In place of ended: it never ran, because its file was open for writing all the time (ETXTBSY) that child_open, too, would
      * have waited; or a helper could not start it. NULL: ended is called with the status of "exit 127" and why as error. */
@@ -117,5 +119,9 @@ void child_cancel(struct child_job *job); /* kills the group; done is not called
  * of this one. name: how it is listed, at most 15 bytes. environment: our own; the helper wipes its copy of every variable. */
 MUST_USE bool child_helper_start(const char *name, char **environment, struct err *err);
 pid_t child_helper_pid(void); /* 0: none was started */
-/* Ends it, and waits for that. After child_end_all of every loop. No-op without one. */
+/* ended: once, from this loop, when it ends though nobody told it to: nothing is started any more. status: as of waitpid. Until child_end_all
+ * of this loop. No-op without one. */
+MUST_USE bool child_helper_watch(struct loop *loop, void (*ended)(void *context, int status),
+                                 void *context, struct err *err);
+/* Ends it, and waits for that; kills it after CHILD_GRACE_MS. After child_end_all of every loop. No-op without one. */
 void child_helper_stop(void);

@@ -34,6 +34,9 @@ struct spawned {
 void spawn(struct spawn_image *image, const int streams[static 3], struct spawned *out);
 /* Why, as a sentence. Always false. */
 bool spawn_failed(const struct spawn_image *image, const struct spawned *s, struct err *err);
+/* SIGKILL to a process, or to what is left of the group that it leads. The descriptor will do: it need be no child of ours, and may have been
+ * reaped. Kernels before 6.9 know no groups here: the process alone. */
+void spawn_kill(int pidfd, bool group);
 /* Waits for a process that has ended, or was killed. Returns its status. */
 int spawn_reap(pid_t pid);
 
@@ -99,8 +102,8 @@ void channel_ask(struct channel *ch, struct ask *ask);
 bool channel_withdraw(struct channel *ch, struct ask *ask);
 /* Everything of this loop is killed and reaped when it returns, or soon after: a helper that hangs is not waited for. */
 void channel_close(struct loop *loop);
-/* There is a helper from now on. Takes the descriptor. */
-void channel_begin(pid_t pid, int control);
+/* There is a helper from now on. Takes the descriptors. */
+void channel_begin(pid_t pid, int pidfd, int control);
 #define HELPER_GONE "the process that starts programs has ended"
 
 /* --- child.c ----------------------------------------------------------------------------------------- */
@@ -109,6 +112,8 @@ void channel_begin(pid_t pid, int control);
 MUST_USE bool child_start(struct loop *loop, const struct child_command *command, bool talk,
                           const struct child_receiver *receiver, void *context, struct child **out,
                           struct err *err);
+/* Nobody does it for us any more: kills what runs, with its groups. */
+void child_kill_all(struct loop *loop);
 /* Above 2, whatever of ours is closed: giving a child one of those takes none of the others away, and nobody takes one for a standard
  * stream. False: errno, and *fd is -1. */
 MUST_USE bool child_lift(int *fd);

@@ -115,8 +115,11 @@ static bool serve(struct line *l)
         answer = (struct helper_answer){.stage = SPAWN_PROCESS, .errnum = EMFILE};
     wire_close(fds, count);
     good = wire_send(l->fd, &answer, sizeof answer, &pidfd, pidfd >= 0 ? 1 : 0);
-    if (pidfd >= 0)
+    if (pidfd >= 0) {
+        /* Descriptors may be too many on their way; without it this one is killed, and no other. */
+        good = good || wire_send(l->fd, &answer, sizeof answer, NULL, 0);
         close(pidfd);
+    }
     return good;
 }
 
@@ -195,14 +198,24 @@ static bool quiet(pid_t parent)
            getppid() == parent;
 }
 
+/* Kernels before 5.9 lack the call, and filters forbid it. */
+static void close_from(int first)
+{
+    long end = sysconf(_SC_OPEN_MAX);
+
+    if (syscall(SYS_close_range, first, ~0U, 0) != 0)
+        for (int fd = first; fd < end; fd++)
+            close(fd);
+}
+
 /* Standard error stays, for what CHECK would say. */
 static bool close_others(int control)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     bool good = null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 &&
-                dup2(control, CONTROL_FD) >= 0;
+                (control == CONTROL_FD || dup3(control, CONTROL_FD, O_CLOEXEC) >= 0);
 
-    syscall(SYS_close_range, CONTROL_FD + 1, ~0U, 0);
+    close_from(CONTROL_FD + 1);
     return good;
 }
 
@@ -223,6 +236,7 @@ bool child_helper_start(const char *name, char **environment, struct err *err)
 {
     int ends[2] = {-1, -1};
     pid_t parent = getpid(), pid;
+    int pidfd;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0 || !child_lift(&ends[0]) ||
         !child_lift(&ends[1])) {
@@ -239,6 +253,13 @@ bool child_helper_start(const char *name, char **environment, struct err *err)
         close(ends[0]);
         return false;
     }
-    channel_begin(pid, ends[0]);
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (!child_lift(&pidfd)) {
+        (void)err_system(err, ERR_IO, errno, "the process that starts programs: its descriptor");
+        close(ends[0]); /* which ends it */
+        (void)spawn_reap(pid);
+        return false;
+    }
+    channel_begin(pid, pidfd, ends[0]);
     return true;
 }

@@ -14,6 +14,9 @@
 
 enum { STACK_BYTES = 64 * 1024, SIGNALS = 64 };
 
+/* Of pidfd_send_signal, since 6.9. */
+#define TO_ITS_GROUP (1U << 2)
+
 /* The kernel's own: glibc's cannot name its two inner signals. */
 struct kernel_sigaction {
     void (*handler)(int);
@@ -269,6 +272,14 @@ void spawn(struct spawn_image *image, const int streams[static 3], struct spawne
         out->stage = l->stage;
     }
     munmap(stack, STACK_BYTES);
+}
+
+void spawn_kill(int pidfd, bool group)
+{
+    if (group && (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, TO_ITS_GROUP) == 0 ||
+                  errno != EINVAL))
+        return;
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 }
 
 int spawn_reap(pid_t pid)

@@ -97,6 +97,8 @@ static bool write_at(int fd, const void *at, size_t len, off_t offset)
 
     for (; len; len -= (size_t)n, offset += n, at = (const char *)at + n) {
         n = pwrite(fd, at, len, offset);
+        if (n == 0)
+            errno = EIO;
         if (n <= 0 && errno != EINTR)
             return false;
         n = n < 0 ? 0 : n;

@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import signal
 import ssl
 import subprocess
@@ -295,16 +296,75 @@ def test_a_signal_to_all_lets_calls_finish(folder, tmp_path, signo):
     eventually(lambda: not any(map(alive, (helper, outer, inner))), "all are gone")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may signal or look into it")
-def test_without_its_helper_the_rest_goes_on(folder, upstream):
-    folder.manifest("plain", HTTP.format(url=upstream.url, auth="").replace("api", "plain"))
-    with Proxy(folder, *CONFINED) as proxy:
-        os.kill(helper_of(proxy), signal.SIGKILL)
-        eventually(lambda: sh(proxy, "echo x")[0] == 502, "the failure is seen")
-        for _ in range(4):  # by either worker
-            assert sh(proxy, "echo x")[1]["error"] == "CLI error: Failed to spawn CLI process: sh: the process that starts programs has ended"
-        assert proxy.call("plain:echo")[0] == 200
-    (folder.path / "manifests" / "plain.toml").unlink()
+def groups_can_be_killed():
+    """By a process's descriptor: since Linux 6.9."""
+    return tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups())) >= (6, 9)
+
+
+def test_without_its_helper_it_drains_and_leaves(folder, tmp_path):
+    """Nobody else could start programs: what runs ends, other calls finish, and a service manager sees a failure."""
+    let_go, asked = threading.Event(), threading.Event()
+
+    def answer(_):
+        asked.set()
+        let_go.wait(PATIENCE)
+        return 200, {}, b'"whole"'
+
+    with Upstream(answer) as slow:
+        folder.manifest("slow", HTTP.format(url=slow.url, auth="").replace("api", "slow"))
+        proxy = Proxy(folder, *CONFINED)
+        (folder.path / "manifests" / "slow.toml").unlink()
+        assert proxy.call("mcp:text", {"text": "x"})[0] == 200
+        finished = []
+        call = threading.Thread(target=lambda: finished.append(proxy.call("slow:echo")))
+        call.start()
+        assert asked.wait(PATIENCE)
+        thread, cut, outer, inner = holding(proxy, tmp_path / "call")
+        helper = helper_of(proxy)
+        rest = [helper, outer, *children(helper)]
+        os.kill(helper, signal.SIGKILL)
+        told = proxy.log("ati-children, the process that starts programs, has ended, and the programs that ran with it: draining, to be started anew")
+        assert (told["level"], told["how"]) == ("ERROR", "Killed")
+        thread.join(PATIENCE)
+        assert cut[0][0] == 502, cut
+        eventually(lambda: not any(map(alive, rest + ([inner] if groups_can_be_killed() else []))), "programs are gone")
+        with pytest.raises(OSError):
+            proxy.ask("GET", "/health")  # nobody is let in any more
+        let_go.set()
+        call.join(PATIENCE)
+        assert finished == [(200, {"result": "whole"})]
+        assert proxy.process.wait(PATIENCE) == 1
+        proxy.reader.join(PATIENCE)
+        assert json.loads(proxy.seen[-1])["error"] == "ati-children, the process that starts programs, has ended"
+    if not groups_can_be_killed():
+        os.kill(inner, signal.SIGKILL)
+
+
+@pytest.mark.patient
+def test_a_helper_that_hangs_is_not_waited_for(folder, tmp_path):
+    """As one does whose exec is on a disk that does not answer: calls end when they are late, and so does the gateway."""
+    folder.manifest("late", SH.format(name="late").replace("timeout_secs = 30", "timeout_secs = 2"))
+    proxy = Proxy(folder, *CONFINED, "--drain-seconds", "1")
+    (folder.path / "manifests" / "late.toml").unlink()
+    assert proxy.call("mcp:text", {"text": "x"})[0] == 200
+    helper, answers, mark = helper_of(proxy), [], tmp_path / "mark"
+    running = threading.Thread(target=lambda: answers.append(sh(proxy, 'echo $$ > "$1"; exec sleep 1000', mark, name="late")))
+    running.start()
+    eventually(lambda: mark.exists() and mark.read_text().endswith("\n"), "the program runs")
+    os.kill(helper, signal.SIGSTOP)
+    answers.append(sh(proxy, "echo x", name="late"))
+    running.join(PATIENCE)
+    assert [(code, "timed out" in answer["error"]) for code, answer in answers] == [(answers[0][0], True)] * 2, answers
+    eventually(lambda: not alive(int(mark.read_text())), "the program is gone")
+    proxy.process.send_signal(signal.SIGTERM)
+    assert proxy.process.wait(PATIENCE) == 0
+    assert not alive(helper)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may look into it")
+def test_the_line_to_the_helper_is_not_inherited(proxy):
+    flags = next(line.split()[1] for line in pathlib.Path(f"/proc/{helper_of(proxy)}/fdinfo/3").read_text().splitlines() if line.startswith("flags:"))
+    assert int(flags, 8) & os.O_CLOEXEC
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="what a sanitizer needs is let pass")

@@ -22,8 +22,10 @@ enum { PATH_BYTES = 4096, TLS_SETTINGS_BYTES_MAX = 1024 * 1024 };
 static const uint64_t capabilities =
     CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) | CAPABILITY(CAP_IPC_LOCK);
 
-/* Keys are read into locked pages; programs are asked for, and their asker is waited for at the end. */
-static const char *const calls[] = {"mlock", "munlock", "memfd_create", "wait4", NULL};
+/* Keys are read into locked pages; programs are asked for, who starts them is waited for at the end, and where he fails they are killed:
+ * those that he gave us descriptors of, since we cannot make one. */
+static const char *const calls[] = {"mlock", "munlock",           "memfd_create",
+                                    "wait4", "pidfd_send_signal", NULL};
 
 bool confine_begin(struct gateway *g, struct err *err)
 {

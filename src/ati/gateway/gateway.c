@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "ati/gateway/gateway_priv.h"
 #include "base/secret.h"
@@ -15,6 +16,7 @@
 enum { RESOLVE_QUERY_MS = 4000, PATH_BYTES = 4096 };
 
 static void signal_came(void *context, int signo);
+static void helper_ended(void *context, int status);
 
 /* --- start ------------------------------------------------------------------------------------- */
 
@@ -40,7 +42,8 @@ static bool open_loop(struct gateway *g, struct err *err)
     static const int signos[] = {SIGTERM, SIGINT, SIGHUP};
 
     return loop_new(&clock_system, &g->loop, err) &&
-           signals_watch(g->loop, signos, sizeof signos / sizeof *signos, signal_came, g, err);
+           signals_watch(g->loop, signos, sizeof signos / sizeof *signos, signal_came, g, err) &&
+           child_helper_watch(g->loop, helper_ended, g, err);
 }
 
 /* By an MCP server. */
@@ -341,9 +344,23 @@ static void all_ended(struct loop *loop, struct post *post)
     mcp_hub_close(g->hub, servers_closed, g);
 }
 
+static void drain(struct gateway *g)
+{
+    if (g->stopping)
+        return;
+    g->stopping = true;
+    notify_stopping("draining");
+    if (!g->serving) {
+        g->ended.run = all_ended; /* nobody was listened to yet */
+        loop_post(g->loop, &g->ended);
+        return;
+    }
+    for (unsigned i = 0; i < g->worker_count; i++)
+        worker_drain(&g->workers[i]);
+}
+
 static void stop_asked(struct gateway *g, int signo)
 {
-    g->stopping = true;
     if (g->stop_signals++) {
         log_event(g->log, LOG_WARN, "proxy.stopping", "second signal: stopping at once");
         stop_all(g);
@@ -351,16 +368,22 @@ static void stop_asked(struct gateway *g, int signo)
     }
     log_event(g->log, LOG_INFO, "proxy.draining", "draining", F_STR("signal", strsignal(signo)),
               F_SECONDS("timeout", g->config->drain_ms));
-    notify_stopping("draining");
-    if (!g->serving) {
-        if (g->stop_signals > 1)
-            return;
-        g->ended.run = all_ended; /* nobody was listened to yet */
-        loop_post(g->loop, &g->ended);
-        return;
-    }
-    for (unsigned i = 0; i < g->worker_count; i++)
-        worker_drain(&g->workers[i]);
+    drain(g);
+}
+
+/* It was made before keys were read and rights given up: there is no second one in this process. */
+static void helper_ended(void *context, int status)
+{
+    struct gateway *g = context;
+
+    g->helpless = true;
+    log_event(
+        g->log, LOG_ERROR, "helper.ended",
+        "ati-children, the process that starts programs, has ended, and the programs that ran "
+        "with it: draining, to be started anew",
+        F_STR("how", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "by itself"),
+        F_SECONDS("timeout", g->config->drain_ms));
+    drain(g);
 }
 
 static void signal_came(void *context, int signo)
@@ -425,6 +448,8 @@ bool gateway_run(struct gateway *g, struct err *err)
         pthread_join(g->ender, NULL);
     }
     log_event(g->log, LOG_INFO, "proxy.stopped", "stopped");
+    if (good && g->helpless)
+        return err_set(err, ERR_IO, "ati-children, the process that starts programs, has ended");
     return good;
 }
 

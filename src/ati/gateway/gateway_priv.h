@@ -140,6 +140,7 @@ struct gateway {
     uint64_t start_ms, snapshot_ms;
     uint64_t reloads, reload_failures;
     bool serving, stopping;
+    bool helpless; /* who starts programs has ended by himself */
     pthread_t ender;
     struct post ended, looking;
     atomic_bool looks; /* looking is under way */

@@ -1,4 +1,7 @@
 /* The helper itself: what it keeps, and how it ends. */
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
 #include "child_world.h"
 
 static bool helper_holds(const char *text)
@@ -99,27 +102,140 @@ static void all_end_with_the_one_they_work_for(void **state)
         look_again(w);
 }
 
+/* Stopped: it does nothing, and keeps everything. */
+static void hang_helper(struct world *w)
+{
+    char path[64], line[512] = "";
+    FILE *file;
+
+    assert_int_equal(kill(child_helper_pid(), SIGSTOP), 0);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)child_helper_pid());
+    while (!strstr(line, ") T ")) {
+        file = fopen(path, "r");
+        assert_non_null(file);
+        assert_non_null(fgets(line, sizeof line, file));
+        assert_int_equal(fclose(file), 0);
+        look_again(w);
+    }
+}
+
+/* Of processes known by their descriptors, since Linux 6.9. */
+static bool groups_can_be_killed(void)
+{
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    bool can = syscall(SYS_pidfd_send_signal, self, 0, NULL, 1U << 2) == 0 || errno != EINVAL;
+
+    assert_int_equal(close(self), 0);
+    return can;
+}
+
+static void a_helper_that_hangs_holds_nobody_up(void **state)
+{
+    struct world *w = *state;
+    struct outcome late, over;
+    pid_t outer, inner;
+    struct talk t, quick;
+
+    open_talk(w, &t, "trap '' TERM; sleep 1000 & echo $! >inner; wait");
+    outer = pid_of(w, &t);
+    inner = number_in(w, "inner");
+    open_talk(w, &quick, "read x");
+    (void)pid_of(w, &quick);
+    hang_helper(w);
+    begin(w, &late, "exit 0", OUTPUT_MAX, 1); /* whose start is not answered */
+    child_stop(t.child);                      /* which it does not hear of */
+    child_close_input(quick.child);           /* whose status nobody tells */
+    look_again(w);
+    child_stop(quick.child);
+    while (!late.done || !t.ended || !quick.ended)
+        turn(w);
+    assert_true(late.timed_out);
+    assert_int_equal(late.signo, SIGKILL);
+    assert_int_equal(late.failed.code, 0);
+    assert_int_equal(WTERMSIG(t.status), SIGKILL);
+    assert_int_equal(WTERMSIG(quick.status), SIGKILL);
+    while (alive(outer) || (groups_can_be_killed() && alive(inner)))
+        look_again(w);
+    assert_int_equal(kill(child_helper_pid(), SIGCONT), 0);
+    run(w, &over, "exit 3");
+    assert_int_equal(over.exit_code, 3);
+    buf_done(&late.text);
+    buf_done(&over.text);
+    buf_done(&t.text);
+    buf_done(&quick.text);
+}
+
+static void what_cannot_be_sent_is_its_own_matter(void **state)
+{
+    struct world *w = *state;
+    enum { ALLOWED = 64 * 1024 };
+    char *lots = malloc(2 * ALLOWED + 1);
+    const char *arguments[] = {lots, NULL};
+    struct child_command command = {
+        .program = "true", .arguments = arguments, .environment = usual};
+    struct rlimit before, small;
+    struct child_job *job = NULL;
+    struct outcome o = {0}, other;
+    struct talk t;
+
+    assert_non_null(lots);
+    memset(lots, 'x', 2 * ALLOWED);
+    lots[2 * ALLOWED] = '\0';
+    open_talk(w, &t, "sleep 1000");
+    (void)pid_of(w, &t);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){ALLOWED, before.rlim_max};
+    assert_ptr_not_equal(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_true(child_run(w->loop, &command, 1, LONG_MS, taken, &o, &job, NULL));
+    while (!o.done)
+        turn(w);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_string_equal(o.failed.text, "true: a new process: File too large");
+    run(w, &other, "exit 3");
+    assert_int_equal(other.exit_code, 3);
+    assert_false(t.ended);
+    child_stop(t.child);
+    while (!t.ended)
+        turn(w);
+    assert_int_equal(WTERMSIG(t.status), SIGTERM);
+    buf_done(&other.text);
+    buf_done(&t.text);
+    free(lots);
+}
+
+static void gone(void *context, int status)
+{
+    *(int *)context = status;
+}
+
 /* The last one: there is no helper any more. */
 static void without_its_helper_nothing_is_started_and_nobody_hangs(void **state)
 {
     struct world *w = *state;
-    pid_t helper = child_helper_pid(), pid;
+    pid_t helper = child_helper_pid(), pid, inner;
     struct child_command command = {
         .program = "true", .arguments = (const char *const[]){NULL}, .environment = usual};
     struct child_job *job = NULL;
+    int status = -1;
     struct outcome o[2];
     struct err err = {0};
     struct talk t;
 
-    open_talk(w, &t, "sleep 1000");
+    assert_true(child_helper_watch(w->loop, gone, &status, NULL));
+    open_talk(w, &t, "sleep 1000 & echo $! >inner; wait");
     pid = pid_of(w, &t);
-    assert_int_equal(kill(helper, SIGSTOP), 0);
+    inner = number_in(w, "inner");
+    hang_helper(w);
     begin(w, &o[0], "true", OUTPUT_MAX, LONG_MS);
     begin(w, &o[1], "true", OUTPUT_MAX, 1);
     assert_int_equal(kill(helper, SIGKILL), 0);
-    while (!o[0].done || !o[1].done || !t.ended)
+    while (!o[0].done || !o[1].done || !t.ended || status < 0)
         turn(w);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
     assert_false(alive(pid));
+    while (groups_can_be_killed() && alive(inner))
+        look_again(w);
     assert_int_equal(WTERMSIG(t.status), SIGKILL);
     for (size_t i = 0; i < 2; i++)
         assert_string_equal(o[i].failed.text, "sh: the process that starts programs has ended");
@@ -130,7 +246,7 @@ static void without_its_helper_nothing_is_started_and_nobody_hangs(void **state)
     assert_string_equal(err.text, "true: the process that starts programs has ended");
     child_end_all(w->loop);
     child_helper_stop();
-    w->fds--; /* the line to it */
+    w->fds -= 2; /* the line to it, and its own */
     buf_done(&t.text);
 }
 
@@ -138,6 +254,8 @@ int main(void)
 {
     const struct CMUnitTest helper_tests[] = {
         IN_WORLD(the_helper_keeps_nothing_of_what_it_forwards),
+        IN_WORLD(a_helper_that_hangs_holds_nobody_up),
+        IN_WORLD(what_cannot_be_sent_is_its_own_matter),
         IN_WORLD(without_its_helper_nothing_is_started_and_nobody_hangs),
     };
     const struct CMUnitTest before[] = {IN_WORLD(all_end_with_the_one_they_work_for)};
