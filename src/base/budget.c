@@ -72,6 +72,11 @@ void budget_pass(struct budget *part, uint64_t n)
         give(part, n);
 }
 
+uint64_t budget_left(const struct budget *b)
+{
+    return b ? b->max - atomic_load_explicit(&b->used, memory_order_relaxed) : UINT64_MAX;
+}
+
 bool budget_room(struct budget *b)
 {
     return !b || atomic_load_explicit(&b->used, memory_order_relaxed) <= b->max - b->max / 4 ||

@@ -26,5 +26,6 @@ MUST_USE bool budget_take(struct budget *b, uint64_t n);
 void budget_give(struct budget *b, uint64_t n); /* of what was taken */
 /* These bytes stay taken of the whole, and count no more as the part's. Of a whole: nothing. */
 void budget_pass(struct budget *part, uint64_t n);
+uint64_t budget_left(const struct budget *b); /* just now; counts as nothing */
 /* False counts as refused. */
 MUST_USE bool budget_room(struct budget *b);

@@ -262,7 +262,7 @@ def test_a_result_that_finds_no_room_ends_its_call_alone(place, tool, args, text
 
 def held(place, path):
     """A program that waits for a line, and for nothing else."""
-    place.proxy.folder.manifest("held", place.program("held", "sh", ["-c", f"trap '' TERM; cat {path}/gate"]))
+    place.proxy.folder.manifest("held", place.program("held", "sh", ["-c", f"trap '' TERM; : >{path}/began; cat {path}/gate"]))
     place.proxy.reload()
     place.proxy.log("reloaded")
     place.proxy.log("discovered MCP tools")
@@ -270,37 +270,87 @@ def held(place, path):
 
 def test_programs_are_counted_until_they_have_ended(tmp_path, stack):
     os.mkfifo(tmp_path / "gate")
-    place = Place(tmp_path, stack, "--max-children", "2")
+    place = Place(tmp_path, stack, "--max-children", "1")
     held(place, tmp_path)
-    assert place.total("ati_children_max") == 2
-    assert place.total("ati_children") == 1  # the MCP server
+    assert place.total("ati_children_max") == 1
+    assert place.total("ati_children") == 1  # the MCP server, which goes when others need its place
     answers = []
     thread = threading.Thread(target=lambda: answers.append(place.ask("held")))
     thread.start()
-    eventually(lambda: place.total("ati_children") == 2, "both places are taken")
+    eventually((tmp_path / "began").exists, "it runs")
     place.busy("small", "echo: " + MANY)
     assert place.proxy.rpc("tools/call", {"name": "small"})["result"]["content"][0]["text"].endswith(MANY)
-    assert place.ask("mcp:say", bytes=3)[2] == {"result": "xxx"}  # it runs already
+    place.busy("mcp:say", MANY, bytes=3)
     with open(tmp_path / "gate", "w", encoding="ascii") as gate:
         gate.write("held\n")
     thread.join(PATIENCE)
     assert [(status, answer) for status, _, answer in answers] == [(200, {"result": "held"})]
     assert place.ask("small")[2] == {"result": "few"}
-    assert place.total("ati_refusals_total", reason="children") == 2
+    assert place.ask("mcp:say", bytes=3)[2] == {"result": "xxx"}
+
+
+GENERATED = """
+[provider]
+name = "generated"
+description = "d"
+base_url = "{url}"
+auth_type = "bearer"
+[provider.auth_generator]
+type = "command"
+command = "echo"
+args = ["token-12345678"]
+[[tools]]
+name = "generated:wait"
+description = "d"
+endpoint = "/wait"
+"""
+
+
+def test_idle_mcp_servers_make_room(tmp_path, stack):
+    """One place for three servers, programs and a generator, one after the other: the start, too."""
+    folder = Folder(tmp_path)
+    for name in ("second", "third"):
+        folder.manifest(name, f'[provider]\nname = "{name}"\ndescription = "d"\nhandler = "mcp"\nmcp_command = "{sys.executable}"\n'
+                              f'mcp_args = ["{tmp_path}/server.py"]\n')
+    folder.manifest("generated", GENERATED.format(url=stack.enter_context(Upstream(lambda _: (200, {}, b"1"))).url))
+    place = Place(tmp_path, stack, "--max-children", "1")
+    for _ in range(2):
+        for name in ("mcp", "second", "third"):
+            assert place.ask(f"{name}:say", bytes=3)[2] == {"result": "xxx"}
+            assert place.ask("small")[2] == {"result": "few"}
+            assert place.ask(f"{name}:say", bytes=3)[2] == {"result": "xxx"}
+            assert place.ask("generated:wait")[0] == 200
+        assert place.total("ati_children") <= 1
+
+
+def test_a_generator_without_a_place_says_that_and_nothing_of_keys(tmp_path, stack):
+    os.mkfifo(tmp_path / "gate")
+    place = Place(tmp_path, stack, "--max-children", "1")
+    place.proxy.folder.manifest("generated", GENERATED.format(url=place.up.url))
+    held(place, tmp_path)
+    thread = threading.Thread(target=lambda: place.ask("held"))
+    thread.start()
+    eventually((tmp_path / "began").exists, "it runs")
+    status, headers, answer = place.ask("generated:wait")
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert answer["error"] == "Upstream API error: Failed to spawn generator process: echo: " + MANY
+    with open(tmp_path / "gate", "w", encoding="ascii") as gate:
+        gate.write("held\n")
+    thread.join(PATIENCE)
 
 
 @pytest.mark.patient
 def test_a_program_that_does_not_go_when_it_is_asked_to_keeps_its_place(tmp_path, stack):
     os.mkfifo(tmp_path / "gate")
-    place = Place(tmp_path, stack, "--max-children", "2")
+    place = Place(tmp_path, stack, "--max-children", "1")
     held(place, tmp_path)
     sock = socket.create_connection(("127.0.0.1", place.proxy.port), PATIENCE)
     sock.sendall(b'POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{"tool_name":"held"}')
-    eventually(lambda: place.total("ati_children") == 2, "it runs")
+    eventually((tmp_path / "began").exists, "it runs")
     sock.close()
     eventually(lambda: place.total("ati_calls_underway") == 0, "its caller has left")
     place.busy("small", MANY)  # it does not end when it is asked to
-    eventually(lambda: place.total("ati_children") == 1, "it is killed")
+    eventually(lambda: place.total("ati_children") == 0, "it is killed")
     assert place.ask("small")[2] == {"result": "few"}
 
 

@@ -7,6 +7,7 @@
 #include "ati/exec/exec_priv.h"
 #include "ati/exec/generator.h"
 #include "ati/exec/words.h"
+#include "ati/mcp/mcp.h"
 #include "base/text.h"
 #include "child/child.h"
 #include "net/owner.h"
@@ -19,6 +20,7 @@ struct cli_call {
     struct execution *e;
     struct generation *generation;
     struct child_job *job;
+    struct mcp_ask *room; /* NULL: no place for the program is waited for */
     struct child_environment environment;
     struct creds creds;
     struct captures captures;
@@ -241,17 +243,15 @@ static void ended(void *context, struct child_output *output)
 
 /* --- the beginning ---------------------------------------------------------------------------- */
 
-static bool launch(struct cli_call *c, struct err *err)
+static bool spawn(struct cli_call *c, struct err *err)
 {
     const struct tool_provider *p = provider_of(c);
-    struct child_command command = {.program = p->cli_command,
-                                    .places = c->e->executor->shared->children,
-                                    .memory = c->e->executor->shared->memory};
+    const struct child_command command = {.program = p->cli_command,
+                                          .arguments = (const char *const *)c->list,
+                                          .environment = c->environment.list,
+                                          .places = c->e->executor->shared->children,
+                                          .memory = c->e->executor->shared->memory};
 
-    if (!make_environment(c, err) || !make_arguments(c, err))
-        return false;
-    command.arguments = (const char *const *)c->list;
-    command.environment = c->environment.list;
     c->started_us = clock_monotonic_us();
     if (!child_run(c->e->executor->loop, &command, EXEC_RESULT_BYTES_MAX, p->cli_timeout_s * 1000,
                    ended, c, &c->job, err))
@@ -260,12 +260,37 @@ static bool launch(struct cli_call *c, struct err *err)
     return true;
 }
 
+static void room_made(void *context, struct mcp_answer *answer)
+{
+    struct cli_call *c = context;
+    struct err err;
+
+    (void)answer;
+    c->room = NULL;
+    if (!spawn(c, &err))
+        fail(c, &err);
+}
+
+static bool launch(struct cli_call *c, struct err *err)
+{
+    struct executor *x = c->e->executor;
+    struct err ignored;
+
+    if (!make_environment(c, err) || !make_arguments(c, err))
+        return false;
+    return spawn(c, err) ||
+           (err->code == ERR_BUSY && x->shared->mcp &&
+            mcp_make_room(x->shared->mcp, x->loop, room_made, c, &c->room, &ignored));
+}
+
 static void generated(void *context, const char *error)
 {
     struct cli_call *c = context;
     struct err err;
 
-    if (error)
+    if (error && generator_starved(c->generation))
+        exec_fail_busy(c->e, EXEC_CLI, error);
+    else if (error)
         exec_fail_text(c->e, EXEC_CLI, HTTP_BAD_GATEWAY,
                        "CLI config error: auth_generator failed: ", view_str(error));
     else if (!launch(c, &err))
@@ -291,7 +316,7 @@ static bool start(struct execution *e, struct err *err)
     if (r->tool->provider->generator &&
         !generator_start(e->executor->loop, e->executor->shared, r->snapshot->keyring, &asker,
                          r->tool->provider, generated, c, &c->generation, &ready, err))
-        return err_in(err, "CLI config error: auth_generator failed");
+        return err->code != ERR_BUSY && err_in(err, "CLI config error: auth_generator failed");
     return !ready || launch(c, err);
 }
 
@@ -301,6 +326,8 @@ static void cancel(struct execution *e)
 
     if (c->job)
         child_cancel(c->job);
+    if (c->room)
+        mcp_cancel(c->room);
     task_cancel(e->executor->loop, &c->reading);
     generator_end(c->generation);
     child_environment_done(&c->environment);

@@ -20,6 +20,7 @@ struct credential {
     struct secret_text texts[CREDENTIAL_FIELDS_MAX]; /* of values that are made here */
     size_t text_count;
     struct view query_name, query_value; /* name empty: none */
+    bool starved;
     struct oauth *oauth;
     struct generation *generation;
 };
@@ -163,6 +164,11 @@ static void generated(void *context, const char *error)
         c->done(c->context, NULL);
         return;
     }
+    c->starved = error && generator_starved(c->generation);
+    if (c->starved) { /* nothing is wrong with the key */
+        c->done(c->context, error);
+        return;
+    }
     wrap_generator(error ? error : err.text, text, sizeof text);
     c->done(c->context, text);
 }
@@ -194,6 +200,8 @@ static bool start_generator(struct credential *c, bool *ready, struct err *err)
                         generated, c, &c->generation, ready, err) &&
         (!*ready || take_generated(c, err)))
         return true;
+    if (err->code == ERR_BUSY)
+        return false;
     wrap_generator(err->text, text, sizeof text);
     return err_set(err, err->code, "%s", text);
 }
@@ -227,6 +235,11 @@ bool credential_start(struct execution *e, credential_done *done, void *context,
     c->context = context;
     *out = c;
     return start(c, ready, err);
+}
+
+bool credential_starved(const struct credential *c)
+{
+    return c->starved;
 }
 
 void credential_free(struct credential *c)

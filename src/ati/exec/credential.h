@@ -13,7 +13,8 @@ typedef void credential_done(void *context, const char *error);
 /* *ready: it is there at once, and done is not called. *out is set also when this fails, and is to be freed. */
 MUST_USE bool credential_start(struct execution *e, credential_done *done, void *context,
                                struct credential **out, bool *ready, struct err *err);
-void credential_free(struct credential *c); /* NULL is fine; at any time */
+bool credential_starved(const struct credential *c); /* done: there was no place for a generator */
+void credential_free(struct credential *c);          /* NULL is fine; at any time */
 
 size_t credential_fields(const struct credential *c, const struct client_field **fields);
 /* False: none. */

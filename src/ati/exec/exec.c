@@ -291,6 +291,12 @@ void exec_fail_err(struct execution *e, enum exec_outcome outcome, const char *p
                    view_str(err->text));
 }
 
+void exec_fail_busy(struct execution *e, enum exec_outcome outcome, const char *text)
+{
+    e->result.busy = true;
+    exec_fail_text(e, outcome, HTTP_BUSY, "", view_str(text));
+}
+
 void exec_fail_child(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,
                      struct view said)
 {

@@ -63,6 +63,8 @@ void exec_fail(struct execution *e, enum exec_outcome outcome, int status, const
 /* The same with err's text. status: 502, or 503 when a budget was used up. */
 void exec_fail_err(struct execution *e, enum exec_outcome outcome, const char *prefix,
                    const struct err *err);
+/* Nothing was done yet, for want of a place or of memory: 503, and later it may go well. */
+void exec_fail_busy(struct execution *e, enum exec_outcome outcome, const char *text);
 /* The same with a text of any length, copied; longer ones are cut at EXEC_ERROR_BYTES_MAX. prefix: ours, for the call. */
 enum { EXEC_ERROR_BYTES_MAX = 1024 * 1024 };
 void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, const char *prefix,

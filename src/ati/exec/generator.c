@@ -8,6 +8,7 @@
 
 #include "ati/exec/credential.h"
 #include "ati/exec/flight.h"
+#include "ati/mcp/mcp.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "child/child.h"
@@ -32,8 +33,10 @@ struct generation {
     void *context;
     struct flight *flight; /* NULL: nothing is kept */
     struct child_job *job;
-    char *script;      /* the file's path */
-    struct buf output; /* records, when nothing is kept */
+    struct mcp_ask *room; /* NULL: no place for the program is waited for */
+    bool starved;         /* there was none */
+    char *script;         /* the file's path */
+    struct buf output;    /* records, when nothing is kept */
     struct buf error;
     bool error_cut;       /* it is but the end of what the child said */
     struct view *secrets; /* that were given to the child */
@@ -303,6 +306,7 @@ static void end(struct generation *g, const struct err *err)
         g->done(g->context, NULL);
         return;
     }
+    g->starved = err->code == ERR_BUSY;
     buf_init(&told, (size_t)5 * CHILD_ERROR_BYTES, "generator's error");
     good = tell_error(g, err, &told);
     if (!good)
@@ -487,6 +491,26 @@ static bool run(struct generation *g, struct err *err)
     return good;
 }
 
+static void room_made(void *context, struct mcp_answer *answer)
+{
+    struct generation *g = context;
+    struct err err = {0};
+
+    (void)answer;
+    g->room = NULL;
+    if (!run(g, &err))
+        end(g, &err);
+}
+
+static bool run_when_there_is_room(struct generation *g, struct err *err)
+{
+    struct err ignored;
+
+    return run(g, err) ||
+           (err->code == ERR_BUSY && g->shared->mcp &&
+            mcp_make_room(g->shared->mcp, g->loop, room_made, g, &g->room, &ignored));
+}
+
 /* --- who asks ---------------------------------------------------------------------------------- */
 
 static void told(void *context, enum flight_news news, struct view text)
@@ -495,7 +519,7 @@ static void told(void *context, enum flight_news news, struct view text)
     struct err err;
 
     if (news == FLIGHT_FETCH) {
-        if (!run(g, &err))
+        if (!run_when_there_is_room(g, &err))
             end(g, &err);
     } else {
         g->done(g->context, news == FLIGHT_VALUE ? NULL : (const char *)text.at);
@@ -578,12 +602,12 @@ static bool start(struct generation *g, bool *ready, struct err *err)
 
     *ready = false;
     if (!g->provider->generator->cache_ttl_s)
-        return run(g, err);
+        return run_when_there_is_room(g, err);
     if (!key_of(g, key, err) ||
         !flight_ask(g->shared->outputs, g->loop, key, told, g, &g->flight, &news, err))
         return false;
     *ready = news == FLIGHT_VALUE;
-    if (news != FLIGHT_FETCH || run(g, err))
+    if (news != FLIGHT_FETCH || run_when_there_is_room(g, err))
         return true;
     flight_fail(g->flight, view_str(err->text));
     return false;
@@ -619,12 +643,19 @@ void generator_end(struct generation *g)
         return;
     if (g->job)
         child_cancel(g->job);
+    if (g->room)
+        mcp_cancel(g->room);
     remove_script(g);
     flight_end(g->flight);
     buf_wipe(&g->output);
     buf_done(&g->error);
     free(g->secrets);
     free(g);
+}
+
+bool generator_starved(const struct generation *g)
+{
+    return g->starved;
 }
 
 bool generator_output(const struct generation *g, size_t *cursor, struct generated *out)

@@ -28,7 +28,8 @@ MUST_USE bool generator_start(struct loop *loop, struct exec_shared *shared,
                               const struct keyring *keyring, const struct generator_asker *asker,
                               const struct tool_provider *provider, generator_done *done,
                               void *context, struct generation **out, bool *ready, struct err *err);
-void generator_end(struct generation *g); /* NULL is fine; done is not called any more */
+bool generator_starved(const struct generation *g); /* done: there was no place for the program */
+void generator_end(struct generation *g);           /* NULL is fine; done is not called any more */
 
 /* What it gave, one after the other: *cursor is 0 at first. One GENERATOR_PRIMARY at most, without a name. Lent until generator_end. */
 struct generated {

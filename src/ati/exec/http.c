@@ -237,7 +237,9 @@ static void credential_ready(void *context, const char *error)
     struct http_call *h = context;
     struct err err;
 
-    if (error)
+    if (error && credential_starved(h->credential))
+        exec_fail_busy(h->e, EXEC_HTTP, error);
+    else if (error)
         exec_fail_text(h->e, EXEC_HTTP, HTTP_BAD_GATEWAY, "", view_str(error));
     else if (!send_request(h, &err))
         exec_fail_err(h->e, EXEC_HTTP, "", &err);

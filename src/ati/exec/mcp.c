@@ -80,7 +80,9 @@ static void generated(void *context, const char *error)
     struct call *c = context;
     struct err err = {0};
 
-    if (error)
+    if (error && generator_starved(c->generation))
+        exec_fail_busy(c->e, EXEC_MCP, error);
+    else if (error)
         exec_fail_text(c->e, EXEC_MCP, 502,
                        "Missing MCP configuration: auth_generator failed: ", view_str(error));
     else if (!ask(c, &err))
@@ -103,7 +105,8 @@ static bool start(struct execution *e, struct err *err)
     if (r->tool->provider->generator &&
         !generator_start(e->executor->loop, e->executor->shared, r->snapshot->keyring, &asker,
                          r->tool->provider, generated, c, &c->generation, &ready, err))
-        return err_in(err, "Missing MCP configuration: auth_generator failed");
+        return err->code != ERR_BUSY &&
+               err_in(err, "Missing MCP configuration: auth_generator failed");
     return !ready || ask(c, err) || err_in(err, "MCP transport error");
 }
 

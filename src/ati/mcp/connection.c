@@ -186,9 +186,10 @@ static void idle(struct mcp_connection *c)
 
     if (c->way->own && ms > MCP_IDLE_OWN_MS)
         ms = MCP_IDLE_OWN_MS;
+    c->idle_since_ms = loop_now_ms(c->hub->loop);
     if (c->old || c->state == MCP_STARTING)
         mcp_connection_close(c);
-    else
+    else if (!mcp_hub_takes_place(c))
         timer_set(c->hub->loop, &c->timer, loop_now_ms(c->hub->loop) + ms);
 }
 

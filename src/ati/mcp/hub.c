@@ -6,11 +6,15 @@
 
 #include "ati/mcp/mcp_priv.h"
 
+enum { LOOK_MS = 50 };
+
 static void inbox_ready(struct loop *loop, struct io *io, uint32_t events);
 static void end_timed(struct loop *loop, struct timer *timer);
 static void tell_closed(struct loop *loop, struct task *task);
 static void ask_timed(struct loop *loop, struct timer *timer);
 static void ask_place(struct mcp_ask *ask);
+static void look(struct loop *loop, struct task *task);
+static void look_timed(struct loop *loop, struct timer *timer);
 static void ask_finished(struct loop *loop, struct post *post);
 
 /* --- asks: life ------------------------------------------------------------------------------------- */
@@ -142,7 +146,7 @@ static struct mcp_ask *ask_new(struct mcp_hub *hub, struct loop *asker, struct s
     }
     ask->hub = hub;
     ask->asker = asker;
-    ask->snapshot = snapshot_ref(snapshot);
+    ask->snapshot = snapshot ? snapshot_ref(snapshot) : NULL;
     ask->provider = provider;
     ask->done = done;
     ask->context = context;
@@ -165,6 +169,19 @@ bool mcp_list(struct mcp_hub *hub, struct loop *asker, struct snapshot *snapshot
     if (!ask)
         return false;
     ask->list = true;
+    *out = ask;
+    ask_start(ask);
+    return true;
+}
+
+bool mcp_make_room(struct mcp_hub *hub, struct loop *asker, mcp_done *done, void *context,
+                   struct mcp_ask **out, struct err *err)
+{
+    struct mcp_ask *ask = ask_new(hub, asker, NULL, NULL, NULL, done, context, err);
+
+    if (!ask)
+        return false;
+    ask->room = true;
     *out = ask;
     ask_start(ask);
     return true;
@@ -225,6 +242,18 @@ static void ask_finished(struct loop *loop, struct post *post)
         mcp_ask_free(ask);
 }
 
+static void stop_waiting(struct mcp_ask *ask)
+{
+    struct mcp_ask **at = &ask->hub->waiting;
+
+    if (!ask->waits)
+        return;
+    while (*at != ask)
+        at = &(*at)->waits_next;
+    *at = ask->waits_next;
+    ask->waits = false;
+}
+
 /* It has its answer, or nobody wants one. */
 static void ask_end(struct mcp_ask *ask)
 {
@@ -232,6 +261,7 @@ static void ask_end(struct mcp_ask *ask)
     bool cancelled, last;
 
     timer_cancel(&ask->timer);
+    stop_waiting(ask);
     mcp_connection_remove(ask);
     pthread_mutex_lock(&hub->lock);
     cancelled = ask->cancelled;
@@ -350,6 +380,11 @@ static void ask_timed(struct loop *loop, struct timer *timer)
     struct mcp_ask *ask = OWNER(timer, struct mcp_ask, timer);
     char text[320];
 
+    if (ask->waits) {
+        mcp_ask_failed(ask, VIEW("MCP transport error: as many programs run as may; try again when "
+                                 "others have ended"));
+        return;
+    }
     mcp_connection_cancel(ask, "the time for it is over");
     snprintf(text, sizeof text, "MCP transport error: [%.200s] no answer within %llu s",
              ask->provider->name,
@@ -441,6 +476,84 @@ static void tell_keyless(const struct mcp_hub *hub, const struct tool_provider *
                       F_STR("variable", variable));
 }
 
+/* --- places for programs ---------------------------------------------------------------------------- */
+
+static struct mcp_connection *longest_idle(const struct mcp_hub *hub)
+{
+    struct mcp_connection *found = NULL;
+
+    for (struct mcp_connection *c = hub->connections; c; c = c->next)
+        if (c->state == MCP_READY && c->child && !c->asks &&
+            (!found || c->idle_since_ms <= found->idle_since_ms))
+            found = c;
+    return found;
+}
+
+/* Servers are asked for their tools when they may be: what another one of them does now, it will have done soon. */
+static bool wait_for_place(struct mcp_ask *ask)
+{
+    struct mcp_hub *hub = ask->hub;
+    struct mcp_connection *idle = longest_idle(hub);
+    struct mcp_ask **at = &hub->waiting;
+
+    if (ask->waited || (!idle && !ask->list))
+        return false;
+    while (*at)
+        at = &(*at)->waits_next;
+    *at = ask;
+    ask->waits_next = NULL;
+    ask->waits = ask->waited = true;
+    ask->waits_until_ms = ask->list ? UINT64_MAX : loop_now_ms(hub->loop) + MCP_ROOM_MS;
+    if (!timer_armed(&hub->looking))
+        timer_set(hub->loop, &hub->looking, loop_now_ms(hub->loop) + LOOK_MS);
+    if (idle)
+        mcp_connection_close(idle);
+    return true;
+}
+
+bool mcp_hub_takes_place(struct mcp_connection *c)
+{
+    if (!c->hub->waiting || !c->child)
+        return false;
+    mcp_connection_close(c);
+    return true;
+}
+
+/* As many go on as there are places, and those that have waited long enough. */
+static void look(struct loop *loop, struct task *task)
+{
+    struct mcp_hub *hub = OWNER(task, struct mcp_hub, look);
+    uint64_t places = budget_left(hub->options.children);
+    struct mcp_ask *next, *go = NULL, **last = &go;
+
+    for (struct mcp_ask *ask = hub->waiting; ask; ask = next) {
+        next = ask->waits_next;
+        if (!places && loop_now_ms(loop) < ask->waits_until_ms)
+            continue;
+        places -= places > 0;
+        stop_waiting(ask);
+        ask->waits_next = NULL;
+        *last = ask;
+        last = &ask->waits_next;
+    }
+    for (; go; go = next) {
+        next = go->waits_next;
+        if (go->room)
+            ask_end(go);
+        else
+            ask_place(go);
+    }
+    timer_cancel(&hub->looking);
+    if (hub->waiting)
+        timer_set(loop, &hub->looking, loop_now_ms(loop) + LOOK_MS);
+}
+
+/* A child that does not end with its input is not heard of again. */
+static void look_timed(struct loop *loop, struct timer *timer)
+{
+    look(loop, &OWNER(timer, struct mcp_hub, looking)->look);
+}
+
 /* To its connection, which is made if need be. */
 static void ask_place(struct mcp_ask *ask)
 {
@@ -453,6 +566,11 @@ static void ask_place(struct mcp_ask *ask)
         mcp_ask_failed(ask, VIEW("MCP transport error: the gateway is ending"));
         return;
     }
+    if (ask->room) {
+        if (!wait_for_place(ask))
+            ask_end(ask);
+        return;
+    }
     if (!way_of(ask, &way, &err) || !way) {
         mcp_ask_failed(ask, view_str(err.text));
         return;
@@ -462,6 +580,8 @@ static void ask_place(struct mcp_ask *ask)
         mcp_way_free(way);
     } else {
         if (!mcp_connection_new(hub, way, ask->snapshot->catalog, ask->provider, &c, &err)) {
+            if (err.code == ERR_BUSY && wait_for_place(ask))
+                return;
             ask->answer.busy = err.code == ERR_BUSY;
             mcp_ask_failed(ask, view_str(err.text));
             return;
@@ -593,6 +713,8 @@ bool mcp_hub_new(struct loop *loop, struct client *client, const struct mcp_hub_
     hub->inbox_tail = &hub->inbox;
     timer_init(&hub->end, end_timed);
     task_init(&hub->told_closed, tell_closed);
+    timer_init(&hub->looking, look_timed);
+    task_init(&hub->look, look);
     hub->wake = (struct io){.ready = inbox_ready, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     if (hub->wake.fd >= 0 && loop_watch_level(loop, &hub->wake, EPOLLIN, err)) {
         pthread_mutex_init(&hub->lock, NULL);
@@ -625,6 +747,8 @@ static void fail_all(struct mcp_hub *hub)
 
     hub->closing = true;
     empty_inbox(hub);
+    while (hub->waiting)
+        mcp_ask_failed(hub->waiting, VIEW("MCP transport error: the gateway is ending"));
     for (struct mcp_connection *c = hub->connections; c; c = next) {
         next = c->next;
         mcp_connection_failed(c, "MCP transport error: the gateway is ending");
@@ -654,6 +778,8 @@ void mcp_hub_lost(struct mcp_hub *hub)
 {
     if (hub->closing && !hub->connections)
         task_queue(hub->loop, &hub->told_closed);
+    if (hub->waiting)
+        task_queue(hub->loop, &hub->look); /* its place is free when this round is over */
 }
 
 void mcp_hub_close(struct mcp_hub *hub, void (*closed)(void *context), void *context)
@@ -673,7 +799,9 @@ void mcp_hub_free(struct mcp_hub *hub)
     while (hub->connections)
         mcp_connection_free(hub->connections);
     timer_cancel(&hub->end);
+    timer_cancel(&hub->looking);
     task_cancel(hub->loop, &hub->told_closed);
+    task_cancel(hub->loop, &hub->look);
     mcp_reader_free(hub->reader);
     loop_forget(hub->loop, &hub->wake);
     close(hub->wake.fd);

@@ -40,6 +40,7 @@ enum {
     MCP_IDLE_OWN_MS = 30 * 1000,
     MCP_LINGER_MS = 1000,
     MCP_NOTICE_MS = 10 * 1000, /* HTTP: for a notification's status */
+    MCP_ROOM_MS = 5000,        /* for one that is closed for another's sake, to be gone */
     MCP_END_MS = 2000,         /* for servers to end by themselves, and for DELETE */
     MCP_MESSAGE_BYTES_MAX = 50 * 1024 * 1024,
     MCP_VALUES_MAX = 4 * 1024 * 1024, /* of a message's JSON */
@@ -120,5 +121,10 @@ MUST_USE bool mcp_call(struct mcp_hub *hub, struct loop *asker, struct snapshot 
                        const struct tool_provider *provider,
                        const struct mcp_credential *credential, const struct mcp_order *order,
                        mcp_done *done, void *context, struct mcp_ask **out, struct err *err);
+/* A place for a program of the asker's, when it was refused one (options.children): of the servers that run here and have nothing
+ * under way, the one that has been idle for longest is closed. done, with an answer that says nothing, when a place is free or nothing can be
+ * done about it: then the asker tries once more. */
+MUST_USE bool mcp_make_room(struct mcp_hub *hub, struct loop *asker, mcp_done *done, void *context,
+                            struct mcp_ask **out, struct err *err);
 /* On the asker's loop; done is not called. */
 void mcp_cancel(struct mcp_ask *ask);

@@ -92,8 +92,9 @@ struct mcp_connection {
     struct catalog *catalog; /* holds the provider */
     const struct tool_provider *provider;
     enum mcp_state state;
-    bool old;                        /* nobody new may use it; closed with its last ask */
-    bool gone;                       /* retired */
+    bool old;  /* nobody new may use it; closed with its last ask */
+    bool gone; /* retired */
+    uint64_t idle_since_ms;
     bool starved;                    /* failed, because the budget was used up */
     char version[MCP_VERSION_BYTES]; /* what we speak */
     size_t offered;                  /* of our versions */
@@ -224,6 +225,10 @@ struct mcp_ask {
     struct mcp_request request;
     struct timer timer;
     uint64_t begun_ms;
+    bool room;                  /* it wants a place for a program, and nothing else */
+    bool waits, waited;         /* for a place; once */
+    struct mcp_ask *waits_next; /* of the hub's */
+    uint64_t waits_until_ms;
     bool moved; /* to another connection once already */
     unsigned pages;
     size_t list_bytes;
@@ -245,6 +250,9 @@ struct mcp_hub {
     void *closed_context;
     struct timer end;
     struct task told_closed;
+    struct mcp_ask *waiting; /* for places, the oldest first */
+    struct timer looking;    /* whether there are some */
+    struct task look;
     struct mcp_reader *reader; /* NULL: no long message has come yet */
 };
 void mcp_hub_wake(struct mcp_hub *hub); /* any thread */
@@ -258,6 +266,8 @@ void mcp_ask_free(struct mcp_ask *ask);
 MUST_USE bool mcp_ask_move(struct mcp_ask *ask);
 /* A connection has gone. */
 void mcp_hub_lost(struct mcp_hub *hub);
+/* c has nothing to do. True: it is closed, for somebody waits for its place. */
+MUST_USE bool mcp_hub_takes_place(struct mcp_connection *c);
 
 /* Of progress.c. On the hub's loop: */
 void mcp_notes_init(struct mcp_notes *n);
