@@ -14,7 +14,7 @@
 
 #include "base/poison.h"
 
-enum { HTTP_BAD_GATEWAY = 502, HTTP_BUSY = 503, WRAPPED_MAX = 4096 };
+enum { HTTP_BAD_GATEWAY = 502, WRAPPED_MAX = 4096 };
 
 struct cli_call {
     struct execution *e;
@@ -217,6 +217,7 @@ static void ended(void *context, struct child_output *output)
     char prefix[48];
 
     c->job = NULL;
+    e->carried_out = !output->failed;
     e->result.upstream_us = clock_monotonic_us() - c->started_us;
     creds_done(&c->creds);
     if (output->failed) {
@@ -225,9 +226,7 @@ static void ended(void *context, struct child_output *output)
         exec_fail(e, EXEC_CLI, HTTP_BAD_GATEWAY, "CLI timed out after %llus",
                   (unsigned long long)provider_of(c)->cli_timeout_s);
     } else if (output->starved) {
-        e->result.busy = true;
-        exec_fail(e, EXEC_CLI, HTTP_BUSY,
-                  "no memory left for what the program prints; try again when others have ended");
+        exec_fail(e, EXEC_CLI, HTTP_BAD_GATEWAY, EXEC_CARRIED_OUT);
     } else if (output->too_large) {
         exec_fail(e, EXEC_CLI, HTTP_BAD_GATEWAY, "CLI printed more than %d bytes",
                   EXEC_RESULT_BYTES_MAX);

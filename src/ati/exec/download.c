@@ -276,6 +276,7 @@ static void head(void *context, const struct http_head *h)
 
     d->status = h->status;
     d->files.e->result.upstream_status = h->status;
+    d->files.e->carried_out = true;
     if (!good_status(d))
         return;
     if (http_field(h, VIEW("Content-Type"), &type)) {

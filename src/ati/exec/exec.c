@@ -149,9 +149,13 @@ static void tell_nothing(struct execution *e, const struct err *err)
     buf_done(&r->value);
     buf_done(&r->error);
     r->outcome = e->handler->failure;
-    r->busy = err->code == ERR_BUSY;
+    r->busy = err->code == ERR_BUSY && !e->carried_out;
     r->status = r->busy ? HTTP_BUSY : HTTP_BAD_GATEWAY;
-    (void)!buf_append_str(&r->error, r->busy ? err->text : "no memory for the answer", NULL);
+    (void)!buf_append_str(&r->error,
+                          r->busy                 ? err->text
+                          : err->code == ERR_BUSY ? EXEC_CARRIED_OUT
+                                                  : "no memory for the answer",
+                          NULL);
     e->stage = STAGE_DONE;
 }
 
@@ -192,6 +196,8 @@ static bool next_stage(struct execution *e, struct err *err)
     }
     e->stage = STAGE_EXTRACTED;
     if (!extract(e, err)) {
+        if (err->code == ERR_BUSY)
+            return false;
         r->outcome = EXEC_EXTRACT;
         r->status = HTTP_INTERNAL;
         (void)!buf_append_str(&r->error, err->text, NULL);
@@ -286,9 +292,11 @@ void exec_fail_text(struct execution *e, enum exec_outcome outcome, int status, 
 void exec_fail_err(struct execution *e, enum exec_outcome outcome, const char *prefix,
                    const struct err *err)
 {
-    e->result.busy = err->code == ERR_BUSY;
+    bool starved = err->code == ERR_BUSY;
+
+    e->result.busy = starved && !e->carried_out;
     exec_fail_text(e, outcome, e->result.busy ? HTTP_BUSY : HTTP_BAD_GATEWAY, prefix,
-                   view_str(err->text));
+                   view_str(starved && e->carried_out ? EXEC_CARRIED_OUT : err->text));
 }
 
 void exec_fail_busy(struct execution *e, enum exec_outcome outcome, const char *text)

@@ -21,6 +21,9 @@
 #include "base/log.h"
 #include "client/client.h"
 
+/* Of a call whose result alone found no room: 502, and nobody is told to ask again. */
+#define EXEC_CARRIED_OUT "no memory was left for the result; the call was carried out all the same"
+
 enum { EXEC_RESULT_BYTES_MAX = 256 * 1024 * 1024, EXEC_HTTP_TIMEOUT_MS = 60000 };
 
 struct mcp_hub;

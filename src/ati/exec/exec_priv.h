@@ -41,6 +41,7 @@ struct execution {
     void *context;
     struct task finish;
     bool finished;
+    bool carried_out; /* the upstream was asked, or the program ran: again would be twice */
     struct exec_result result;
     char prefix[EXEC_PREFIX_BYTES]; /* of the error; no secret is in it */
     bool cut_head, cut_tail;        /* of the error: there was more of it */

@@ -8,7 +8,12 @@
 
 #include "base/poison.h"
 
-enum { HTTP_BAD_REQUEST = 400, HTTP_NOT_FOUND = 404, HTTP_UNAVAILABLE = 503 };
+enum {
+    HTTP_BAD_REQUEST = 400,
+    HTTP_NOT_FOUND = 404,
+    HTTP_BAD_GATEWAY = 502,
+    HTTP_UNAVAILABLE = 503
+};
 
 static bool start(struct execution *e, struct err *err)
 {
@@ -38,9 +43,12 @@ const struct exec_handler exec_files = {start, cancel, EXEC_FILES};
 
 bool files_memory(struct files_call *f)
 {
-    f->e->result.busy = true;
-    exec_fail(f->e, EXEC_FILES, HTTP_UNAVAILABLE,
-              "no memory left for the file; try again when others have ended");
+    f->e->result.busy = !f->e->carried_out;
+    if (f->e->carried_out)
+        exec_fail(f->e, EXEC_FILES, HTTP_BAD_GATEWAY, EXEC_CARRIED_OUT);
+    else
+        exec_fail(f->e, EXEC_FILES, HTTP_UNAVAILABLE,
+                  "no memory left for the file; try again when others have ended");
     return false;
 }
 

@@ -189,6 +189,7 @@ static void answered(void *context, struct client_answer *a)
     h->call = NULL;
     h->e->result.upstream_us += clock_monotonic_us() - h->started_us;
     h->e->result.upstream_status = a->status;
+    h->e->carried_out = a->status != 0;
     if (a->end.outcome == CLIENT_TIMEOUT)
         h->e->result.unreached = "timeout";
     else if (a->end.outcome != CLIENT_OK && a->end.outcome != CLIENT_DENIED &&

@@ -41,8 +41,11 @@ static void answered(void *context, struct mcp_answer *answer)
 
     c->ask = NULL;
     e->result.tool_failed = answer->tool_failed;
-    e->result.busy = answer->busy;
-    if (answer->failed)
+    e->carried_out = answer->carried_out || !answer->failed;
+    e->result.busy = answer->busy && !answer->carried_out;
+    if (answer->failed && answer->carried_out)
+        exec_fail_text(e, EXEC_MCP, 502, "", VIEW(EXEC_CARRIED_OUT));
+    else if (answer->failed)
         exec_fail_text(e, EXEC_MCP, answer->busy ? 503 : 502, "", buf_view(&answer->error));
     else
         exec_finish(e, EXEC_OK, &answer->value);

@@ -82,6 +82,7 @@ void upload_stored(struct upload *u, struct view url)
     json_key(&w, "url");
     json_text(&w, url);
     json_object_end(&w);
+    u->files.e->carried_out = true;
     if (json_end(&w, NULL))
         exec_finish(u->files.e, EXEC_OK, &json);
     else

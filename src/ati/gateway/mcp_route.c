@@ -144,7 +144,7 @@ static void answer(struct mcp_work *k)
 {
     struct request *r = k->request;
     struct buf out;
-    bool batch = k->batch, any = k->any, failed = k->failed;
+    bool batch = k->batch, any = k->any, failed = k->failed, called = k->call_count > 0;
 
     if (!k->begun || k->calls_left > 0)
         return;
@@ -156,7 +156,9 @@ static void answer(struct mcp_work *k)
     buf_init(&k->out, 0, "answer");
     r->work = NULL;
     work_free(k);
-    if (failed)
+    if (failed && called)
+        mcp_refuse(r, 502, EXEC_CARRIED_OUT);
+    else if (failed)
         request_busy(r, REQUEST_BUSY);
     else if (!any)
         request_empty(r, 202);

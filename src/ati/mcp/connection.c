@@ -330,6 +330,7 @@ static void fail(struct mcp_connection *c, struct view text)
     for (ask = c->asks; ask; ask = next) {
         next = ask->next;
         ask->answer.busy = c->starved;
+        ask->answer.carried_out = c->starved && ask->request.id;
         mcp_ask_failed(ask, text);
     }
     mcp_connection_close(c);
@@ -369,7 +370,7 @@ void mcp_request_starved(struct mcp_request *r)
     struct mcp_ask *ask = ask_of(r);
 
     if (ask)
-        ask->answer.busy = true;
+        ask->answer.busy = ask->answer.carried_out = true;
     else
         c->starved = true;
     mcp_request_failed(r, "MCP transport error: [%s] " MCP_STARVED, c->provider->name);

@@ -354,7 +354,7 @@ void mcp_ask_result(struct mcp_ask *ask, const struct json_doc *doc, uint32_t re
                mcp_way_mask(way, &a->error, false, &err);
     if (!good) {
         buf_done(&a->value);
-        a->busy = err.code == ERR_BUSY;
+        a->busy = a->carried_out = err.code == ERR_BUSY;
         mcp_ask_failed(ask, view_str(err.text));
         return;
     }

@@ -89,6 +89,7 @@ struct mcp_credential {
 struct mcp_answer {
     bool failed;      /* error says why: "MCP transport error: …" and the other texts */
     bool busy;        /* failed, because a budget was used up */
+    bool carried_out; /* and what was left of it was too little for the result of a call */
     bool tool_failed; /* isError. Of a single item: failed as well, error is its text */
     struct buf value; /* of a call: the mapped result as JSON text; the receiver may take it */
     struct buf error;
