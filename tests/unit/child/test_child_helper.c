@@ -1,5 +1,9 @@
 /* The helper itself: what it keeps, and how it ends. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "child_world.h"
@@ -100,6 +104,117 @@ static void all_end_with_the_one_they_work_for(void **state)
     assert_int_equal(waitpid(user, NULL, 0), user);
     while (alive(helper) || alive(inner) || alive(child))
         look_again(w);
+}
+
+/* Fails as on a kernel that lacks the call. */
+static void forbid_close_range(void)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof steps / sizeof *steps, steps};
+
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, (unsigned long)SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+/* Many descriptors of this user's are on their way, more than the helper may have open. */
+static void fill_the_way(int ends[static 2])
+{
+    enum { MANY = 200 };
+    struct rlimit few = {.rlim_cur = MANY / 2, .rlim_max = MANY / 2};
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(MANY * sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec byte = {.iov_base = &few, .iov_len = 1};
+    struct msghdr m = {.msg_iov = &byte,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    int fds[MANY];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    for (size_t i = 0; i < MANY; i++)
+        fds[i] = ends[0];
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    control.head.cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(&control.head), fds, sizeof fds);
+    assert_int_equal(sendmsg(ends[0], &m, 0), 1);
+    assert_int_equal(prlimit(child_helper_pid(), RLIMIT_NOFILE, &few, NULL), 0);
+}
+
+/* Somebody who is not root, and whose kernel is old. */
+static _Noreturn void live_with_less(struct world *w)
+{
+    struct outcome o;
+    struct talk t;
+    int ends[2];
+
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(w->folder, 0777), 0);
+        assert_int_equal(setresgid(65534, 65534, 65534), 0);
+        assert_int_equal(setresuid(65534, 65534, 65534), 0);
+    }
+    forbid_close_range();
+    assert_true(child_helper_start("third", NULL, NULL));
+    assert_true(loop_new(&clock_system, &w->loop, NULL));
+    open_talk(w, &t, "echo $PPID >helper; exec sleep 1000");
+    (void)pid_of(w, &t);
+
+    fill_the_way(ends);
+    run(w, &o, "exit 3");
+    assert_string_equal(o.failed.text, "a process's descriptor: Too many open files");
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(close(ends[1]), 0);
+    run(w, &o, "exit 3"); /* on the same line */
+    assert_int_equal(o.exit_code, 3);
+    assert_false(t.ended);
+
+    run(w, &o, "echo $$ >ready; read x <go");
+    child_end_all(w->loop);
+    child_helper_stop();
+    _exit(0);
+}
+
+static void one_answer_that_does_not_fit_is_its_own_matter(void **state)
+{
+    struct world *w = *state;
+    char path[128];
+    unsigned found = 0;
+    pid_t user, helper;
+    struct dirent *e;
+    int status;
+    DIR *dir;
+
+    snprintf(path, sizeof path, "%s/go", w->folder);
+    assert_int_equal(mkfifo(path, 0666), 0);
+    assert_int_equal(chmod(path, 0666), 0);
+    user = fork();
+    assert_true(user >= 0);
+    if (user == 0)
+        live_with_less(w);
+    (void)number_in(w, "ready");
+    helper = number_in(w, "helper");
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)helper);
+    dir = opendir(path);
+    if (dir) { /* root alone may look */
+        while ((e = readdir(dir)))
+            found += e->d_name[0] != '.';
+        assert_int_equal(closedir(dir), 0);
+        assert_int_equal(found,
+                         5); /* three streams, the control, one line: not the other end of either */
+    }
+    snprintf(path, sizeof path, "%s/go", w->folder);
+    status = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(status >= 0);
+    assert_int_equal(close(status), 0);
+    assert_int_equal(waitpid(user, &status, 0), user);
+    assert_int_equal(status, 0);
 }
 
 /* Stopped: it does nothing, and keeps everything. */
@@ -258,7 +373,8 @@ int main(void)
         IN_WORLD(what_cannot_be_sent_is_its_own_matter),
         IN_WORLD(without_its_helper_nothing_is_started_and_nobody_hangs),
     };
-    const struct CMUnitTest before[] = {IN_WORLD(all_end_with_the_one_they_work_for)};
+    const struct CMUnitTest before[] = {IN_WORLD(all_end_with_the_one_they_work_for),
+                                        IN_WORLD(one_answer_that_does_not_fit_is_its_own_matter)};
     char secret[64];
     int failed = cmocka_run_group_tests_name("somebody else's helper", before, NULL, NULL);
 
