@@ -44,7 +44,7 @@ def test_initialize_list_call_and_errors(gateway, kind):
     assert status == 0
     assert hello["serverInfo"]["name"] == "ati-proxy" and hello["capabilities"] == {"tools": {"listChanged": False}}
     tools = {tool["name"]: tool for tool in tools}
-    assert set(tools) == {"shop:list", "shop:fail", "script:progress"}
+    assert set(tools) == {"shop:list", "shop:fail", "shop:slow", "script:progress"}
     assert tools["shop:list"]["inputSchema"] == {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}}
     assert listed["isError"] is False and json.loads(listed["content"][0]["text"])["path"] == "/list?kind=tea+%26+cake"
     assert failed["isError"] is True and failed["content"][0]["text"] == "Error: MCP transport error: API error (500): broken"

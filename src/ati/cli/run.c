@@ -420,13 +420,12 @@ const struct cli_command cli_run = {
     .verbatim = true,
     .takes_tool = true,
     .run = run,
-    .about =
-        "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it\n"
-        "is some and as a string otherwise; --key alone is true. -J or --json among them\n"
-        "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n"
-        "Through a proxy, if the tool's manifest is here too and has mcp_url_env, the variable\n"
-        "of that name says which MCP server the proxy is to ask.\n"
-        "\nExamples:\n"
-        "  ati run github:search_repositories --query tdx --per-page 5\n"
-        "  ati run gh issue list --limit 3\n",
+    .about = "Everything behind TOOL is the tool's: --key VALUE, with VALUE as JSON where it\n"
+             "is some and as a string otherwise; --key alone is true. -J or --json among them\n"
+             "make the output JSON. \"ati tool info TOOL\" shows what a tool takes.\n"
+             "Through a proxy, if the tool's manifest is here too and has mcp_url_env, the\n"
+             "variable of that name says which MCP server the proxy is to ask.\n"
+             "\nExamples:\n"
+             "  ati run github:search_repositories --query tdx --per-page 5\n"
+             "  ati run gh issue list --limit 3\n",
 };

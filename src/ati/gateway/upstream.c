@@ -120,7 +120,7 @@ static bool label_matches(struct view pattern, struct view label)
 
 static bool host_matches(struct view pattern, struct view host)
 {
-    struct view p, h;
+    struct view p = VIEW(""), h = VIEW("");
 
     for (;;) {
         bool more = view_next(&pattern, '.', &p);

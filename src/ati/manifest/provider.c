@@ -158,7 +158,7 @@ const struct manifest_field manifest_provider_fields[] = {
     FIELD("mcp_args", TEXTS, P(mcp_args), FOR_MCP),
     FIELD("mcp_env", PAIRS, P(mcp_env), FOR_MCP),
     FIELD("mcp_url", TEXT, P(mcp_url), FOR_MCP),
-    FIELD("mcp_url_env", TEXT, P(mcp_url_env)),
+    FIELD("mcp_url_env", TEXT, P(mcp_url_env), FOR_MCP),
     FIELD("cli_command", TEXT, P(cli_command), FOR_CLI),
     FIELD("cli_default_args", TEXTS, P(cli_default_args), FOR_CLI),
     FIELD("cli_env", PAIRS, P(cli_env), FOR_CLI),

@@ -375,11 +375,13 @@ int main(void)
     };
     const struct CMUnitTest before[] = {IN_WORLD(all_end_with_the_one_they_work_for),
                                         IN_WORLD(one_answer_that_does_not_fit_is_its_own_matter)};
+    static char variable[128];
     char secret[64];
     int failed = cmocka_run_group_tests_name("somebody else's helper", before, NULL, NULL);
 
     planted(secret, "environment");
-    failed += setenv("CHILD_TEST_ENVIRONMENT", secret, 1);
+    snprintf(variable, sizeof variable, "CHILD_TEST_ENVIRONMENT=%s", secret);
+    failed += putenv(variable);         /* setenv leaves a copy on the stack */
     secret_wipe(secret, sizeof secret); /* the helper is a copy of us */
     planted(kept, "memory");
     if (!child_helper_start("test-helper", environ, NULL))
