@@ -49,6 +49,27 @@ struct flight {
     bool posted, ended;
 };
 
+bool flight_key(const struct view *parts, size_t count, uint8_t out[static FLIGHT_KEY_BYTES],
+                struct err *err)
+{
+    size_t len = count, at = 0;
+    uint8_t *all;
+    bool good;
+
+    for (size_t i = 0; i < count; i++)
+        len += parts[i].len;
+    all = calloc(1, len + 1);
+    if (!all)
+        return err_set(err, ERR_MEMORY, "no memory for a credential");
+    for (size_t i = 0; i < count; at += parts[i++].len + 1)
+        if (parts[i].len)
+            memcpy(all + at, parts[i].at, parts[i].len);
+    good = secret_sha256(all, len, out) || err_set(err, ERR_MEMORY, "no memory for a digest");
+    secret_wipe(all, len);
+    free(all);
+    return good;
+}
+
 bool flights_new(struct flights **out, struct err *err)
 {
     struct flights *all = calloc(1, sizeof *all);

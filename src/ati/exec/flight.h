@@ -24,8 +24,13 @@ enum flight_news { FLIGHT_VALUE, FLIGHT_FETCH, FLIGHT_WAIT, FLIGHT_FAILED };
 /* text: of FLIGHT_FAILED; lent for the call. May call flight_end. */
 typedef void flight_told(void *context, enum flight_news news, struct view text);
 
+/* SHA-256 of all that a value depends on, in which no two lists of parts read the same as long as none holds a NUL. What is put together is
+ * wiped: parts may be secrets. */
+MUST_USE bool flight_key(const struct view *parts, size_t count,
+                         uint8_t out[static FLIGHT_KEY_BYTES], struct err *err);
+
 struct flight;
-/* key: a digest of all that the value depends on. now_ms: of the loop, monotonic. */
+/* key: by flight_key. now_ms: of the loop, monotonic. */
 MUST_USE bool flight_ask(struct flights *all, struct loop *loop,
                          const uint8_t key[static FLIGHT_KEY_BYTES], flight_told *told,
                          void *context, struct flight **out, enum flight_news *news,

@@ -177,23 +177,10 @@ static bool read_account(struct gcs_token *t, struct view credentials, struct er
 
 static bool key_of(const struct gcs_token *t, uint8_t out[static FLIGHT_KEY_BYTES], struct err *err)
 {
-    const struct view zero = view_from("", 1);
-    const struct view parts[] = {VIEW("gcs"),
-                                 zero,
-                                 secret_text_view(&t->email),
-                                 zero,
-                                 secret_text_view(&t->url),
-                                 zero,
-                                 secret_text_view(&t->key)};
-    struct secret_text all;
-    bool good;
+    const struct view parts[] = {VIEW("gcs"), secret_text_view(&t->email),
+                                 secret_text_view(&t->url), secret_text_view(&t->key)};
 
-    if (!secret_text_join(&all, parts, sizeof parts / sizeof *parts, err))
-        return false;
-    good =
-        secret_sha256(all.at, all.len, out) || err_set(err, ERR_MEMORY, "no memory for a digest");
-    secret_text_done(&all);
-    return good;
+    return flight_key(parts, sizeof parts / sizeof *parts, out, err);
 }
 
 /* --- the request --- */

@@ -536,7 +536,6 @@ struct key_parts {
 static void key_add(struct key_parts *k, struct view part)
 {
     k->at[k->count++] = part;
-    k->at[k->count++] = view_from("", 1); /* a NUL: no two lists of parts read the same */
 }
 
 static bool key_expand(struct generation *g, struct key_parts *k, const char *text, struct err *err)
@@ -577,17 +576,11 @@ static bool key_of(struct generation *g, uint8_t out[static FLIGHT_KEY_BYTES], s
 {
     const struct generator *gen = g->provider->generator;
     size_t most = 5 + gen->arguments.count + 2 * gen->environment.count + gen->inject_count;
-    struct key_parts k = {.at = calloc(2 * most, sizeof *k.at),
+    struct key_parts k = {.at = calloc(most, sizeof *k.at),
                           .expanded = calloc(most, sizeof *k.expanded)};
-    struct secret_text all = {NULL, 0};
-    bool good = k.at && k.expanded;
+    bool good = (k.at && k.expanded) || err_set(err, ERR_MEMORY, "no memory for a credential");
 
-    if (!good)
-        (void)err_set(err, ERR_MEMORY, "no memory for a credential");
-    good =
-        good && key_collect(g, &k, err) && secret_text_join(&all, k.at, k.count, err) &&
-        (secret_sha256(all.at, all.len, out) || err_set(err, ERR_MEMORY, "no memory for a digest"));
-    secret_text_done(&all);
+    good = good && key_collect(g, &k, err) && flight_key(k.at, k.count, out, err);
     for (size_t i = 0; i < k.expanded_count; i++)
         secret_text_done(&k.expanded[i]);
     free(k.expanded);

@@ -60,25 +60,10 @@ static bool find_url(struct oauth *o, struct err *err)
 static bool key_of(const struct oauth *o, uint8_t out[static FLIGHT_KEY_BYTES], struct err *err)
 {
     const struct tool_provider *p = provider_of(o);
-    const struct view zero = view_from("", 1);
-    const struct view parts[] = {view_str(p->name),
-                                 zero,
-                                 secret_text_view(&o->url),
-                                 zero,
-                                 o->id,
-                                 zero,
-                                 o->secret,
-                                 zero,
-                                 p->oauth2_basic_auth ? zero : VIEW("")};
-    struct secret_text all;
-    bool good;
+    const struct view parts[] = {view_str(p->name), secret_text_view(&o->url), o->id, o->secret,
+                                 p->oauth2_basic_auth ? VIEW("basic") : VIEW("")};
 
-    if (!secret_text_join(&all, parts, sizeof parts / sizeof *parts, err))
-        return false;
-    good =
-        secret_sha256(all.at, all.len, out) || err_set(err, ERR_MEMORY, "no memory for a digest");
-    secret_text_done(&all);
-    return good;
+    return flight_key(parts, sizeof parts / sizeof *parts, out, err);
 }
 
 /* --- the request ------------------------------------------------------------------------------ */

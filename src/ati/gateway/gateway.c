@@ -55,17 +55,25 @@ static void tools_changed(void *context, const char *provider)
         discovery_changed(g->discovery, provider);
 }
 
-/* What the main thread speaks with others by: MCP servers, collectors. */
-static bool open_main(struct gateway *g, struct err *err)
+bool gateway_client_new(struct gateway *g, struct loop *loop, struct log *log,
+                        struct resolver **resolver, struct client **client, struct err *err)
 {
     const struct resolve_options resolve = {.ttl_max_ms = 60ull * 1000,
                                             .negative_ms = 2000,
                                             .stale_ms = 300ull * 1000,
                                             .timeout_ms = RESOLVE_QUERY_MS};
-    const struct client_options client = {.user_agent = "ati/" POSTERN_VERSION,
-                                          .environment = g->config->environment,
-                                          .log = g->log,
-                                          .memory = &g->memory};
+    const struct client_options options = {.user_agent = "ati/" POSTERN_VERSION,
+                                           .environment = g->config->environment,
+                                           .log = log,
+                                           .memory = &g->memory};
+
+    return resolver_new(loop, &resolve, resolver, err) &&
+           client_new(loop, *resolver, &options, client, err);
+}
+
+/* With the main thread's: MCP servers, collectors. */
+static bool open_main(struct gateway *g, struct err *err)
+{
     const struct mcp_hub_options hub = {.environment = g->config->environment,
                                         .memory = &g->memory,
                                         .children = &g->children,
@@ -75,8 +83,7 @@ static bool open_main(struct gateway *g, struct err *err)
                                         .changed = tools_changed,
                                         .changed_context = g};
 
-    return resolver_new(g->loop, &resolve, &g->resolver, err) &&
-           client_new(g->loop, g->resolver, &client, &g->client, err) &&
+    return gateway_client_new(g, g->loop, g->log, &g->resolver, &g->client, err) &&
            mcp_hub_new(g->loop, g->client, &hub, &g->hub, err) &&
            telemetry_new(g->config->environment, POSTERN_VERSION, g->log, &g->telemetry, err) &&
            (!g->telemetry || telemetry_start(g->telemetry, g->loop, g->client, err));

@@ -152,6 +152,11 @@ void gateway_serve(struct gateway *g); /* what was to be discovered first, has b
 /* Makes s what calls are carried out with from now on, on all workers. Takes the reference. */
 void gateway_publish(struct gateway *g, struct snapshot *s);
 
+/* What a loop speaks with others by: the main thread's and each worker's. */
+MUST_USE bool gateway_client_new(struct gateway *g, struct loop *loop, struct log *log,
+                                 struct resolver **resolver, struct client **client,
+                                 struct err *err);
+
 /* worker.c */
 MUST_USE bool worker_open(struct worker *w, struct gateway *g, unsigned index,
                           const struct listener *listener, struct err *err);

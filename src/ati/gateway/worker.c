@@ -20,17 +20,8 @@ static void late(struct loop *loop, struct timer *timer);
 static bool open_client(struct worker *w, struct err *err)
 {
     struct gateway *g = w->gateway;
-    const struct resolve_options resolve = {.ttl_max_ms = 60ull * 1000,
-                                            .negative_ms = 2000,
-                                            .stale_ms = 300ull * 1000,
-                                            .timeout_ms = RESOLVE_QUERY_MS};
-    const struct client_options client = {.user_agent = "ati/" POSTERN_VERSION,
-                                          .environment = g->config->environment,
-                                          .log = w->log,
-                                          .memory = &g->memory};
 
-    return resolver_new(w->loop, &resolve, &w->resolver, err) &&
-           client_new(w->loop, w->resolver, &client, &w->client, err) &&
+    return gateway_client_new(g, w->loop, w->log, &w->resolver, &w->client, err) &&
            executor_new(w->loop, w->client, g->shared, w->log, &w->executor, err);
 }
 
